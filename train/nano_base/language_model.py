@@ -1,0 +1,236 @@
+"""Train the nano's language model from nothing, on words alone.
+
+python train/nano_base/tokenizer.py build/nano_base/language_model
+python train/nano_base/language_model.py build/nano_base/language_model
+
+A Llama-type model (4 layers x 128) learns to describe, answer and write drawing prompts about scenes it is told of, never shown. A scene
+is told either in words or as *pooled phrases*: nine embeddings in reading order, each the sum of the embeddings of the words for one cell
+("small red circle K7"), at the places where a picture's tokens will later stand. So the model has learned to bind attributes to places
+before the align stage, which then only has to map what the towers see to such sums. The loss is on the answers alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from minigemini.tabletop.conversations import Conversation, describing, drawing, looking, random_conversation
+from minigemini.tabletop.language import describe, noun
+from minigemini.tabletop.questions import BENCHMARKED, MOST_THINGS
+from minigemini.tabletop.scene import Scene
+
+CELLS = 9
+NOISE = 0.1  # of the pooled phrases, relative to their size: what towers see is never exact
+TOKENS_PER_BATCH = 4096
+
+
+def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=8,
+        num_key_value_heads=8,
+        max_position_embeddings=1024,
+        rope_theta=10000.0,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+class Encoder:
+    """Conversations -> token ids, labels, and for every pooled cell the ids of its words."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.tokenizer = tokenizer
+        self.image_id = tokenizer.convert_tokens_to_ids("<image>")
+        self.pieces: dict[str, list[int]] = {}
+
+    def ids(self, text: str) -> list[int]:
+        if len(self.pieces) > 200_000:
+            self.pieces.clear()
+        if text not in self.pieces:
+            self.pieces[text] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self.pieces[text]
+
+    def cells(self, scene: Scene) -> list[list[int]]:
+        words = [self.ids(" nothing")] * CELLS
+        for thing in scene.things:
+            words[thing.cell] = self.ids(f" {noun(thing)}") + (self.ids(f" {thing.tag}") if thing.tag else [])
+        return words
+
+    def encode(self, conversation: Conversation, in_words: bool) -> tuple[list[int], list[int], list[list[int]]]:
+        ids, labels, pooled = [self.tokenizer.bos_token_id], [-100], []
+        for turn in conversation:
+            asked = self.ids("USER:")[:]
+            for picture in turn.pictures:
+                if in_words:
+                    if not picture.drawn:
+                        asked += self.ids(" the picture shows " + describe(picture.scene) + ".")
+                else:
+                    asked += [self.image_id] * CELLS
+                    pooled += self.cells(picture.scene)
+            asked += self.ids(f" {turn.text}") + self.ids(" ASSISTANT:")
+            answer = self.ids(f" {turn.answer}") + [self.tokenizer.eos_token_id]
+            ids += asked + answer
+            labels += [-100] * len(asked) + answer
+        return ids, labels, pooled
+
+
+def batches(encoder: Encoder, rng: random.Random, progress: list[float]) -> Iterator[dict[str, Tensor]]:
+    """Endless batches of about TOKENS_PER_BATCH tokens, alike in length. Scenes grow with ``progress[0]`` (0..1)."""
+    while True:
+        pool = []
+        for _ in range(1024):
+            done = progress[0]
+            if done < 0.06:  # first the words, on small scenes
+                things = rng.randint(1, 2 if done < 0.03 else 4)
+                conversation = rng.choice((describing(rng, things), drawing(rng), looking(rng, things)))
+            else:
+                conversation = random_conversation(rng, MOST_THINGS if done > 0.15 else 4)
+            pool.append(encoder.encode(conversation, in_words=rng.random() < 0.2))
+        pool.sort(key=lambda row: len(row[0]))
+        groups: list[list[tuple[list[int], list[int], list[list[int]]]]] = [[]]
+        for row in pool:
+            if (len(groups[-1]) + 1) * len(row[0]) > TOKENS_PER_BATCH:
+                groups.append([])
+            groups[-1].append(row)
+        rng.shuffle(groups)
+        for group in groups:
+            yield collate(group, encoder)
+
+
+def collate(rows: list[tuple[list[int], list[int], list[list[int]]]], encoder: Encoder) -> dict[str, Tensor]:
+    width = max(len(row[0]) for row in rows)
+    pad = encoder.tokenizer.pad_token_id
+    cells = [cell for row in rows for cell in row[2]]
+    longest = max((len(cell) for cell in cells), default=1)
+    return {
+        "input_ids": torch.tensor([row[0] + [pad] * (width - len(row[0])) for row in rows]),
+        "labels": torch.tensor([row[1] + [-100] * (width - len(row[1])) for row in rows]),
+        "cells": torch.tensor([cell + [pad] * (longest - len(cell)) for cell in cells]).view(-1, longest),
+    }
+
+
+def embed(model: LlamaForCausalLM, batch: dict[str, Tensor], image_id: int, pad_id: int, noise: float) -> Tensor:
+    """Word embeddings [B, T, D], with the pooled phrases at the image places."""
+    table = model.get_input_embeddings()
+    embeds = table(batch["input_ids"])
+    if batch["cells"].numel():
+        words = table(batch["cells"]) * (batch["cells"] != pad_id)[..., None]
+        pooled = words.sum(dim=1) / 2
+        pooled = pooled + noise * pooled.detach().pow(2).mean().sqrt() * torch.randn_like(pooled)
+        places = (batch["input_ids"] == image_id)[..., None].expand_as(embeds)
+        embeds = embeds.masked_scatter(places, pooled)
+    return embeds
+
+
+@torch.no_grad()
+def accuracies(model: LlamaForCausalLM, encoder: Encoder) -> dict[str, float]:
+    """Share of answers that are right in every token, teacher forced, one question a scene; by kind and for edits."""
+    rng = random.Random(1)
+    sets: dict[str, list[Conversation]] = defaultdict(list)
+    while any(len(sets[kind]) < 200 for kind in BENCHMARKED):
+        for kind in BENCHMARKED:
+            asked = looking(rng, rng.randint(2, 5), turns=1, kinds=(kind,))
+            if len(sets[kind]) < 200 and not asked[0].text.lower().startswith(("describe", "what do you see?")):
+                sets[kind].append(asked)
+    sets["describe"] = [describing(rng, rng.randint(2, 5)) for _ in range(200)]
+    for _ in range(600):
+        conversation = drawing(rng)
+        edits = sum(turn.answer.startswith("<h>") for turn in conversation) - 1
+        if 0 <= edits <= 3:
+            sets[f"edit {edits}"].append(conversation[: edits + 1])
+    found = {}
+    pad = encoder.tokenizer.pad_token_id
+    for kind, conversations in sets.items():
+        rows = []
+        for conversation in conversations:
+            ids, labels, pooled = encoder.encode(conversation, in_words=False)
+            last = len(encoder.ids(f" {conversation[-1].answer}")) + 1
+            rows.append((ids, [-100] * (len(ids) - last) + labels[-last:], pooled))
+        batch = collate(rows, encoder)
+        logits = model(inputs_embeds=embed(model, batch, encoder.image_id, pad, 0.0)).logits[:, :-1]
+        target = batch["labels"][:, 1:]
+        right = ((logits.argmax(-1) == target) | (target == -100)).all(dim=1)
+        found[kind] = round(right.float().mean().item(), 3)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, help="where the tokenizer is and the model goes")
+    parser.add_argument("--steps", type=int, default=4200)
+    parser.add_argument("--peak-lr", type=float, default=2e-3)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(arguments.folder)
+    encoder = Encoder(tokenizer)
+    model = new_model(tokenizer)
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, betas=(0.9, 0.98), weight_decay=0.01)
+    warmup = 200
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: arguments.peak_lr
+        * min((step + 1) / warmup, 0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * step / arguments.steps))),
+    )
+    checkpoint = arguments.folder / "training_state.pt"
+    first, history = 0, []
+    rng = random.Random(0)
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        first = state["step"]
+        rng = random.Random(first)
+    progress = [first / arguments.steps]
+    stream = batches(encoder, rng, progress)
+    started, seen = time.time(), 0
+    for step in range(first, arguments.steps):
+        progress[0] = step / arguments.steps
+        batch = next(stream)
+        embeds = embed(model, batch, encoder.image_id, tokenizer.pad_token_id, NOISE)
+        hidden = model.model(inputs_embeds=embeds).last_hidden_state[:, :-1]
+        learned = batch["labels"][:, 1:] != -100
+        logits = model.lm_head(hidden[learned])  # the vocabulary only where there is something to learn
+        loss = torch.nn.functional.cross_entropy(logits, batch["labels"][:, 1:][learned])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        schedule.step()
+        seen += batch["input_ids"].numel()
+        if (step + 1) % 50 == 0:
+            rate = (step + 1 - first) / (time.time() - started)
+            left = (arguments.steps - step - 1) / rate / 60
+            print(f"step {step + 1} loss {loss.item():.3f} {rate:.2f} steps/s {seen / (time.time() - started):.0f} tokens/s {left:.1f} min left", flush=True)
+        if (step + 1) % 500 == 0 or step + 1 == arguments.steps:
+            found = accuracies(model, encoder)
+            print(step + 1, found, flush=True)
+            history.append({"step": step + 1, "seconds": round(time.time() - started), "accuracy": found})
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+            torch.save(state | {"step": step + 1}, checkpoint)
+    model.save_pretrained(arguments.folder)
+    (arguments.folder / "history.json").write_text(json.dumps(history, indent=1))
+
+
+if __name__ == "__main__":
+    main()
