@@ -1,0 +1,1 @@
+"""Records on disk -> conversations -> batches. The processor is an argument; no model is built here."""

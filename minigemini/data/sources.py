@@ -1,0 +1,30 @@
+"""The ``data:`` section of a recipe: which files, how much of each, and what to do with bad records."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass
+class Source:
+    """A data file, where its images are, and how often an epoch sees each of its records (0.5: a new half every epoch)."""
+
+    path: str
+    image_folder: str | None = None  # None: the folder of `path`
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.weight <= 0:
+            raise ValueError(f"weight must be positive, got {self.weight}")
+
+
+@dataclass
+class DataRecipe:
+    """The ``data:`` section of a recipe."""
+
+    sources: list[Source]
+    max_length: int  # tokens of a sample, image tokens and template included
+    on_bad_record: Literal["error", "skip"] = "error"
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError("sources must name at least one data file")
