@@ -1,0 +1,14 @@
+"""Benchmarks: examples -> predictions.jsonl -> scores -> report.
+
+    benchmark     what a benchmark is: examples in, rows of a table out
+    tabletop      the nano's benchmark (one benchmark, one small file)
+    predictions   the file a run writes line by line, resumes from, and never mixes with another run
+    predict       the model answers (batched, greedy)
+    draw          the image generator draws, an oracle reads the drawing
+    intervals     Wilson's 95 % interval
+    report        table for the terminal, Markdown and JSON
+    evaluate      all of it in a straight line: what ``minigemini eval`` calls
+    loss_curves   the curves of the training stages as one PNG
+
+Scoring reads only ``predictions.jsonl`` and imports no torch.
+"""

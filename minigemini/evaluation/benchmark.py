@@ -1,0 +1,60 @@
+"""What a benchmark is: it gives examples to answer, and makes rows of a table from lines of predictions.
+
+Everything a scorer needs travels in the prediction line (``Example.reference``), so a score can be recomputed from the
+file alone, on a machine without the model, the images or torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Line = Mapping[str, Any]
+"""One line of predictions.jsonl: ``id``, ``kind``, ``prediction``, ``reference``, and what the run adds for the reader."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One thing to answer.
+
+    ``id`` is unique within the benchmark; ``kind`` names the row of the table it counts in; ``messages`` are OpenAI-style
+    with image parts holding PIL images; ``reference`` is plain JSON. With ``constrained`` the answer is decoded as a
+    well-formed drawing prompt ``<h>...</h>`` (the user asked for a picture); otherwise decoding is free.
+    """
+
+    id: str
+    kind: str
+    messages: list[dict[str, Any]]
+    reference: dict[str, Any]
+    constrained: bool = False
+    max_new_tokens: int = 16
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number in 0..1 over ``n`` examples. ``interval`` is None where nothing was drawn at random (an expected value)."""
+
+    value: float
+    n: int
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A score and, beside it, what simpler ways of answering reach on the same examples."""
+
+    kind: str
+    metric: str
+    score: Score
+    controls: dict[str, Score] = field(default_factory=dict)
+
+
+class Benchmark(Protocol):
+    """One benchmark. ``score`` gets the lines of every run by the run's name; the run called "model" is the one judged."""
+
+    name: str
+
+    def examples(self) -> list[Example]: ...
+
+    def score(self, runs: Mapping[str, Sequence[Line]]) -> list[Row]: ...

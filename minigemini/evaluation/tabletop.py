@@ -1,0 +1,166 @@
+"""The nano's benchmark: questions about tabletop pictures, drawing prompts, edits over turns, and the drawings themselves.
+
+The rule is exact match of the whole answer, after stripping white space and lower-casing; an answer that goes on, or holds the right
+word among others, is wrong. Two kinds have their own rule:
+
+- ``draw_or_answer``: does the answer start with ``<h>``, when a drawing was asked for and only then? Balanced accuracy: the
+  mean of the two classes' accuracies.
+- ``drawn_picture``: the image generator draws the example's true prompt; the oracle must see exactly that scene.
+
+Controls that need no model are computed from the same lines: *chance* (a uniform pick from all answers of the kind), *bag guess* (a
+uniform pick from the values that occur in the scene: knows what is there, not what belongs to what), *prompt repeated* (an edit that
+changes nothing), *always draw* and *never draw*, and *another's prompt* (the drawing judged by the next example's prompt).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from PIL import Image
+
+from minigemini.evaluation.benchmark import Example, Line, Row, Score
+from minigemini.evaluation.intervals import wilson
+from minigemini.tabletop import benchmark as tabletop
+from minigemini.tabletop import oracle
+from minigemini.tabletop.language import describe, parse_prompt
+
+PROMPT_START = "<h>"
+ANSWER_TOKENS, PROMPT_TOKENS = 24, 128  # room for the longest right answer of its kind
+DRAWN = "drawn_picture"
+DECISION = "draw_or_answer"
+
+
+class Tabletop:
+    """Args:
+    per_kind: examples of every kind.
+    seed: of the held-out scenes; the training data has other seeds.
+    kinds: names of the kinds to evaluate, in the order of the table.
+
+    Raises:
+        ValueError: the world has no such kind of example.
+    """
+
+    name = "tabletop"
+
+    def __init__(self, kinds: Sequence[str], per_kind: int, seed: int) -> None:
+        self.kinds, self.per_kind, self.seed = list(kinds), per_kind, seed
+
+    def examples(self) -> list[Example]:
+        made = [_example(item) for item in tabletop.examples(self.per_kind, self.seed)]
+        there = {example.kind for example in made}
+        unknown = [kind for kind in self.kinds if kind not in there]
+        if unknown:
+            raise ValueError(f"tabletop has no examples of {', '.join(unknown)}; it has {', '.join(sorted(there))}")
+        return [example for example in made if example.kind in self.kinds]
+
+    def score(self, runs: Mapping[str, Sequence[Line]]) -> list[Row]:
+        """One row a kind. ``runs["model"]`` holds the lines to judge; every other run becomes a control under its name."""
+        return [
+            _row(
+                kind,
+                _of(kind, runs["model"]),
+                {name: _of(kind, lines) for name, lines in runs.items() if name != "model"},
+            )
+            for kind in self.kinds
+        ]
+
+
+def _example(item: Mapping[str, Any]) -> Example:
+    """The world's example in the form of the runner. ``previous`` is the last drawing prompt of the conversation, if any."""
+    kind, draw = item["type"], item["draw"] is True
+    said = [
+        "".join(part.get("text", "") for part in m["content"]) for m in item["messages"] if m["role"] == "assistant"
+    ]
+    previous = [text for text in said if text.startswith(PROMPT_START)]
+    reference = {
+        "answer": item["answer"],
+        "choices": list(item["choices"]),
+        "bag": list(item["bag"]),
+        "previous": previous[-1] if previous else None,
+    }
+    tokens = ANSWER_TOKENS if item["draw"] is False else PROMPT_TOKENS
+    return Example(item["id"], kind, item["messages"], reference, constrained=draw, max_new_tokens=tokens)
+
+
+def what_the_oracle_sees(picture: Image.Image) -> dict[str, Any]:
+    """For the prediction line of a drawing: what lies where, as a prompt in reading order, and the cells nobody can tell."""
+    reading = oracle.read(picture)
+    return {"seen": describe(reading.scene, tags=False), "unknown_cells": list(reading.unknown_cells)}
+
+
+def exact(prediction: str, answer: str) -> bool:
+    return prediction.strip().lower() == answer.strip().lower()
+
+
+def decides_to_draw(prediction: str) -> bool:
+    return prediction.lstrip().startswith(PROMPT_START)
+
+
+def shows(line: Line, prompt: str) -> bool:
+    """Did the oracle see exactly what ``prompt`` says, and nothing it does not know? (Order of mention is of no account.)"""
+    return not line["unknown_cells"] and parse_prompt(line["seen"]).facts() == parse_prompt(prompt).facts()
+
+
+def _of(kind: str, lines: Iterable[Line]) -> list[Line]:
+    return [line for line in lines if line["kind"] == kind]
+
+
+def _row(kind: str, lines: Sequence[Line], others: Mapping[str, Sequence[Line]]) -> Row:
+    if kind == DRAWN:
+        return _drawn_row(lines)
+    if kind == DECISION:
+        return _decision_row(lines)
+    controls = {name: _accuracy(_hits(run)) for name, run in others.items() if run}
+    references = [line["reference"] for line in lines]
+    for name, key in (("bag guess", "bag"), ("chance", "choices")):
+        if all(reference[key] for reference in references):
+            picks = [
+                Fraction(reference[key].count(reference["answer"]), len(reference[key])) for reference in references
+            ]
+            controls[name] = Score(float(sum(picks) / len(picks)), len(picks))
+    if all(reference["previous"] for reference in references):
+        controls["prompt repeated"] = _accuracy([exact(r["previous"], r["answer"]) for r in references])
+    return Row(kind, "exact match", _accuracy(_hits(lines)), controls)
+
+
+def _hits(lines: Iterable[Line]) -> list[bool]:
+    return [exact(line["prediction"], line["reference"]["answer"]) for line in lines]
+
+
+def _accuracy(hits: Sequence[bool]) -> Score:
+    value = sum(hits) / len(hits)
+    return Score(value, len(hits), wilson(value, len(hits)))
+
+
+def _decision_row(lines: Sequence[Line]) -> Row:
+    wanted = [decides_to_draw(line["reference"]["answer"]) for line in lines]
+
+    def balanced(decided: Sequence[bool]) -> Score:
+        hits: dict[bool, list[bool]] = {True: [], False: []}
+        for want, got in zip(wanted, decided, strict=True):
+            hits[want].append(want == got)
+        if not all(hits.values()):
+            raise ValueError(f"{DECISION} needs examples of both kinds: {sum(wanted)} of {len(wanted)} want a drawing")
+        value = sum(sum(side) / len(side) for side in hits.values()) / 2
+        # The mean of two accuracies varies like one accuracy over 4 / (1/n1 + 1/n2) examples: n1 + n2 when the classes are even.
+        worth = 4 / sum(1 / len(side) for side in hits.values())
+        return Score(value, len(decided), wilson(value, worth))
+
+    controls = {"always draw": balanced([True] * len(lines)), "never draw": balanced([False] * len(lines))}
+    return Row(
+        DECISION, "balanced accuracy", balanced([decides_to_draw(line["prediction"]) for line in lines]), controls
+    )
+
+
+def _drawn_row(lines: Sequence[Line]) -> Row:
+    prompts = [line["reference"]["prompt"] for line in lines]
+    score = _accuracy([shows(line, prompt) for line, prompt in zip(lines, prompts, strict=True)])
+    others = prompts[1:] + prompts[:1]  # the next example's; with a single example there is no other
+    controls = {}
+    if len(lines) > 1:
+        controls["another's prompt"] = _accuracy(
+            [shows(line, other) for line, other in zip(lines, others, strict=True)]
+        )
+    return Row(DRAWN, "strict oracle", score, controls)
