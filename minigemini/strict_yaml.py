@@ -1,7 +1,7 @@
 """YAML -> strict nested dataclasses, with ``key.path=value`` overrides from the command line.
 
-A key that the dataclass does not know, a key that is missing and a value of another type are a ``ValueError`` that names the
-file and the key path. Values follow YAML 1.2: ``1e-3`` is a number, and ``no`` and ``on`` are words.
+A key that the dataclass does not know, a key that is missing and a value of another type are a ``ValueError`` that
+names the file and the key path. Values follow YAML 1.2: ``1e-3`` is a number, and ``no`` and ``on`` are words.
 """
 
 import dataclasses
@@ -134,7 +134,14 @@ def _convert_union(value: Any, choices: tuple[Any, ...], where: Where) -> Any:
 
 
 def _in_words(annotation: Any) -> str:
-    words = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null", None: "null"}
+    words = {
+        str: "text",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        type(None): "null",
+        None: "null",
+    }
     if dataclasses.is_dataclass(annotation):
         return f"a mapping with {', '.join(field.name for field in dataclasses.fields(annotation))}"
     origin = typing.get_origin(annotation) or annotation
@@ -186,7 +193,9 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             if key_node.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key_node.value!r} twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key_node.value!r} twice", key_node.start_mark
+                )
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 

@@ -1,7 +1,7 @@
 """The check pass: every record is read, its images decoded and its tokens counted before training starts.
 
-It finds *all* problems, each with the name of file and record. Nothing is repaired, shortened or replaced: a bad record is
-an error, or, where the recipe says ``on_bad_record: skip``, left out, counted and listed.
+It finds *all* problems, each with the name of file and record. Nothing is repaired, shortened or replaced: a bad
+record is an error, or, where the recipe says ``on_bad_record: skip``, left out, counted and listed.
 """
 
 import os
@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 from transformers import ProcessorMixin
 
-from .images import open_image
-from .records import BadRecord, Record, messages, read_records
-from .sources import DataRecipe
+from minigemini.data.images import open_image
+from minigemini.data.progress import with_progress
+from minigemini.data.records import BadRecord, Record, messages, read_records
+from minigemini.data.sources import DataRecipe
 
 PRINTED_PROBLEMS = 20
 Gather = Callable[[Any], list[Any]]
@@ -59,8 +59,8 @@ def check(
     """Check every record of every source.
 
     Args:
-        processor: gives the tokens; without one, lengths are not computed (all 0) and only records and images are checked.
-        share: ``(rank, processes)``: this process decodes and tokenises every ``processes``-th item ...
+        processor: gives the tokens; without one, lengths are not computed (all 0) and only records and images are
+        checked. share: ``(rank, processes)``: this process decodes and tokenises every ``processes``-th item ...
         gather: ... and gets the results of all, in order of rank, from here. All processes return the same.
 
     Raises:
@@ -71,7 +71,9 @@ def check(
         assert_marks_answers(processor)
     parsed = [read_records(source.path, source.image_folder) for source in recipe.sources]
     good = [record for records in parsed for record in records if isinstance(record, Record)]
-    problems: dict[str, BadRecord] = {bad.name: bad for records in parsed for bad in records if isinstance(bad, BadRecord)}
+    problems: dict[str, BadRecord] = {
+        bad.name: bad for records in parsed for bad in records if isinstance(bad, BadRecord)
+    }
 
     rank, processes = share
     paths = list(dict.fromkeys(path for record in good for path in record.images))
@@ -89,7 +91,9 @@ def check(
             lengths |= {name: total for name, (total, _) in part.items()}
             for name, (total, answer) in part.items():
                 if answer == 0:
-                    problems[name] = BadRecord(name, "no token of it is the assistant's: there is nothing to learn from")
+                    problems[name] = BadRecord(
+                        name, "no token of it is the assistant's: there is nothing to learn from"
+                    )
                 elif total > recipe.max_length:
                     problems[name] = BadRecord(name, f"{total} tokens, more than max_length {recipe.max_length}")
 
@@ -103,7 +107,7 @@ def check(
 
 
 def broken_images(paths: Sequence[str], show_progress: bool = True) -> dict[str, str]:
-    """Decode every file; for those that cannot be, the reason. Threads suffice: PIL decodes outside the interpreter lock."""
+    """For each file that cannot be decoded, the reason. Threads do: PIL decodes outside the interpreter lock."""
 
     def reason(path: str) -> str | None:
         try:
@@ -113,9 +117,7 @@ def broken_images(paths: Sequence[str], show_progress: bool = True) -> dict[str,
         return None
 
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as threads:
-        reasons = tqdm(
-            threads.map(reason, paths), "checking images", len(paths), unit=" images", disable=not (show_progress and paths)
-        )
+        reasons = with_progress(threads.map(reason, paths), "checking images", len(paths), show_progress)
         return {path: text for path, text in zip(paths, reasons, strict=True) if text is not None}
 
 
@@ -124,27 +126,26 @@ def token_counts(
 ) -> dict[str, tuple[int, int]]:
     """For each record's name, its number of tokens and how many of them are trained on. No image is opened.
 
-    It is the number the processor arrives at with the images: their marker is one token here and ``image_tokens`` there,
-    and the tokenizer adds its beginning of text where the template has none.
+    It is the number the processor arrives at with the images: their marker is one token here and ``image_tokens``
+    there, and the tokenizer adds its beginning of text where the template has none.
     """
     tokenizer = processor.tokenizer
     tokens_per_image = image_tokens(processor)
     counts = {}
-    bar = tqdm(total=len(records), desc="counting tokens", unit=" records", disable=not (show_progress and records))
-    with bar:
-        for start in range(0, len(records), batch_size):
-            batch = records[start : start + batch_size]
-            encoded = tokenizer.apply_chat_template(
-                [messages(record) for record in batch],
-                chat_template=processor.chat_template,
-                return_dict=True,
-                return_assistant_tokens_mask=True,
-            )
-            for record, ids, mask in zip(batch, encoded["input_ids"], encoded["assistant_masks"], strict=True):
-                written_out = tokenizer.bos_token is not None and ids[0] == tokenizer.bos_token_id
-                added = 0 if written_out else tokenizer.num_special_tokens_to_add()
-                counts[record.name] = (len(ids) + added + len(record.images) * (tokens_per_image - 1), sum(mask))
-            bar.update(len(batch))
+    for start in with_progress(
+        range(0, len(records), batch_size), "counting tokens", -(-len(records) // batch_size), show_progress
+    ):
+        batch = records[start : start + batch_size]
+        encoded = tokenizer.apply_chat_template(
+            [messages(record) for record in batch],
+            chat_template=processor.chat_template,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+        )
+        for record, ids, mask in zip(batch, encoded["input_ids"], encoded["assistant_masks"], strict=True):
+            written_out = tokenizer.bos_token is not None and ids[0] == tokenizer.bos_token_id
+            added = 0 if written_out else tokenizer.num_special_tokens_to_add()
+            counts[record.name] = (len(ids) + added + len(record.images) * (tokens_per_image - 1), sum(mask))
     return counts
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset, Sampler
 
-from .check import CheckedSource
-from .images import open_image
-from .records import Record
+from minigemini.data.check import CheckedSource
+from minigemini.data.images import open_image
+from minigemini.data.records import Record
 
 Order = Literal["random", "group_by_length", "sequential"]
 POOL = 50  # global batches that are sorted by length together: little padding, and still well shuffled
@@ -51,9 +51,9 @@ class Mixture(Dataset[Example]):
 class EpochSampler(Sampler[int]):
     """The records of an epoch, a function of seed and epoch alone, so that a resumed run reads on where it stopped.
 
-    A source of weight 2.5 gives every record twice and a new random half of them a third time. ``group_by_length`` fills
-    each global batch (the samples of one optimizer step, over all processes) with records of one kind, with or without
-    images, and of about one length; what is left over of the two kinds shares the last batches.
+    A source of weight 2.5 gives every record twice and a new random half of them a third time. ``group_by_length``
+    fills each global batch (the samples of one optimizer step, over all processes) with records of one kind, with or
+    without images, and of about one length; what is left over of the two kinds shares the last batches.
     """
 
     def __init__(self, mixture: Mixture, order: Order, global_batch_size: int, seed: int):
@@ -102,5 +102,3 @@ class EpochSampler(Sampler[int]):
 
 def _draws(source: CheckedSource) -> int:
     return round(source.weight * len(source.records))
-
-

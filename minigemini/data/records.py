@@ -1,8 +1,8 @@
 """The record format of LLaVA and Mini-Gemini, and the conversation in it.
 
-A data file is a JSON list of ``{"id": ..., "image": path or list of paths (optional), "conversations": [{"from": "human" or
-"gpt", "value": text}, ...]}``. ``<image>`` in a human turn stands for the next image, anywhere in the text. `` <GEN>`` and
-``<h>...</h>`` are plain text to this layer.
+A data file is a JSON list of ``{"id": ..., "image": path or list of paths (optional), "conversations": [{"from":
+"human" or "gpt", "value": text}, ...]}``. ``<image>`` in a human turn stands for the next image, anywhere in the
+text. `` <GEN>`` and ``<h>...</h>`` are plain text to this layer.
 """
 
 import json
@@ -91,7 +91,11 @@ def _turns(conversations: Any) -> tuple[tuple[str, str], ...]:
         raise ValueError(f"'conversations' must be a list of turns, got {_short(conversations)}")
     turns = []
     for position, turn in enumerate(conversations):
-        if not isinstance(turn, dict) or not isinstance(turn.get("from"), str) or not isinstance(turn.get("value"), str):
+        if (
+            not isinstance(turn, dict)
+            or not isinstance(turn.get("from"), str)
+            or not isinstance(turn.get("value"), str)
+        ):
             raise ValueError(f"turn {position} must have 'from' and 'value', both text, got {_short(turn)}")
         who, text = turn["from"], turn["value"]
         if who not in ROLES:
@@ -113,8 +117,8 @@ def _turns(conversations: Any) -> tuple[tuple[str, str], ...]:
 def messages(record: Record, images: list[Image.Image] | None = None) -> list[dict[str, Any]]:
     """The conversation as chat templates take it: OpenAI content parts, image parts at the place of their marker.
 
-    The line break that LLaVA data puts between ``<image>`` and the text is dropped: what stands between an image and the
-    text is the chat template's to say, in training as in use. All other text stays as it is.
+    The line break that LLaVA data puts between ``<image>`` and the text is dropped: what stands between an image and
+    the text is the chat template's to say, in training as in use. All other text stays as it is.
 
     Args:
         images: the images in reading order; without them image parts are bare ``{"type": "image"}``.

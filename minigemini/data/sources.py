@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass
 class Source:
-    """A data file, where its images are, and how often an epoch sees each of its records (0.5: a new half every epoch)."""
+    """A data file, where its images are, and how often an epoch sees each record (0.5: a new half each epoch)."""
 
     path: str
     image_folder: str | None = None  # None: the folder of `path`

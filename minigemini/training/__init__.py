@@ -1,0 +1,1 @@
+"""A recipe -> a trained checkpoint. The distributed engines are accelerate's; the loss is the model's."""

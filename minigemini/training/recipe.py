@@ -1,0 +1,75 @@
+"""The schema of a training recipe, one YAML file a stage. ``stage`` is a label; behaviour comes from the fields."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from transformers import TrainingArguments
+
+from minigemini import strict_yaml
+from minigemini.data.sources import DataRecipe
+
+
+@dataclass
+class Parts:
+    """The pretrained parts of a new model: local folders, hub ids or shipped names (``nano-base/language_model``)."""
+
+    language_model: str
+    vision_tower: str
+    high_res_vision_tower: str | None  # null: a model without the high-res tower
+
+
+@dataclass
+class NewModel:
+    """The choices of a model made from parts, as ``MiniGeminiForConditionalGeneration.from_parts`` takes them."""
+
+    high_res_image_size: int  # side in pixels of the squared image
+    vision_feature_layer: int = -2
+    image_grid: int = 1
+    image_global: bool = False
+    chat_template: str | None = None  # a Jinja file; null: the language model's own
+
+
+@dataclass
+class Recipe:
+    """One stage of training."""
+
+    stage: str
+    init_from: str | Parts  # a checkpoint, or the parts of a new model
+    trainable: list[str]  # modules by name; all others are frozen
+    data: DataRecipe
+    trainer: dict[str, Any]  # transformers.TrainingArguments, as it is
+    model: NewModel | None = None  # with parts only
+    learning_rates: dict[str, float] = field(
+        default_factory=dict
+    )  # module -> its own, instead of trainer.learning_rate
+
+    def __post_init__(self) -> None:
+        if isinstance(self.init_from, Parts) != (self.model is not None):
+            raise ValueError("`model:` goes with `init_from:` of parts; a checkpoint brings its own choices")
+        if not self.trainable:
+            raise ValueError("trainable must name at least one module")
+        for module in self.learning_rates:
+            if module not in self.trainable:
+                raise ValueError(f"learning_rates: {strict_yaml.unknown_name(module, self.trainable)}")
+        if not self.trainer.get("output_dir"):
+            raise ValueError("trainer.output_dir: missing; say where the checkpoint goes")
+
+
+def load_recipe(file: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        ValueError: a key or value that does not fit, in our sections or in ``trainer:``; it is named.
+    """
+    recipe = strict_yaml.load(file, Recipe, overrides)
+    known = {spec.name: spec for spec in dataclasses.fields(TrainingArguments) if spec.init}
+    annotations = get_type_hints(TrainingArguments)
+    for key, value in recipe.trainer.items():
+        where = strict_yaml.Where(str(file), ("trainer", key))
+        if key not in known:
+            raise ValueError(f"{where}: {strict_yaml.unknown_name(key, known)}")
+        strict_yaml.convert(value, annotations[key], where)
+    return recipe

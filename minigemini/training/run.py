@@ -1,0 +1,152 @@
+"""One stage of training, a straight line from recipe to checkpoint."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from transformers import TrainingArguments, set_seed
+
+from minigemini import nano
+from minigemini.data.check import CheckedData, check, report
+from minigemini.data.collator import Collator
+from minigemini.data.mixture import Mixture
+from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
+from minigemini.model.processing_minigemini import MiniGeminiProcessor
+from minigemini.training import provenance
+from minigemini.training.recipe import NewModel, Recipe, load_recipe
+from minigemini.training.trainable import freeze_all_but, module_rows, table
+from minigemini.training.trainer import MiniGeminiTrainer
+
+console = Console(stderr=True)
+
+
+def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool = False) -> Path:
+    """Train one stage.
+
+    Args:
+        overrides: ``key.path=value`` strings that win over the recipe.
+        resume: go on from the last ``checkpoint-*`` in the output folder; the run ends as if it had never stopped.
+
+    Returns:
+        The output folder: model and processor, ``recipe.yaml``, ``run.json`` and ``trainer_state.json`` (the losses).
+
+    Raises:
+        ValueError, FileNotFoundError: the recipe, the data or the model is not usable; nothing was trained.
+    """
+    recipe = load_recipe(recipe_file, overrides)
+    arguments = TrainingArguments(**{"logging_nan_inf_filter": False, **recipe.trainer})
+    output = Path(arguments.output_dir)
+    checkpoint = checkpoint_to_resume(arguments, resume)
+    set_seed(arguments.seed)
+
+    processor = load_processor(recipe)
+    data = checked_data(recipe, processor, arguments)
+    model = load_model(recipe)
+    frozen = freeze_all_but(model, recipe.trainable)
+    if arguments.should_save:
+        console.print(table(module_rows(model, arguments.learning_rate, recipe.learning_rates)))
+        provenance.write(output, recipe, arguments.world_size)
+
+    trainer = MiniGeminiTrainer(
+        stage=recipe.stage,
+        frozen=frozen,
+        learning_rates=recipe.learning_rates,
+        model=model,
+        args=arguments,
+        train_dataset=Mixture(data.sources),
+        data_collator=Collator(processor),
+        processing_class=processor,
+    )
+    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.save_model()
+    trainer.save_state()
+    return output
+
+
+def checkpoint_to_resume(arguments: TrainingArguments, resume: bool) -> str | bool | None:
+    """What to give to ``Trainer.train``.
+
+    Raises:
+        ValueError: the folder holds checkpoints of an earlier run that this one would be mixed with.
+    """
+    if arguments.resume_from_checkpoint:
+        return arguments.resume_from_checkpoint
+    if resume:
+        return True
+    if any(Path(arguments.output_dir).glob("checkpoint-*")):
+        raise ValueError(
+            f"{arguments.output_dir} holds checkpoints of an earlier run: go on from them with --resume, "
+            "remove them, or choose another trainer.output_dir"
+        )
+    return None
+
+
+def load_processor(recipe: Recipe) -> MiniGeminiProcessor:
+    """The processor of the checkpoint, or a new one from the parts."""
+    if isinstance(recipe.init_from, str):
+        return MiniGeminiProcessor.from_pretrained(nano.resolve(recipe.init_from))
+    parts, new = recipe.init_from, _new_model(recipe)
+    return MiniGeminiProcessor.from_parts(
+        language_model=nano.resolve(parts.language_model),
+        vision_tower=nano.resolve(parts.vision_tower),
+        high_res_image_size=new.high_res_image_size,
+        image_grid=new.image_grid,
+        image_global=new.image_global,
+        chat_template=Path(new.chat_template).read_text(encoding="utf-8") if new.chat_template else None,
+    )
+
+
+def load_model(recipe: Recipe) -> MiniGeminiForConditionalGeneration:
+    """The model of the checkpoint, or a new one from parts, in float32; mixed precision is ``trainer.bf16``."""
+    if isinstance(recipe.init_from, str):
+        return MiniGeminiForConditionalGeneration.from_pretrained(nano.resolve(recipe.init_from), dtype=torch.float32)
+    parts, new = recipe.init_from, _new_model(recipe)
+    return MiniGeminiForConditionalGeneration.from_parts(
+        language_model=nano.resolve(parts.language_model),
+        vision_tower=nano.resolve(parts.vision_tower),
+        high_res_vision_tower=parts.high_res_vision_tower and nano.resolve(parts.high_res_vision_tower),
+        vision_feature_layer=new.vision_feature_layer,
+        image_grid=new.image_grid,
+        image_global=new.image_global,
+        high_res_image_size=new.high_res_image_size,
+    )
+
+
+def checked_data(recipe: Recipe, processor: MiniGeminiProcessor, arguments: TrainingArguments) -> CheckedData:
+    """Run the check pass, each process a share of it.
+
+    Raises:
+        ValueError: bad records, unless the recipe says to skip them; or none left.
+    """
+    data = check(
+        recipe.data,
+        processor,
+        share=(arguments.process_index, max(1, arguments.world_size)),
+        gather=_gather,
+        show_progress=arguments.should_save and not arguments.disable_tqdm,
+    )
+    if data.problems:
+        words = report(data.problems, Path(arguments.output_dir) / "bad_records.txt") if arguments.should_save else ""
+        if recipe.data.on_bad_record == "error":
+            raise ValueError(f"{words}\nnothing was trained; mend them, or leave them out with data.on_bad_record=skip")
+        if arguments.should_save:
+            console.print(f"skipping {words}", markup=False, highlight=False)
+    if data.count == 0:
+        raise ValueError("no record is left to train on")
+    return data
+
+
+def _gather(item: Any) -> list[Any]:
+    """``item`` of every process, in order of rank."""
+    if not torch.distributed.is_initialized():
+        return [item]
+    items: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(items, item)
+    return items
+
+
+def _new_model(recipe: Recipe) -> NewModel:
+    assert recipe.model is not None  # Recipe checks that parts come with it
+    return recipe.model

@@ -1,0 +1,106 @@
+"""transformers' Trainer with the four things it lacks here: module learning rates, frozen modules in eval mode, the
+mixture's sampler, and a progress bar that stops on a loss that is not a number."""
+
+import math
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset, Sampler
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from minigemini.data.mixture import EpochSampler, Mixture
+from minigemini.data.progress import progress_bar
+from minigemini.training.trainable import optimizer_groups
+
+
+class MiniGeminiTrainer(Trainer):
+    """
+    Args:
+        frozen: modules that stay in eval mode while the rest of the model trains.
+        learning_rates: module name -> learning rate, for those that have their own.
+    """
+
+    def __init__(self, *, stage: str, frozen: list[nn.Module], learning_rates: dict[str, float], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.frozen = frozen
+        self.learning_rates = learning_rates
+        self.remove_callback(ProgressCallback)
+        self.remove_callback(PrinterCallback)
+        self.add_callback(Progress(stage))
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            optimizer_class, arguments = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            decayed = set(self.get_decay_parameter_names(self.model))
+            groups = optimizer_groups(
+                self.model, decayed, self.args.weight_decay, self.args.learning_rate, self.learning_rates
+            )
+            self.optimizer = optimizer_class(groups, **arguments)
+        return self.optimizer
+
+    def compute_loss(self, model: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        for module in self.frozen:  # training_step has just put the whole model in training mode
+            module.eval()
+        return super().compute_loss(model, *args, **kwargs)
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
+        assert isinstance(self.train_dataset, Mixture)
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        global_batch_size = (
+            self.args.train_batch_size * self.args.gradient_accumulation_steps * max(1, self.args.world_size)
+        )
+        return EpochSampler(self.train_dataset, self.args.train_sampling_strategy, global_batch_size, seed)
+
+
+class Progress(TrainerCallback):
+    """A bar with rate, time left and the last loss; where stderr is no terminal, a line at each logged step."""
+
+    def __init__(self, stage: str):
+        self.stage = stage
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.started, self.first_step = time.monotonic(), state.global_step
+        self.shown = state.is_world_process_zero and not args.disable_tqdm
+        self.bar = progress_bar(self.shown and sys.stderr.isatty())
+        self.task = self.bar.add_task(self.stage, total=state.max_steps, completed=state.global_step, note="")
+        self.bar.start()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if "loss" not in (logs or {}):
+            return
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            self.bar.stop()
+            raise ValueError(
+                f"the loss is {loss} at step {state.global_step}: nothing after it can be trusted, the run stops"
+            )
+        self.bar.update(self.task, note=f"loss {loss:.3f}")
+        if self.shown and not sys.stderr.isatty():
+            rate = (state.global_step - self.first_step) / (time.monotonic() - self.started)
+            left = timedelta(seconds=round((state.max_steps - state.global_step) / rate))
+            line = (
+                f"{self.stage} {state.global_step}/{state.max_steps}  loss {loss:.3f}  {rate:.2f} steps/s  {left} left"
+            )
+            print(line, file=sys.stderr, flush=True)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.bar.stop()
