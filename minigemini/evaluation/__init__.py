@@ -3,9 +3,11 @@
     benchmark     what a benchmark is: examples in, rows of a table out
     tabletop      the nano's benchmark (one benchmark, one small file)
     predictions   the file a run writes line by line, resumes from, and never mixes with another run
+    digest        what a model is and what it is shown, as digests
     predict       the model answers (batched, greedy)
     draw          the image generator draws, an oracle reads the drawing
     intervals     Wilson's 95 % interval
+    suite         what to evaluate and the floors, from eval/suites/*.yaml
     report        table for the terminal, Markdown and JSON
     evaluate      all of it in a straight line: what ``minigemini eval`` calls
     loss_curves   the curves of the training stages as one PNG

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Line = Mapping[str, Any]
-"""One line of predictions.jsonl: ``id``, ``kind``, ``prediction``, ``reference``, and what the run adds for the reader."""
+"""One line of predictions.jsonl: ``id``, ``kind``, ``prediction``, ``reference``, and what helps a reader."""
 
 
 @dataclass(frozen=True)
 class Example:
     """One thing to answer.
 
-    ``id`` is unique within the benchmark; ``kind`` names the row of the table it counts in; ``messages`` are OpenAI-style
-    with image parts holding PIL images; ``reference`` is plain JSON. With ``constrained`` the answer is decoded as a
-    well-formed drawing prompt ``<h>...</h>`` (the user asked for a picture); otherwise decoding is free.
+    ``id`` is unique within the benchmark; ``kind`` names the row of the table it counts in; ``messages`` are
+    OpenAI-style with image parts holding PIL images; ``reference`` is plain JSON. With ``constrained`` the answer is
+    decoded as a well-formed drawing prompt ``<h>...</h>`` (the user asked for a picture); otherwise decoding is free.
     """
 
     id: str
@@ -33,7 +33,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Score:
-    """A number in 0..1 over ``n`` examples. ``interval`` is None where nothing was drawn at random (an expected value)."""
+    """A number in 0..1 over ``n`` examples; ``interval`` is 95 %, or None where the number is an expected value."""
 
     value: float
     n: int
@@ -51,7 +51,7 @@ class Row:
 
 
 class Benchmark(Protocol):
-    """One benchmark. ``score`` gets the lines of every run by the run's name; the run called "model" is the one judged."""
+    """One benchmark. ``score`` gets the lines of every run by the run's name; the run "model" is the one judged."""
 
     name: str
 

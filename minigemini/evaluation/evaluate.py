@@ -13,8 +13,8 @@ from rich.console import Console
 import minigemini
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
 from minigemini.evaluation.benchmark import Example, Line, Row
-from minigemini.evaluation.draw import draw
-from minigemini.evaluation.predict import predict, progress_bar, settings_of, weights_digest, without_images
+from minigemini.evaluation.draw import draw, drawing_settings
+from minigemini.evaluation.predict import predict, progress_bar, settings_of, without_images
 from minigemini.evaluation.predictions import PredictionFile
 from minigemini.evaluation.report import Report, Result
 from minigemini.evaluation.suite import Suite, load_suite
@@ -39,7 +39,8 @@ def evaluate(
         suite: name of a suite in ``eval/suites/``, or the path of a YAML file.
         model: a checkpoint folder, a hub id, or a shipped name ("nano").
         limit: at most so many examples of every kind.
-        controls: also run the models that serve as controls (blind, low-res only); those that need no model are always there.
+        controls: also run the models that serve as controls (blind, low-res only); the other controls cost nothing
+            and are always there.
         strict: return 1 when a floor is missed or a control does not fail.
         overrides: ``key.path=value`` for fields of the suite.
 
@@ -89,7 +90,7 @@ def _load(model: str) -> tuple[Any, Any]:
 def _answers(
     suite: Suite, model: str, examples: Sequence[Example], out: Path, controls: bool
 ) -> dict[str, Sequence[Line]]:
-    """The lines of every run of a language model: the one that is judged and, with ``controls``, blind and low-res only."""
+    """The lines of every run: the model that is judged and, with ``controls``, it blind and the low-res-only one."""
     asked = [example for example in examples if example.kind != DRAWN]
     blind = [without_images(example) for example in asked if suite.kinds[example.kind].blind]
     low_res = [example for example in asked if suite.kinds[example.kind].low_res_only]
@@ -117,10 +118,9 @@ def _answers(
 def _drawings(suite: Suite, examples: Sequence[Example], out: Path) -> list[dict[str, Any]]:
     if suite.image_generator is None:
         raise ValueError(f"the suite has {DRAWN}, but image_generator is not set")
-    generator = ImageGenerator.from_pretrained(nano.resolve(suite.image_generator))
-    settings = {}
+    generator = ImageGenerator.from_pretrained(suite.image_generator)
     with progress_bar() as progress:
-        file = PredictionFile(out / "drawn", [e.id for e in examples], settings)
+        file = PredictionFile(out / "drawn", [e.id for e in examples], drawing_settings(generator, examples))
         return draw(generator, examples, what_the_oracle_sees, file, progress, "drawn")
 
 

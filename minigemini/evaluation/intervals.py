@@ -16,7 +16,8 @@ def wilson(accuracy: float, n: float) -> tuple[float, float]:
         accuracy: share of successes, 0..1.
         n: number of examples; not whole where a score is worth that of so many independent examples.
     """
-    assert n > 0 and 0 <= accuracy <= 1, (accuracy, n)
+    assert n > 0, n
+    assert 0 <= accuracy <= 1, accuracy
     centre = accuracy + Z_95**2 / (2 * n)
     half = Z_95 * sqrt(accuracy * (1 - accuracy) / n + Z_95**2 / (4 * n**2))
     scale = 1 + Z_95**2 / n

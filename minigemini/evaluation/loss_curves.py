@@ -33,7 +33,7 @@ def read_losses(folder: Path) -> tuple[list[int], list[float]]:
 
 
 def smooth(losses: Sequence[float], width: float) -> list[float]:
-    """Mean over neighbours on both sides, Gaussian weights: no lag behind a falling curve, as a running mean would have.
+    """Mean over neighbours on both sides, Gaussian weights: no lag behind a falling curve, unlike a running mean.
 
     Args:
         width: standard deviation of the weights, in logged points.

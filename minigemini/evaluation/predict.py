@@ -6,7 +6,6 @@ same batches, hence the same numbers to the last bit, as one that was never inte
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -18,6 +17,7 @@ from rich.text import Text
 from transformers import LogitsProcessorList, PreTrainedModel, ProcessorMixin
 
 from minigemini.evaluation.benchmark import Example
+from minigemini.evaluation.digest import examples_digest, images_of, prompt_of, weights_digest
 from minigemini.evaluation.predictions import PredictionFile
 from minigemini.generation.constrained import well_formed_prompt
 
@@ -43,15 +43,6 @@ def without_images(example: Example) -> Example:
     return Example(**{**vars(example), "messages": messages})
 
 
-def images_of(example: Example) -> list[Any]:
-    return [part["image"] for message in example.messages for part in message["content"] if part["type"] == "image"]
-
-
-def prompt_of(example: Example, processor: ProcessorMixin) -> str:
-    """The prompt as text, every image one ``<image>``."""
-    return processor.apply_chat_template(example.messages, add_generation_prompt=True, tokenize=False)
-
-
 def settings_of(
     model: PreTrainedModel, processor: ProcessorMixin, examples: Sequence[Example], batch_size: int
 ) -> dict[str, Any]:
@@ -67,28 +58,6 @@ def settings_of(
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
-
-
-def weights_digest(model: torch.nn.Module) -> str:
-    """SHA-256 over names, shapes and bytes of all weights: the path of a model says nothing about what lies there now."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def examples_digest(examples: Sequence[Example], processor: ProcessorMixin) -> str:
-    """SHA-256 over everything the model is shown (token ids, pixels) and the way each answer is decoded and scored."""
-    digest = hashlib.sha256()
-    for example in examples:
-        prompt = prompt_of(example, processor)
-        shown = (example.id, example.reference, example.constrained, example.max_new_tokens, prompt)
-        digest.update(repr(shown).encode())
-        digest.update(repr(processor.tokenizer(prompt, add_special_tokens=False)["input_ids"]).encode())
-        for image in images_of(example):
-            digest.update(f"{image.mode} {image.size}".encode() + image.tobytes())
-    return digest.hexdigest()
 
 
 def batches_of(examples: Sequence[Example], processor: ProcessorMixin, batch_size: int) -> list[list[Example]]:
@@ -119,8 +88,8 @@ def predict(
 ) -> list[dict[str, Any]]:
     """Answers what ``file`` does not hold yet and returns all lines, in the order of the examples.
 
-    A line is ``{"id", "kind", "prompt", "prediction", "finished", "reference"}``; ``finished`` is false where the answer
-    was cut at ``max_new_tokens``.
+    A line is ``{"id", "kind", "prompt", "prediction", "finished", "reference"}``; ``finished`` is false where the
+    answer was cut at ``max_new_tokens``.
     """
     task = progress.add_task(description, total=len(examples), completed=len(file.lines))
     for batch in batches_of(examples, processor, batch_size):

@@ -1,7 +1,7 @@
 """predictions.jsonl: appended while a run goes on, so that an interrupted run continues; sorted when it is complete.
 
-Beside it lies ``settings.json``: everything the predictions depend on. A run with other settings is refused, by the name of the field
-that differs; predictions of two models or two prompts never end up in one file.
+Beside it lies ``settings.json``: everything the predictions depend on. A run with other settings is refused, by the
+name of the field that differs; predictions of two models or two prompts never end up in one file.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ class PredictionFile:
         self.lines.update((line["id"], line) for line in new)
 
     def finish(self) -> list[dict[str, Any]]:
-        """All lines in the order of the examples, in the file too: an interrupted run leaves the bytes of one that was not."""
+        """All lines in the order of the examples.
+
+        The file is brought into this order too: an interrupted run leaves the same bytes as one that was not.
+        """
         missing = [id for id in self.ids if id not in self.lines]
         assert not missing, f"{len(missing)} predictions are missing, the first is {missing[0]!r}"
         lines = [self.lines[id] for id in self.ids]
@@ -83,5 +86,6 @@ def _refuse_other_settings(folder: Path, old: dict[str, Any], new: dict[str, Any
     if differing:
         what = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in sorted(differing))
         raise ValueError(
-            f"{folder} holds predictions made with other settings ({what}). Choose another output folder, or delete this one."
+            f"{folder} holds predictions made with other settings ({what}). "
+            "Choose another output folder, or delete this one."
         )

@@ -1,4 +1,4 @@
-"""The results as a table for the terminal, as Markdown and as JSON: every number with n, interval, floor and controls."""
+"""The results for the terminal, as Markdown and as JSON: every number with n, interval, floor and controls."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ SHARED_CONTROLS = ("blind", "low-res only", "bag guess", "chance")  # a column e
 class Result:
     """A row judged.
 
-    ``floor`` is what the score must reach, None where nothing is promised. The controls in ``must_fail`` must stay below the
-    floor, those in ``ceilings`` must not exceed their own number: it means nothing to reach what guessing reaches too.
+    ``floor`` is what the score must reach, None where nothing is promised. The controls in ``must_fail`` must stay
+    below the floor, those in ``ceilings`` must not exceed their own number: it means nothing to reach what guessing
+    reaches too.
     """
 
     row: Row

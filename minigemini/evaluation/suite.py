@@ -15,7 +15,7 @@ SUITES = Path(__file__).parents[2] / "eval" / "suites"
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the table: what the score must reach, which models answer as controls, and what the controls must not reach."""
+    """One row of the table: what the score must reach, which models answer as controls, which controls must fail."""
 
     floor: float | None = None
     blind: bool = False  # the same model without the picture answers too

@@ -1,15 +1,19 @@
-"""The nano's benchmark: questions about tabletop pictures, drawing prompts, edits over turns, and the drawings themselves.
+"""The nano's benchmark: questions about tabletop pictures, drawing prompts, edits over turns, and the drawings.
 
-The rule is exact match of the whole answer, after stripping white space and lower-casing; an answer that goes on, or holds the right
-word among others, is wrong. Two kinds have their own rule:
+The rule is exact match of the whole answer, after stripping white space and lower-casing; an answer that goes on, or
+holds the right word among others, is wrong. Two kinds have their own rule:
 
-- ``draw_or_answer``: does the answer start with ``<h>``, when a drawing was asked for and only then? Balanced accuracy: the
-  mean of the two classes' accuracies.
+- ``draw_or_answer``: does the answer start with ``<h>``, when a drawing was asked for and only then? Balanced accuracy:
+  the mean of the two classes' accuracies.
 - ``drawn_picture``: the image generator draws the example's true prompt; the oracle must see exactly that scene.
 
-Controls that need no model are computed from the same lines: *chance* (a uniform pick from all answers of the kind), *bag guess* (a
-uniform pick from the values that occur in the scene: knows what is there, not what belongs to what), *prompt repeated* (an edit that
-changes nothing), *always draw* and *never draw*, and *another's prompt* (the drawing judged by the next example's prompt).
+Controls that need no model are computed from the same lines:
+
+- *chance*: a uniform pick from all answers of the kind (its expected accuracy).
+- *bag guess*: a uniform pick from the values that occur in the scene; knows what is there, not what belongs to what.
+- *prompt repeated*: an edit that changes nothing.
+- *always draw*, *never draw*.
+- *another's prompt*: the drawing judged by the next example's prompt.
 """
 
 from __future__ import annotations
@@ -56,7 +60,7 @@ class Tabletop:
         return [example for example in made if example.kind in self.kinds]
 
     def score(self, runs: Mapping[str, Sequence[Line]]) -> list[Row]:
-        """One row a kind. ``runs["model"]`` holds the lines to judge; every other run becomes a control under its name."""
+        """One row a kind. ``runs["model"]`` holds the lines to judge; every other run is a control under its name."""
         return [
             _row(
                 kind,
@@ -68,7 +72,7 @@ class Tabletop:
 
 
 def _example(item: Mapping[str, Any]) -> Example:
-    """The world's example in the form of the runner. ``previous`` is the last drawing prompt of the conversation, if any."""
+    """The world's example for the runner; ``previous`` is the last drawing prompt of the conversation, if any."""
     kind, draw = item["type"], item["draw"] is True
     said = [
         "".join(part.get("text", "") for part in m["content"]) for m in item["messages"] if m["role"] == "assistant"
@@ -85,7 +89,7 @@ def _example(item: Mapping[str, Any]) -> Example:
 
 
 def what_the_oracle_sees(picture: Image.Image) -> dict[str, Any]:
-    """For the prediction line of a drawing: what lies where, as a prompt in reading order, and the cells nobody can tell."""
+    """For the line of a drawing: what lies where, as a prompt in reading order, and the cells it cannot tell."""
     reading = oracle.read(picture)
     return {"seen": describe(reading.scene, tags=False), "unknown_cells": list(reading.unknown_cells)}
 
@@ -99,7 +103,7 @@ def decides_to_draw(prediction: str) -> bool:
 
 
 def shows(line: Line, prompt: str) -> bool:
-    """Did the oracle see exactly what ``prompt`` says, and nothing it does not know? (Order of mention is of no account.)"""
+    """Did the oracle see exactly what ``prompt`` says, in whatever order, and nothing it does not know?"""
     return not line["unknown_cells"] and parse_prompt(line["seen"]).facts() == parse_prompt(prompt).facts()
 
 
@@ -144,7 +148,7 @@ def _decision_row(lines: Sequence[Line]) -> Row:
         if not all(hits.values()):
             raise ValueError(f"{DECISION} needs examples of both kinds: {sum(wanted)} of {len(wanted)} want a drawing")
         value = sum(sum(side) / len(side) for side in hits.values()) / 2
-        # The mean of two accuracies varies like one accuracy over 4 / (1/n1 + 1/n2) examples: n1 + n2 when the classes are even.
+        # The mean of two accuracies varies like one accuracy over 4 / (1/n1 + 1/n2) examples: n1 + n2 for even classes.
         worth = 4 / sum(1 / len(side) for side in hits.values())
         return Score(value, len(decided), wilson(value, worth))
 

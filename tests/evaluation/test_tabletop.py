@@ -130,5 +130,5 @@ def test_an_unknown_kind_is_an_error() -> None:
 
 
 def test_scoring_needs_no_torch() -> None:
-    code = "import sys; import minigemini.evaluation.tabletop, minigemini.evaluation.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, minigemini.evaluation.tabletop, minigemini.evaluation.report; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,43 @@
+"""What a model is and what it is shown, as short digests: two runs may share a file only when these are equal."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import ProcessorMixin
+
+from minigemini.evaluation.benchmark import Example
+
+
+def images_of(example: Example) -> list[Any]:
+    return [part["image"] for message in example.messages for part in message["content"] if part["type"] == "image"]
+
+
+def prompt_of(example: Example, processor: ProcessorMixin) -> str:
+    """The prompt as text, every image one ``<image>``."""
+    return processor.apply_chat_template(example.messages, add_generation_prompt=True, tokenize=False)
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """SHA-256 over names, shapes and bytes of all weights: the path of a model does not say what lies there now."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def examples_digest(examples: Sequence[Example], processor: ProcessorMixin) -> str:
+    """SHA-256 over everything the model is shown (token ids, pixels) and the way each answer is decoded and scored."""
+    digest = hashlib.sha256()
+    for example in examples:
+        prompt = prompt_of(example, processor)
+        shown = (example.id, example.reference, example.constrained, example.max_new_tokens, prompt)
+        digest.update(repr(shown).encode())
+        digest.update(repr(processor.tokenizer(prompt, add_special_tokens=False)["input_ids"]).encode())
+        for image in images_of(example):
+            digest.update(f"{image.mode} {image.size}".encode() + image.tobytes())
+    return digest.hexdigest()
