@@ -90,7 +90,7 @@ def _names(scene: Scene, it: int | None) -> list[tuple[int, str]]:
             if sum(f" {noun(other)}".endswith(f" {name}") for other in scene.things) == 1:
                 ways.append((index, f"the {name}"))
                 break
-    return ways
+    return ways or [(index, f"the object at the {CELLS[thing.cell]}") for index, thing in enumerate(scene.things)]
 
 
 def edit(rng: random.Random, before: Drawing, pairs: Sequence[tuple[str, str]] = TRAINED_PAIRS) -> Drawing:

@@ -174,7 +174,7 @@ def accuracies(model: LlamaForCausalLM, encoder: Encoder) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="where the tokenizer is and the model goes")
-    parser.add_argument("--steps", type=int, default=4200)
+    parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--peak-lr", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -223,11 +223,11 @@ def main() -> None:
             left = (arguments.steps - step - 1) / rate / 60
             print(f"step {step + 1} loss {loss.item():.3f} {rate:.2f} steps/s {seen / (time.time() - started):.0f} tokens/s {left:.1f} min left", flush=True)
         if (step + 1) % 500 == 0 or step + 1 == arguments.steps:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+            torch.save(state | {"step": step + 1}, checkpoint)
             found = accuracies(model, encoder)
             print(step + 1, found, flush=True)
             history.append({"step": step + 1, "seconds": round(time.time() - started), "accuracy": found})
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-            torch.save(state | {"step": step + 1}, checkpoint)
     model.save_pretrained(arguments.folder)
     (arguments.folder / "history.json").write_text(json.dumps(history, indent=1))
 
