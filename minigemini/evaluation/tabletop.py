@@ -52,12 +52,10 @@ class Tabletop:
         self.kinds, self.per_kind, self.seed = list(kinds), per_kind, seed
 
     def examples(self) -> list[Example]:
-        made = [_example(item) for item in tabletop.examples(self.per_kind, self.seed)]
-        there = {example.kind for example in made}
-        unknown = [kind for kind in self.kinds if kind not in there]
+        unknown = [kind for kind in self.kinds if kind not in tabletop.TYPES]
         if unknown:
-            raise ValueError(f"tabletop has no examples of {', '.join(unknown)}; it has {', '.join(sorted(there))}")
-        return [example for example in made if example.kind in self.kinds]
+            raise ValueError(f"tabletop has no examples of {', '.join(unknown)}; it has {', '.join(tabletop.TYPES)}")
+        return [_example(item) for item in tabletop.examples(self.per_kind, self.seed, tuple(self.kinds))]
 
     def score(self, runs: Mapping[str, Sequence[Line]]) -> list[Row]:
         """One row a kind. ``runs["model"]`` holds the lines to judge; every other run is a control under its name."""
@@ -72,20 +70,19 @@ class Tabletop:
 
 
 def _example(item: Mapping[str, Any]) -> Example:
-    """The world's example for the runner; ``previous`` is the last drawing prompt of the conversation, if any."""
-    kind, draw = item["type"], item["draw"] is True
-    said = [
-        "".join(part.get("text", "") for part in m["content"]) for m in item["messages"] if m["role"] == "assistant"
-    ]
-    previous = [text for text in said if text.startswith(PROMPT_START)]
+    """The world's example for the runner. A drawing has no messages: its prompt goes to the image generator."""
+    kind = item["type"]
+    if kind == DRAWN:
+        return Example(item["id"], kind, [], {"prompt": item["answer"]})
     reference = {
         "answer": item["answer"],
         "choices": list(item["choices"]),
         "bag": list(item["bag"]),
-        "previous": previous[-1] if previous else None,
+        "previous": item.get("previous", ""),  # the prompt before the last instruction, for edits
+        "scene": describe(item["scene"]),  # for the reader
     }
     tokens = ANSWER_TOKENS if item["draw"] is False else PROMPT_TOKENS
-    return Example(item["id"], kind, item["messages"], reference, constrained=draw, max_new_tokens=tokens)
+    return Example(item["id"], kind, item["messages"], reference, item["draw"] is True, tokens)
 
 
 def what_the_oracle_sees(picture: Image.Image) -> dict[str, Any]:
@@ -139,7 +136,7 @@ def _accuracy(hits: Sequence[bool]) -> Score:
 
 
 def _decision_row(lines: Sequence[Line]) -> Row:
-    wanted = [decides_to_draw(line["reference"]["answer"]) for line in lines]
+    wanted = [line["reference"]["answer"] == "draw" for line in lines]
 
     def balanced(decided: Sequence[bool]) -> Score:
         hits: dict[bool, list[bool]] = {True: [], False: []}

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from minigemini.evaluation.benchmark import Row
+from minigemini.evaluation.digest import images_of
+from minigemini.evaluation.suite import load_suite
 from minigemini.evaluation.tabletop import Tabletop, what_the_oracle_sees
 from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.picture import render
@@ -15,7 +17,7 @@ from minigemini.tabletop.picture import render
 
 def lines(kind: str, *answers: tuple[str, str], **reference: Any) -> list[dict]:
     """(prediction, answer) pairs as prediction lines."""
-    other = {"choices": [], "bag": [], "previous": None} | reference
+    other = {"choices": [], "bag": [], "previous": ""} | reference
     return [
         {"id": f"{kind}-{n}", "kind": kind, "prediction": prediction, "reference": {"answer": answer, **other}}
         for n, (prediction, answer) in enumerate(answers)
@@ -77,11 +79,11 @@ def test_an_edit_that_repeats_the_prompt_before_is_the_control() -> None:
 
 
 def test_decision_is_balanced() -> None:
-    draw, words = "<h>a large red circle at the top</h>", "i will not draw"
-    nine_to_one = lines("draw_or_answer", *[(draw, draw)] * 9, ("something <h>else</h>", words))
+    prompt = "<h>a large red circle at the top</h>"
+    nine_to_one = lines("draw_or_answer", *[(prompt, "draw")] * 9, ("something <h>else</h>", "answer"))
     found = row("draw_or_answer", nine_to_one)
-    assert found.score.value == 1  # an answer that starts with words is an answer
-    always = row("draw_or_answer", lines("draw_or_answer", *[(" <h>x</h>", draw)] * 9, ("<h>", words)))
+    assert found.score.value == 1  # what starts with words is an answer; which prompt or which words is not asked here
+    always = row("draw_or_answer", lines("draw_or_answer", *[(" <h>x</h>", "draw")] * 9, ("<h>", "answer")))
     assert always.score.value == 0.5  # plain accuracy would say .9
     assert (found.controls["always draw"].value, found.controls["never draw"].value) == (0.5, 0.5)
     # 9 and 1 examples are worth 4 / (1/9 + 1/1) = 3.6, not 10.
@@ -90,7 +92,7 @@ def test_decision_is_balanced() -> None:
 
 def test_decision_without_both_classes_has_no_score() -> None:
     with pytest.raises(ValueError, match="needs examples of both kinds"):
-        row("draw_or_answer", lines("draw_or_answer", ("no", "no")))
+        row("draw_or_answer", lines("draw_or_answer", ("no", "answer")))
 
 
 PROMPTS = (
@@ -122,6 +124,27 @@ def test_something_unknown_in_the_drawing_is_wrong() -> None:
     line = drawn((picture, PROMPTS[1]))
     assert line[0]["unknown_cells"] == [0]
     assert row("drawn_picture", line).score.value == 0
+
+
+def test_examples_are_complete_and_the_same_again() -> None:
+    suite = load_suite("tabletop")
+    benchmark = Tabletop(list(suite.kinds), 3, suite.seed)
+    examples = benchmark.examples()
+    assert [e.id for e in examples] == [e.id for e in benchmark.examples()]
+    assert len({e.id for e in examples}) == 3 * len(suite.kinds) == len(examples)
+    assert {e.kind for e in examples if e.constrained} == {"draw_prompt", "edit_1", "edit_2", "edit_3"}
+    # Whoever answers everything right scores 1 everywhere, and no guess does.
+    right = [
+        {"id": e.id, "kind": e.kind, "prediction": e.reference["answer"], "reference": e.reference}
+        for e in benchmark.examples()
+        if e.kind not in ("drawn_picture", "draw_or_answer")
+    ]
+    kinds = [kind for kind in suite.kinds if kind not in ("drawn_picture", "draw_or_answer")]
+    for one in Tabletop(kinds, 3, suite.seed).score({"model": right}):
+        assert one.score.value == 1, one
+        assert all(control.value < 1 for control in one.controls.values()), one
+    edits = [e for e in examples if e.kind == "edit_3"]
+    assert all(len(images_of(e)) == 3 and e.reference["previous"].startswith("<h>") for e in edits)
 
 
 def test_an_unknown_kind_is_an_error() -> None:
