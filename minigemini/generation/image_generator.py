@@ -1,0 +1,257 @@
+"""Any text-to-image pipeline of diffusers behind one ``draw``."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+from transformers import PreTrainedTokenizerBase
+
+from minigemini import nano
+from minigemini.generation.generation_record import GenerationRecord
+
+OnStep = Callable[[int, int], None]
+"""Called after each denoising step with the steps done and the steps in all; raising in it ends the drawing."""
+
+NEGATIVE_PROMPT = (
+    "low quality, worst quality, lowres, blurry, jpeg artifacts, noise, watermark, signature, text, cropped, out of frame, "
+    "deformed, disfigured, bad anatomy, bad proportions, extra limbs, missing limbs, extra fingers, missing fingers, "
+    "mutated hands, poorly drawn hands, poorly drawn face, duplicate, ugly"
+)
+"""Quality and anatomy, in the spirit of the fixed one the original sends to SDXL; the wording is ours."""
+
+FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
+    # The original's: everything diffusers' default, and a negative prompt.
+    "StableDiffusionXLPipeline": {
+        "num_inference_steps": 50,
+        "guidance_scale": 5.0,
+        "negative_prompt": NEGATIVE_PROMPT,
+    },
+    # Binning would draw at another size than asked and resize; caption cleaning is for captions scraped from the web.
+    "PixArtSigmaPipeline": {
+        "num_inference_steps": 20,
+        "guidance_scale": 4.0,
+        "use_resolution_binning": False,
+        "clean_caption": False,
+    },
+}
+"""By class name of the pipeline, what differs from the defaults of its ``__call__``; the scheduler is the one in its folder."""
+
+NANO = "nano"
+"""Name of the generator that is shipped with this package."""
+
+
+class DrawingCancelled(Exception):
+    """Raise this in ``on_step`` to give up a drawing."""
+
+
+class ImageGenerator:
+    """A text-to-image pipeline. One generator may draw in several threads at once.
+
+    Args:
+        pipeline: a pipeline of diffusers, on its device and in its dtype.
+        name: what records call it.
+    """
+
+    def __init__(self, pipeline: DiffusionPipeline, name: str) -> None:
+        self.pipeline = pipeline
+        self.name = name
+        self.family = type(pipeline).__name__
+        parameters = inspect.signature(type(pipeline).__call__).parameters
+        self._defaults = {key: p.default for key, p in parameters.items() if p.default is not inspect.Parameter.empty}
+        if "prompt" not in parameters:
+            raise ValueError(f"{name}: {self.family} does not draw from a text prompt")
+        self._settings = dict(FAMILY_SETTINGS.get(self.family, {}))
+        self._reading, limit = self._reading_tokenizers()
+        if "max_sequence_length" in self._defaults and limit is not None:
+            self._settings["max_sequence_length"] = limit
+        self.max_prompt_tokens = limit and limit - self._reading[0].num_special_tokens_to_add()
+        """The longest prompt that is read to its end, as :meth:`count_prompt_tokens` counts; None if no limit is known."""
+
+    @classmethod
+    def from_pretrained(
+        cls, path_or_id: str | Path = NANO, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> ImageGenerator:
+        """Load a pipeline; only safetensors, no code from the folder.
+
+        Args:
+            path_or_id: a local folder, ``"nano"`` (shipped), or a hub id.
+            device: a GPU if there is one, else the CPU.
+            dtype: float16 on a GPU, float32 on the CPU.
+
+        Raises:
+            ValueError: there is no such pipeline, or it does not draw from text; it names it.
+        """
+        named = str(path_or_id)
+        if named == NANO and not Path(named).exists():
+            path = str(nano.path("nano-base/image_generator"))
+        else:
+            path = nano.resolve(named)
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
+        try:
+            pipeline = DiffusionPipeline.from_pretrained(path, torch_dtype=dtype, use_safetensors=True)
+        except OSError as error:
+            raise ValueError(f"{named}: no image generator can be loaded from there ({error})") from error
+        local = Path(named).is_dir()
+        return cls(pipeline.to(device), Path(named).resolve().name if local else named)
+
+    def _reading_tokenizers(self) -> tuple[list[PreTrainedTokenizerBase], int | None]:
+        """Private copies of the tokenizers that decide how much of a prompt is read, and how many tokens that is."""
+        tokenizers = [c for _, c in sorted(self.pipeline.components.items()) if isinstance(c, PreTrainedTokenizerBase)]
+        if not tokenizers:
+            return [], None
+        longest = self._defaults.get("max_sequence_length")
+        if longest is not None:
+            # Pipelines with such an argument read the whole prompt with their last text encoder (T5 or a language model);
+            # a CLIP beside it gives a summary only.
+            tokenizers, limits = tokenizers[-1:], [longest, tokenizers[-1].model_max_length]
+        else:
+            limits = [tokenizer.model_max_length for tokenizer in tokenizers]
+        limit = min(limits)
+        # transformers says "no limit" with a huge number.
+        return copy.deepcopy(tokenizers), int(limit) if limit < 1_000_000 else None
+
+    def count_prompt_tokens(self, prompt: str) -> int:
+        """Tokens of a prompt for the text encoder that reads the least, without the special ones around it."""
+        # Some pipelines lower and strip the prompt before they read it, which may change the count.
+        forms = {prompt, prompt.lower().strip()}
+        return max(
+            (len(t.encode(form, add_special_tokens=False, verbose=False)) for t in self._reading for form in forms),
+            default=0,
+        )
+
+    def draw(
+        self,
+        prompt: str,
+        *,
+        seed: int,
+        steps: int | None = None,
+        guidance: float | None = None,
+        size: tuple[int, int] | None = None,
+        negative_prompt: str | None = None,
+        truncate: bool = False,
+        parents: Sequence[str] = (),
+        on_step: OnStep | None = None,
+    ) -> tuple[Image.Image, GenerationRecord]:
+        """Draw one picture. The same arguments give the same pixels on the same machine, whatever else is being drawn.
+
+        Args:
+            prompt: not empty.
+            seed: of the noise, which is made on the CPU so that it is the same on every device.
+            steps, guidance, negative_prompt: None: the family's setting (``FAMILY_SETTINGS``), else the pipeline's default.
+            size: (width, height) in pixels; None: the size the pipeline was trained for.
+            truncate: draw a prompt that is too long without its end, and say so in the record, instead of refusing it.
+            parents: for the record.
+            on_step: see :data:`OnStep`; raise :class:`DrawingCancelled` there to stop.
+
+        Returns:
+            The picture (RGB) and what made it. A setting that this pipeline lacks is left out, with a warning.
+
+        Raises:
+            ValueError: the prompt is empty or too long, or the pipeline refuses a setting.
+        """
+        if not prompt.strip():
+            raise ValueError("a picture needs a prompt that is not empty")
+        length = self.count_prompt_tokens(prompt)
+        too_long = self.max_prompt_tokens is not None and length > self.max_prompt_tokens
+        if too_long and not truncate:
+            raise ValueError(
+                f"the prompt has {length} tokens and {self.name} reads {self.max_prompt_tokens}; its end would have no effect"
+            )
+
+        width, height = size or (None, None)
+        asked = {
+            "num_inference_steps": steps,
+            "guidance_scale": guidance,
+            "negative_prompt": negative_prompt,
+            "width": width,
+            "height": height,
+        }
+        asked = {key: value for key, value in asked.items() if value is not None}
+        lacking = sorted(key for key in asked if key not in self._defaults)
+        if lacking:
+            warnings.warn(f"{self.family} has no {', '.join(lacking)}; drawn without", stacklevel=2)
+        settings = {key: v for key, v in {**self._settings, **asked}.items() if key in self._defaults}
+
+        view = self._view(on_step)
+        output = view(prompt=prompt, generator=torch.Generator("cpu").manual_seed(seed), **settings)
+        images = output.get("images")
+        if not images or not isinstance(images[0], Image.Image):
+            raise ValueError(f"{self.name}: {self.family} does not make pictures")
+        image = images[0].convert("RGB")
+        if size is not None and not {"width", "height"} & set(lacking) and image.size != tuple(size):
+            warnings.warn(f"{self.family} drew {image.width}x{image.height}, not {width}x{height}", stacklevel=2)
+
+        used = {**self._defaults, **settings}
+        record = GenerationRecord(
+            prompt=prompt,
+            negative_prompt=used.get("negative_prompt"),
+            seed=seed,
+            steps=used.get("num_inference_steps"),
+            guidance=used.get("guidance_scale"),
+            width=image.width,
+            height=image.height,
+            generator=self.name,
+            pipeline=self.family,
+            scheduler=type(view.scheduler).__name__,
+            dtype=str(view.dtype).removeprefix("torch."),
+            device=view.device.type,
+            versions={"diffusers": diffusers.__version__, "torch": torch.__version__},
+            prompt_tokens=length if self._reading else None,
+            truncated=too_long,
+            parents=list(parents),
+        )
+        return image, record
+
+    def draw_again(
+        self, record: GenerationRecord, on_step: OnStep | None = None
+    ) -> tuple[Image.Image, GenerationRecord]:
+        """The picture of a record once more."""
+        return self.draw(
+            record.prompt,
+            seed=record.seed,
+            steps=record.steps,
+            guidance=record.guidance,
+            size=(record.width, record.height),
+            negative_prompt=record.negative_prompt,
+            truncate=record.truncated,
+            parents=record.parents,
+            on_step=on_step,
+        )
+
+    def _view(self, on_step: OnStep | None) -> Any:
+        """The pipeline for one drawing: the same weights, but its own copy of all that changes while drawing.
+
+        Schedulers count steps and tokenizers keep their padding in place, so two drawings that shared them would spoil each
+        other. Every pipeline steps through its scheduler, also those that know no callbacks: progress is counted there.
+        """
+        view: Any = copy.copy(self.pipeline)
+        for name, component in self.pipeline.components.items():
+            if isinstance(component, PreTrainedTokenizerBase):
+                setattr(view, name, copy.deepcopy(component))
+        scheduler: Any = copy.deepcopy(view.scheduler)
+        view.scheduler = scheduler
+        view.set_progress_bar_config(disable=True)
+        if on_step is not None:
+            step, done = scheduler.step, 0
+
+            @functools.wraps(step)  # pipelines look at its signature
+            def counted_step(*args: Any, **kwargs: Any) -> Any:
+                nonlocal done
+                result = step(*args, **kwargs)
+                done += 1
+                on_step(done, len(scheduler.timesteps))
+                return result
+
+            scheduler.step = counted_step
+        return view
