@@ -45,8 +45,19 @@ class CheckedData:
     problems: list[BadRecord] = field(default_factory=list)
 
     @property
-    def count(self) -> int:
-        return sum(len(source.records) for source in self.sources)
+    def records(self) -> list[Record]:
+        return [record for source in self.sources for record in source.records]
+
+    def summary(self) -> str:
+        """One line for the user: how many good records, with how many images, how long."""
+        records = self.records
+        images = sum(len(record.images) for record in records)
+        text_only = sum(not record.images for record in records)
+        line = f"{len(records):,} good records, {text_only:,} of them text only, {images:,} images"
+        lengths = np.concatenate([source.lengths for source in self.sources])
+        if not lengths.any():  # no processor, or no record
+            return line
+        return line + f"; tokens: median {np.median(lengths):.0f}, longest {lengths.max()}"
 
 
 def check(
@@ -78,7 +89,7 @@ def check(
     rank, processes = share
     paths = list(dict.fromkeys(path for record in good for path in record.images))
     broken: dict[str, str] = {}
-    for part in gather(broken_images(paths[rank::processes], show_progress)):
+    for part in gather(broken_images(paths[rank::processes], processor, show_progress)):
         broken |= part
     for record in good:
         if reasons := [broken[path] for path in record.images if path in broken]:
@@ -106,17 +117,22 @@ def check(
     return CheckedData(sources, in_order)
 
 
-def broken_images(paths: Sequence[str], show_progress: bool = True) -> dict[str, str]:
-    """For each file that cannot be decoded, the reason. Threads do: PIL decodes outside the interpreter lock."""
+def broken_images(paths: Sequence[str], processor: ProcessorMixin | None, show_progress: bool = True) -> dict[str, str]:
+    """For each file that cannot be decoded, or that the processor refuses for its mode or shape, the reason."""
 
     def reason(path: str) -> str | None:
         try:
-            open_image(path)
+            image = open_image(path)
         except ValueError as error:
             return str(error)
+        try:
+            if processor is not None:
+                processor.image_processor.process_image(image)
+        except ValueError as error:
+            return f"image {path}: {error}"
         return None
 
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as threads:  # threads do: PIL decodes outside Python's lock
         reasons = with_progress(threads.map(reason, paths), "checking images", len(paths), show_progress)
         return {path: text for path, text in zip(paths, reasons, strict=True) if text is not None}
 

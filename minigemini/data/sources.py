@@ -28,3 +28,5 @@ class DataRecipe:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ValueError("sources must name at least one data file")
+        if self.max_length <= 0:
+            raise ValueError(f"max_length must be positive, got {self.max_length}")

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 from transformers import TrainingArguments
 
 from minigemini import strict_yaml
+from minigemini.data.mixture import Order
 from minigemini.data.sources import DataRecipe
 
 
@@ -65,10 +66,13 @@ def load_recipe(file: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         ValueError: a key or value that does not fit, in our sections or in ``trainer:``; it is named.
     """
     recipe = strict_yaml.load(file, Recipe, overrides)
+    overridden = tuple(tuple(text.partition("=")[0].split(".")) for text in overrides)
     known = {spec.name: spec for spec in dataclasses.fields(TrainingArguments) if spec.init}
     annotations = get_type_hints(TrainingArguments)
     for key, value in recipe.trainer.items():
-        where = strict_yaml.Where(str(file), ("trainer", key))
+        where = strict_yaml.Where(str(file), ("trainer", key), overridden)
+        if key == "train_sampling_strategy":  # ours, see data/mixture.py
+            strict_yaml.convert(value, Order, where)
         if key not in known:
             raise ValueError(f"{where}: {strict_yaml.unknown_name(key, known)}")
         strict_yaml.convert(value, annotations[key], where)

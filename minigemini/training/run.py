@@ -133,8 +133,10 @@ def checked_data(recipe: Recipe, processor: MiniGeminiProcessor, arguments: Trai
             raise ValueError(f"{words}\nnothing was trained; mend them, or leave them out with data.on_bad_record=skip")
         if arguments.should_save:
             console.print(f"skipping {words}", markup=False, highlight=False)
-    if data.count == 0:
+    if not data.records:
         raise ValueError("no record is left to train on")
+    if arguments.should_save:
+        console.print(data.summary(), highlight=False)
     return data
 
 

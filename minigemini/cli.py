@@ -1,0 +1,170 @@
+"""The command line: ``minigemini chat | train | eval | data | draw-again``.
+
+Each command imports what it needs when it runs, so that ``--help`` needs no torch. What a user can mend (ValueError,
+FileNotFoundError) is printed as one line; set MINIGEMINI_TRACEBACK=1 to see where it came from.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+OVERRIDES = "key.path=value"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="minigemini",
+        description="A dual-encoder vision-language model of the Mini-Gemini kind: train it, evaluate it, talk to it.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in (add_chat, add_train, add_eval, add_data, add_draw_again):
+        add(commands)
+    parsed, left = parser.parse_known_args(arguments)
+    # argparse stops collecting overrides at the first option; those that come after it belong to them too
+    if any(text.startswith("-") or "=" not in text for text in left) or (left and "overrides" not in parsed):
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    if left:
+        parsed.overrides += left
+    try:
+        return parsed.run(parsed)
+    except (ValueError, FileNotFoundError) as error:
+        if os.environ.get("MINIGEMINI_TRACEBACK"):
+            raise
+        if os.environ.get("RANK", "0") == "0":  # the processes of a distributed run fail alike; one says so
+            print(f"minigemini: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nminigemini: interrupted", file=sys.stderr)
+        return 130
+
+
+def add_train(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train one stage by a recipe",
+        description="Train one stage. Several processes: torchrun --nproc_per_node 8 -m minigemini train ..., "
+        "or accelerate launch -m minigemini train ...",
+    )
+    parser.add_argument("recipe", type=Path, help="a YAML file, such as train/recipes/nano/align.yaml")
+    parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the recipe")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
+    parser.set_defaults(run=run_train)
+
+
+def run_train(parsed: argparse.Namespace) -> int:
+    from minigemini.training.run import train
+
+    output = train(parsed.recipe, parsed.overrides, parsed.resume)
+    if os.environ.get("RANK", "0") == "0":
+        print(f"trained; the checkpoint is in {output}")
+    return 0
+
+
+def add_data(commands: argparse._SubParsersAction) -> None:
+    kinds = commands.add_parser("data", help="make or check training data").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    tabletop = kinds.add_parser(
+        "tabletop", help="draw the synthetic tabletop world: align.json, finetune.json and images/"
+    )
+    tabletop.add_argument("out", type=Path, help="folder to write")
+    tabletop.add_argument("--conversations", type=int, default=16000, help="for both stages (default: %(default)s)")
+    tabletop.add_argument("--seed", type=int, default=0, help="another seed, other pictures (default: %(default)s)")
+    tabletop.set_defaults(run=run_data_tabletop)
+
+    check = kinds.add_parser("check", help="check the data of a recipe, or a data file, and list every bad record")
+    check.add_argument("file", type=Path, help="a recipe (.yaml) or a data file in LLaVA format (.json)")
+    check.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the recipe")
+    check.add_argument("--image-folder", type=Path, help="of a data file: what image paths are relative to")
+    check.add_argument("--list", type=Path, default=Path("bad_records.txt"), help="where to list bad records, if any")
+    check.set_defaults(run=run_data_check)
+
+
+def run_data_tabletop(parsed: argparse.Namespace) -> int:
+    from minigemini.data.progress import progress_bar
+    from minigemini.tabletop.training_data import write
+
+    with progress_bar() as bar:
+        task = bar.add_task("tabletop conversations", total=parsed.conversations, note="")
+        counts = write(
+            parsed.out, parsed.conversations, parsed.seed, lambda written: bar.update(task, completed=written)
+        )
+    print(f"{parsed.out}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    return 0
+
+
+def run_data_check(parsed: argparse.Namespace) -> int:
+    """Exit code 1 if there is a bad record."""
+    from minigemini.data.check import check, report
+    from minigemini.data.sources import DataRecipe, Source
+
+    if parsed.file.suffix == ".json":
+        folder = None if parsed.image_folder is None else str(parsed.image_folder)
+        found = check(DataRecipe([Source(str(parsed.file), folder)], max_length=sys.maxsize), processor=None)
+    else:
+        from minigemini.training.recipe import load_recipe
+        from minigemini.training.run import load_processor
+
+        recipe = load_recipe(parsed.file, parsed.overrides)
+        found = check(recipe.data, load_processor(recipe))
+    print(found.summary())
+    if found.problems:
+        print(report(found.problems, parsed.list))
+    return 1 if found.problems else 0
+
+
+def add_eval(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("eval", help="evaluate a model on a suite, with controls and confidence intervals")
+    parser.add_argument("suite", help="a suite of eval/suites/ by name (tabletop), or a YAML file")
+    parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the suite")
+    parser.add_argument("--model", default="nano", help="checkpoint folder, hub id or shipped name (default: nano)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for results; an interrupted run goes on there")
+    parser.add_argument("--limit", type=int, help="at most this many examples of each kind")
+    parser.add_argument("--no-controls", dest="controls", action="store_false", help="leave out the control models")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a floor is missed")
+    parser.set_defaults(run=run_eval)
+
+
+def run_eval(parsed: argparse.Namespace) -> int:
+    from minigemini.evaluation.evaluate import evaluate
+
+    return evaluate(
+        parsed.suite, parsed.model, parsed.out, parsed.limit, parsed.controls, parsed.strict, parsed.overrides
+    )
+
+
+def add_draw_again(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("draw-again", help="draw a PNG of ours once more from the record inside it")
+    parser.add_argument("file", type=Path, help="a PNG that was drawn by minigemini")
+    parser.add_argument("--out", type=Path, help="where to write it (default: NAME-again.png beside it)")
+    parser.add_argument("--generator", help="folder, hub id or nano; needed unless the record names the shipped one")
+    parser.add_argument("--device", help="torch device (default: a GPU if there is one)")
+    parser.set_defaults(run=run_draw_again)
+
+
+def run_draw_again(parsed: argparse.Namespace) -> int:
+    from minigemini.generation.draw_again import run
+
+    return run(parsed.file, parsed.out, parsed.generator, parsed.device)
+
+
+def add_chat(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("chat", help="talk to a model, with pictures in and out")
+    parser.add_argument("model", nargs="?", default="nano", help="checkpoint folder, hub id or nano (default)")
+    parser.add_argument("--image", type=Path, action="append", default=[], help="show a picture; may be repeated")
+    parser.add_argument("--prompt", help="say this, print the answer and end")
+    parser.add_argument("--json", action="store_true", help="with --prompt: print the answer as JSON")
+    parser.add_argument("--draw", choices=["auto", "always", "never"], default="auto", help="(default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="of drawings; another one, another picture")
+    parser.add_argument("--out", type=Path, default=Path("."), help="folder for drawn pictures (default: here)")
+    parser.add_argument("--generator", default="nano", help="image generator: folder, hub id or nano (default)")
+    parser.set_defaults(run=run_chat)
+
+
+def run_chat(parsed: argparse.Namespace) -> int:
+    from minigemini.serving.terminal import run
+
+    return run(parsed)

@@ -1,0 +1,108 @@
+"""The LLaVA record format: what is read, where images stand, and what is refused with which words."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from minigemini.data.records import BadRecord, Record, messages, parse_record, read_records
+
+
+def turns(*texts: str) -> list[dict]:
+    return [{"from": "human" if i % 2 == 0 else "gpt", "value": text} for i, text in enumerate(texts)]
+
+
+def parsed(conversations, image=None) -> Record:
+    raw = {"id": "x", "conversations": conversations} | ({} if image is None else {"image": image})
+    return parse_record(raw, "file: record 0", Path("photos"))
+
+
+def content(record: Record, turn: int = 0) -> list:
+    return [part.get("text", "IMAGE") for part in messages(record)[turn]["content"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("<image>\nWhat is it?", ["IMAGE", "What is it?"]),
+        ("What is it?\n<image>", ["What is it?", "IMAGE"]),
+        ("Is <image> brighter than\n<image>?", ["Is ", "IMAGE", " brighter than", "IMAGE", "?"]),
+        ("<image><image>\n\nWhich?", ["IMAGE", "IMAGE", "\nWhich?"]),
+        ("\nPaint a cat. <GEN>", ["\nPaint a cat. <GEN>"]),
+        ("<image>", ["IMAGE"]),
+    ],
+)
+def test_an_image_part_stands_where_its_marker_was(text, parts):
+    record = parsed(turns(text, "yes"), [f"{i}.png" for i in range(text.count("<image>"))])
+    assert content(record) == parts
+
+
+def test_images_are_handed_out_in_reading_order():
+    record = parsed(turns("<image> a", "b", "c <image><image>", "d"), ["1.png", "2.png", "3.png"])
+    assert record.images == ("photos/1.png", "photos/2.png", "photos/3.png")
+    placed = [part["image"] for m in messages(record, [1, 2, 3]) for part in m["content"] if part["type"] == "image"]  # type: ignore[list-item]
+    assert placed == [1, 2, 3]
+    assert [message["role"] for message in messages(record)] == ["user", "assistant", "user", "assistant"]
+
+
+def test_drawing_marks_are_plain_text():
+    record = parsed(turns("a red circle <GEN>", "<h>a large red circle at the top</h>"))
+    assert content(record, 0) == ["a red circle <GEN>"]
+    assert content(record, 1) == ["<h>a large red circle at the top</h>"]
+
+
+def test_a_system_turn_may_come_first():
+    record = parsed([{"from": "system", "value": "Be brief."}, *turns("hi", "ho")])
+    assert [message["role"] for message in messages(record)] == ["system", "user", "assistant"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("text", "expected an object with 'conversations', got \"text\""),
+        ({"id": 1}, "'conversations' must be a list of turns, got null"),
+        ({"conversations": []}, "'conversations' must be a list of turns"),
+        ({"conversations": [{"from": "human"}]}, "turn 0 must have 'from' and 'value', both text"),
+        ({"conversations": [{"from": "user", "value": "a"}]}, "turn 0 is from 'user'; expected 'human' or 'gpt'"),
+        ({"conversations": turns("a")}, "end with gpt; they are: human"),
+        ({"conversations": turns("a", "b")[::-1]}, "must alternate human, gpt, .*; they are: gpt, human"),
+        ({"conversations": turns("a", "b") + turns("c", "d")[1:]}, "they are: human, gpt, gpt"),
+        ({"conversations": turns("a", " \n")}, r"turn 1 \(from 'gpt'\) is empty"),
+        ({"conversations": turns("<image> a", "b")}, "1 <image> in the conversation, but 0 image files"),
+        ({"conversations": turns("a", "b"), "image": "x.png"}, "0 <image> in the conversation, but 1 image files"),
+        ({"conversations": turns("<image>", "b"), "image": ["x", "y"]}, "1 <image> in the conversation, but 2 image"),
+        ({"conversations": turns("a", "<image>"), "image": "x.png"}, r"turn 1 \(from 'gpt'\) has <image>"),
+        ({"conversations": turns("<image>", "b"), "image": {"a": 1}}, "'image' must be a path or a list of paths"),
+        ({"conversations": turns("<image>", "b"), "image": [""]}, "'image' must be a path or a list of paths"),
+    ],
+)
+def test_what_is_refused(raw, reason):
+    with pytest.raises(ValueError, match=reason):
+        parse_record(raw, "name", Path())
+
+
+def test_a_file_gives_good_and_bad_records_in_order(tmp_path):
+    file = tmp_path / "data.json"
+    good = {"id": "one", "conversations": turns("<image> a", "b"), "image": "x.png"}
+    file.write_text(json.dumps([good, {"id": "two", "conversations": []}, {"conversations": turns("a", "b")}]))
+    first, second, third = read_records(file)
+    assert isinstance(first, Record)
+    assert first.images == (str(tmp_path / "x.png"),)
+    assert isinstance(second, BadRecord)
+    assert str(second).startswith(f"{file}: record 1 (id 'two'): 'conversations' must")
+    assert third.name == f"{file}: record 2"
+    assert read_records(file, "elsewhere")[0].images == ("elsewhere/x.png",)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "not valid JSON"), ("{}", "expected a JSON list of records, got a dict")]
+)
+def test_a_file_that_is_no_list_is_refused(tmp_path, text, words):
+    (tmp_path / "data.json").write_text(text)
+    with pytest.raises(ValueError, match=f"data.json: {words}"):
+        read_records(tmp_path / "data.json")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.json"):
+        read_records(tmp_path / "nowhere.json")

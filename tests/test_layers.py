@@ -1,0 +1,93 @@
+"""The house keeps its shape: arrows point down, files stay small, and nothing hides behind an empty name."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "minigemini"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# layer -> what it may import of ours; minigemini.nano (where the shipped weights lie) may be imported by all
+ARROWS = {
+    "cli": {"serving", "training", "evaluation", "data", "generation", "tabletop"},
+    "serving": {"model", "generation"},
+    "training": {"model", "data", "strict_yaml"},
+    "evaluation": {"model", "generation", "tabletop", "strict_yaml"},
+    "data": {"strict_yaml"},
+    "model": set(),
+    "generation": set(),
+    "tabletop": set(),
+    "strict_yaml": set(),
+    "nano": set(),
+    "__init__": {"model"},
+    "__main__": {"cli"},
+}
+FORBIDDEN_WORDS = {"utils", "util", "common", "base", "manager", "factory", "registry", "helpers", "misc"}
+
+
+def layer_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_layers(source: str, file: Path) -> set[str]:
+    """The layers that the source of a file imports from, in absolute or relative form, at the top or in a function."""
+    package = ("minigemini", *file.relative_to(PACKAGE).parts[:-1])
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*start, *([node.module] if node.module else [])))
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+    parts = [name.split(".") for name in names]
+    layers = {part[1] for part in parts if part[0] == "minigemini" and len(part) > 1}
+    # `from minigemini import MiniGeminiProcessor` and `import minigemini` are the public face: the model layer
+    return {layer if layer in ARROWS else "model" for layer in layers}
+
+
+def test_there_is_something_to_check():
+    assert len(MODULES) > 20
+    assert {layer_of(file) for file in MODULES} <= set(ARROWS)
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_arrows_point_down(file):
+    layer = layer_of(file)
+    wrong = imported_layers(file.read_text(encoding="utf-8"), file) - ARROWS[layer] - {layer, "nano"}
+    assert not wrong, f"{layer} must not import {', '.join(sorted(wrong))}"
+
+
+@pytest.mark.parametrize(
+    ("source", "layers"),
+    [
+        ("import minigemini.training.run", {"training"}),
+        ("from minigemini import serving", {"serving"}),
+        ("from minigemini import MiniGeminiProcessor", {"model"}),
+        ("from ..model import x", {"model"}),
+        ("from .. import cli", {"cli"}),
+        ("from .records import Record", {"data"}),
+        ("def f():\n    from minigemini.model.configuration import C", {"model"}),
+        ("import torch", set()),
+    ],
+)
+def test_every_form_of_import_is_seen(source, layers):
+    assert imported_layers(source, PACKAGE / "data" / "imaginary.py") == layers
+
+
+@pytest.mark.parametrize("folder", ["minigemini", "train", "tests"])
+def test_no_file_is_longer_than_500_lines(folder):
+    files = [file for file in (PACKAGE.parent / folder).rglob("*.py") if file.is_file()]
+    long = {str(file): count for file in files if (count := len(file.read_text().splitlines())) > 500}
+    assert files
+    assert not long
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_names_say_what_is_inside(file):
+    names = [*file.relative_to(PACKAGE).with_suffix("").parts]
+    names += [node.name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ClassDef)]
+    for name in names:
+        words = set("".join(f"_{c.lower()}" if c.isupper() else c for c in name).split("_"))
+        assert not words & FORBIDDEN_WORDS, name

@@ -1,0 +1,66 @@
+"""The recipe schema, and that every recipe of the repository fits it."""
+
+from pathlib import Path
+
+import pytest
+
+from minigemini import strict_yaml
+from minigemini.training.recipe import NewModel, Parts, Recipe, load_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "train" / "recipes").rglob("*.yaml"))
+
+ALIGN = """
+stage: align
+init_from: {language_model: a, vision_tower: b, high_res_vision_tower: c}
+model: {high_res_image_size: 96}
+trainable: [patch_info_mining, multi_modal_projector]
+data: {sources: [{path: align.json, image_folder: images}], max_length: 256}
+learning_rates: {multi_modal_projector: 1e-3}
+trainer: {output_dir: out, learning_rate: 1e-4, lr_scheduler_type: cosine, save_strategy: no}
+"""
+
+
+def read(tmp_path: Path, text: str, *overrides: str) -> Recipe:
+    (tmp_path / "recipe.yaml").write_text(text)
+    return load_recipe(tmp_path / "recipe.yaml", overrides)
+
+
+def test_a_recipe(tmp_path):
+    recipe = read(tmp_path, ALIGN, "trainer.seed=7", "init_from.high_res_vision_tower=null")
+    assert recipe.init_from == Parts("a", "b", None)
+    assert recipe.model == NewModel(96)
+    assert recipe.data.on_bad_record == "error"
+    assert recipe.trainer["save_strategy"] == "no"
+    assert recipe.trainer["seed"] == 7
+    assert read(tmp_path, strict_yaml.dump(recipe)) == recipe, "the resolved recipe is a recipe"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.lerning_rate=1", r"trainer.lerning_rate: unknown name .*did you mean 'learning_rate'"),
+        ("trainer.learning_rate=fast", r"trainer.learning_rate: expected a number, got 'fast'"),
+        ("trainer.bf16=1", r"trainer.bf16: expected true or false, got 1"),
+        ("trainer.output_dir=", r"trainer.output_dir: missing"),
+        ("trainer.train_sampling_strategy=batch_rebalance", r"train_sampling_strategy: .*not one of 'random'"),
+        ("learning_rates.projector=1", r"learning_rates: unknown name 'projector'"),
+        ("trainable=[]", r"trainable must name at least one module"),
+        ("init_from=some/checkpoint", r"`model:` goes with `init_from:` of parts"),
+        ("data.sources=[]", r"sources must name at least one data file"),
+        ("data.on_bad_record=ignore", r"data.on_bad_record: 'ignore' is not one of 'error', 'skip'"),
+        ("data.max_length=0", r"max_length must be positive"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path, override, message):
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, ALIGN, override)
+
+
+def test_there_are_recipes():
+    assert len(RECIPES) >= 2
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: str(file.parent.name + "/" + file.name))
+def test_every_recipe_of_the_repository_loads(file):
+    recipe = load_recipe(file)
+    assert recipe.stage == file.stem.split("_")[0]
