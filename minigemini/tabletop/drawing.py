@@ -109,7 +109,9 @@ def edit(rng: random.Random, before: Drawing, pairs: Sequence[tuple[str, str]] =
             if not colours:
                 continue
             changed = replace(thing, colour=rng.choice(colours))
-            text = rng.choice(("make {} {}", "color {} {}", "turn {} {}", "{} should be {}")).format(name, changed.colour)
+            text = rng.choice(("make {} {}", "color {} {}", "turn {} {}", "{} should be {}")).format(
+                name, changed.colour
+            )
         elif kind == "size":
             changed = replace(thing, size="small" if thing.size == "large" else "large")
             text = rng.choice(("make {} {}", "{} should be {}")).format(name, changed.size)

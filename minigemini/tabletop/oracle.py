@@ -8,7 +8,7 @@ otherwise the cell holds something that is none of our objects and the picture m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -30,7 +30,7 @@ class Reading:
     unknown_cells: tuple[int, ...]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _masks(raised: bool) -> tuple[list[tuple[str, str, int, int]], np.ndarray]:
     """All shifted masks as rows: names, and float32 [K, 32*32] ([K, 20*32] above a plate)."""
     names, rows = [], []

@@ -6,7 +6,7 @@ The glyphs are data in this file, so that no font library's version can change t
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -55,7 +55,7 @@ GLYPHS = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def shape_mask(shape: str, size: str) -> np.ndarray:
     """Coverage of a shape whose centre is the middle of a cell: float32 [32, 32] in 0..1, edges antialiased."""
     scale = 8
@@ -80,7 +80,7 @@ def shape_mask(shape: str, size: str) -> np.ndarray:
     return np.asarray(big.resize((CELL, CELL), Image.Resampling.BOX), dtype=np.float32) / 255
 
 
-@lru_cache(maxsize=None)
+@cache
 def plate_pixels(tag: str) -> np.ndarray:
     """The tag's plate: float32 [11, 15, 3], black on white."""
     width, height = PLATE

@@ -93,9 +93,7 @@ def count(scene: Scene, rng: random.Random) -> Question | None:
     return Question("count", text, str(number), tuple(str(n) for n in range(MOST_THINGS + 1)), ())
 
 
-def existence(
-    scene: Scene, rng: random.Random, pairs: tuple[tuple[str, str], ...] = TRAINED_PAIRS
-) -> Question | None:
+def existence(scene: Scene, rng: random.Random, pairs: tuple[tuple[str, str], ...] = TRAINED_PAIRS) -> Question | None:
     """Half yes, half no; most of the "no" questions name a colour and a shape that are both there, on different things."""
     present = {thing.pair for thing in scene.things}
     sized = rng.random() < 0.3
@@ -123,7 +121,9 @@ def existence(
                 if noun(other) not in {noun(t) for t in scene.things}:
                     name = noun(other)
     name = with_article(name)
-    text = rng.choice((f"is there {name}?", f"do you see {name}?", f"is {name} in the picture?", f"does the picture show {name}?"))
+    text = rng.choice(
+        (f"is there {name}?", f"do you see {name}?", f"is {name} in the picture?", f"does the picture show {name}?")
+    )
     return Question("existence", text, answer, ("yes", "no"), ("yes", "no"))
 
 
@@ -143,7 +143,9 @@ def relation(scene: Scene, rng: random.Random) -> Question | None:
         answer = "left" if one.column < other.column else "right"
     else:
         answer = "above" if one.row < other.row else "below"
-    text = rng.choice((f"where is {one_name} relative to {other_name}?", f"on which side of {other_name} is {one_name}?"))
+    text = rng.choice(
+        (f"where is {one_name} relative to {other_name}?", f"on which side of {other_name} is {one_name}?")
+    )
     return Question("relation", text, answer, RELATIONS, RELATIONS)
 
 

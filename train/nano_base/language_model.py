@@ -188,8 +188,10 @@ def main() -> None:
     warmup = 200
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda step: arguments.peak_lr
-        * min((step + 1) / warmup, 0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * step / arguments.steps))),
+        lambda step: (
+            arguments.peak_lr
+            * min((step + 1) / warmup, 0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * step / arguments.steps)))
+        ),
     )
     checkpoint = arguments.folder / "training_state.pt"
     first, history = 0, []
@@ -203,7 +205,7 @@ def main() -> None:
         rng = random.Random(first)
     progress = [first / arguments.steps]
     stream = batches(encoder, rng, progress)
-    started, seen = time.time(), 0
+    started = time.time()
     for step in range(first, arguments.steps):
         progress[0] = step / arguments.steps
         batch = next(stream)
@@ -217,13 +219,19 @@ def main() -> None:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
-        seen += batch["input_ids"].numel()
         if (step + 1) % 50 == 0:
             rate = (step + 1 - first) / (time.time() - started)
             left = (arguments.steps - step - 1) / rate / 60
-            print(f"step {step + 1} loss {loss.item():.3f} {rate:.2f} steps/s {seen / (time.time() - started):.0f} tokens/s {left:.1f} min left", flush=True)
+            print(
+                f"step {step + 1} loss {loss.item():.3f} {rate:.2f} steps/s {left:.1f} min left",
+                flush=True,
+            )
         if (step + 1) % 500 == 0 or step + 1 == arguments.steps:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+            state = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+            }
             torch.save(state | {"step": step + 1}, checkpoint)
             found = accuracies(model, encoder)
             print(step + 1, found, flush=True)

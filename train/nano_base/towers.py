@@ -32,7 +32,16 @@ from transformers import AutoTokenizer, CLIPImageProcessor, CLIPVisionConfig, CL
 from minigemini.tabletop.conversations import some_picture
 from minigemini.tabletop.language import noun
 from minigemini.tabletop.picture import SIZE
-from minigemini.tabletop.scene import ALL_PAIRS, COLOURS, HELD_OUT_PAIRS, SHAPES, SIZES, TAG_CHARACTERS, TRAINED_PAIRS, Scene
+from minigemini.tabletop.scene import (
+    ALL_PAIRS,
+    COLOURS,
+    HELD_OUT_PAIRS,
+    SHAPES,
+    SIZES,
+    TAG_CHARACTERS,
+    TRAINED_PAIRS,
+    Scene,
+)
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP's, as the released models use
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -110,7 +119,9 @@ class Readout(nn.Module):
 
 
 def pixels_of(scenes: list[tuple[Scene, Image.Image]]) -> Tensor:
-    stack = [np.asarray(p if p.size == (SIZE, SIZE) else p.resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for _, p in scenes]
+    stack = [
+        np.asarray(p if p.size == (SIZE, SIZE) else p.resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for _, p in scenes
+    ]
     pixels = torch.from_numpy(np.stack(stack)).permute(0, 3, 1, 2).float() / 255
     return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
@@ -213,7 +224,10 @@ def main() -> None:
         schedule.step()
         if (step + 1) % 100 == 0:
             rate = (step + 1 - first) / (time.time() - started)
-            print(f"step {step + 1} loss {loss.item():.3f} {rate:.2f} steps/s {(steps - step - 1) / rate / 60:.1f} min left", flush=True)
+            print(
+                f"step {step + 1} loss {loss.item():.3f} {rate:.2f} steps/s {(steps - step - 1) / rate / 60:.1f} min left",
+                flush=True,
+            )
         if (step + 1) % 500 == 0 or step + 1 == steps:
             found = accuracies(tower, readout)
             print(step + 1, found, flush=True)
