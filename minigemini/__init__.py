@@ -1,0 +1,69 @@
+"""minigemini: a dual-encoder vision-language model of the Mini-Gemini kind, with image generation.
+
+``import minigemini`` itself imports neither torch nor transformers: the names below are loaded when they are used.
+"""
+
+import importlib
+import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minigemini.model import (
+        MiniGeminiConfig,
+        MiniGeminiForConditionalGeneration,
+        MiniGeminiImageProcessor,
+        MiniGeminiModel,
+        MiniGeminiProcessor,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MiniGeminiConfig",
+    "MiniGeminiForConditionalGeneration",
+    "MiniGeminiImageProcessor",
+    "MiniGeminiModel",
+    "MiniGeminiProcessor",
+]
+
+AUTO_CLASSES = "transformers.models.auto"
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(importlib.import_module("minigemini.model"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _RegisterWithAutoClasses(MetaPathFinder, Loader):
+    """Registers our classes with transformers' Auto classes as soon as somebody imports those, and not before.
+
+    So ``import minigemini`` stays cheap, and yet AutoProcessor.from_pretrained finds us after it.
+    """
+
+    def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
+        if fullname != AUTO_CLASSES:
+            return None
+        sys.meta_path.remove(self)
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            self.loader, spec.loader = spec.loader, self
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self.loader
+        self.loader.exec_module(module)
+        importlib.import_module("minigemini.model")
+
+
+if AUTO_CLASSES in sys.modules:
+    importlib.import_module("minigemini.model")
+else:
+    sys.meta_path.insert(0, _RegisterWithAutoClasses())

@@ -91,6 +91,7 @@ def load_processor(recipe: Recipe) -> MiniGeminiProcessor:
     return MiniGeminiProcessor.from_parts(
         language_model=nano.resolve(parts.language_model),
         vision_tower=nano.resolve(parts.vision_tower),
+        high_res_vision_tower=parts.high_res_vision_tower and nano.resolve(parts.high_res_vision_tower),
         high_res_image_size=new.high_res_image_size,
         image_grid=new.image_grid,
         image_global=new.image_global,
