@@ -1,9 +1,8 @@
 """One thread per test process: with more, the threads of several processes wait for each other."""
 
 import pytest
+import tiny
 import torch
-
-from tests import tiny
 
 torch.set_num_threads(1)
 

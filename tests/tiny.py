@@ -1,0 +1,95 @@
+"""Tiny but real parts of a model, written to disk as a user would have them: HF Llama + byte-level BPE tokenizer with a chat
+template, HF CLIP vision tower, timm ConvNeXt. Random weights; everything is made in about a second."""
+
+import json
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+CHAT_TEMPLATE = """{{ bos_token }}{% for message in messages %}
+{%- if message.role == "user" %}USER:{% for part in message.content %}
+{%- if part.type == "image" %}<image>{% else %} {{ part.text | trim }}{% endif %}{% endfor %}
+{%- elif message.role == "assistant" %} ASSISTANT:{% generation %}{% for part in message.content %} {{ part.text | trim }}
+{%- endfor %}{{ eos_token }}{% endgeneration %}
+{%- else %}{{ raise_exception("no role " + message.role) }}{% endif %}{% endfor %}
+{%- if add_generation_prompt %} ASSISTANT:{% endif %}"""
+
+IMAGE_TOKENS = 4  # 28 pixels in patches of 14
+HIGH_RES_SIZE = 64
+CONVNEXT = {"architecture": "convnext_atto", "model_args": {"dims": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}}
+
+
+def write_parts(folder: Path) -> dict[str, str]:
+    """Write the parts into ``folder``; their paths under the names that recipes and ``from_parts`` know."""
+    paths = {name: str(folder / name) for name in ("language_model", "vision_tower", "high_res_vision_tower")}
+    torch.manual_seed(0)
+    write_language_model(Path(paths["language_model"]))
+    write_vision_tower(Path(paths["vision_tower"]))
+    write_high_res_vision_tower(Path(paths["high_res_vision_tower"]))
+    return paths
+
+
+def write_language_model(folder: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=512,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=["<pad>", "<s>", "</s>", "<image>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(["USER: what is in the picture? ASSISTANT: a red circle"] * 4, trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        extra_special_tokens={"image_token": "<image>"},
+        clean_up_tokenization_spaces=False,
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def write_vision_tower(folder: Path) -> None:
+    config = CLIPVisionConfig(
+        image_size=28, patch_size=14, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4
+    )
+    CLIPVisionModel(config).save_pretrained(folder)
+    CLIPImageProcessor(size=28, crop_size=28).save_pretrained(folder)
+
+
+def write_high_res_vision_tower(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    tower = timm.create_model(CONVNEXT["architecture"], pretrained=False, num_classes=0, **CONVNEXT["model_args"])
+    (folder / "config.json").write_text(json.dumps({**CONVNEXT, "num_classes": 0}))
+    save_file(tower.state_dict(), folder / "model.safetensors")
