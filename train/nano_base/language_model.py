@@ -5,7 +5,7 @@ python train/nano_base/language_model.py build/nano_base/language_model
 
 A Llama-type model (4 layers x 128) learns to describe, answer and write drawing prompts about scenes it is told of, never shown. A scene
 is told either in words or as *pooled phrases*: nine embeddings in reading order, each the sum of the embeddings of the words for one cell
-("small red circle K7"), at the places where a picture's tokens will later stand. So the model has learned to bind attributes to places
+("small red circle K7 top left"), at the places where a picture's tokens will later stand. So the model has learned to bind attributes to places
 before the align stage, which then only has to map what the towers see to such sums. The loss is on the answers alone.
 """
 
@@ -27,9 +27,8 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 from minigemini.tabletop.conversations import Conversation, describing, drawing, looking, random_conversation
 from minigemini.tabletop.language import describe, noun
 from minigemini.tabletop.questions import BENCHMARKED, MOST_THINGS
-from minigemini.tabletop.scene import Scene
+from minigemini.tabletop.scene import CELLS, Scene
 
-CELLS = 9
 NOISE = 0.1  # of the pooled phrases, relative to their size: what towers see is never exact
 TOKENS_PER_BATCH = 4096
 
@@ -42,6 +41,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
         num_hidden_layers=4,
         num_attention_heads=8,
         num_key_value_heads=8,
+        initializer_range=0.05,  # the usual 0.02 is for widths in the thousands
         max_position_embeddings=1024,
         rope_theta=10000.0,
         tie_word_embeddings=True,
@@ -68,10 +68,10 @@ class Encoder:
         return self.pieces[text]
 
     def cells(self, scene: Scene) -> list[list[int]]:
-        words = [self.ids(" nothing")] * CELLS
+        words = [f" nothing {place}" for place in CELLS]
         for thing in scene.things:
-            words[thing.cell] = self.ids(f" {noun(thing)}") + (self.ids(f" {thing.tag}") if thing.tag else [])
-        return words
+            words[thing.cell] = f" {noun(thing)} {thing.tag} {CELLS[thing.cell]}"
+        return [self.ids(cell.replace("  ", " ")) for cell in words]
 
     def encode(self, conversation: Conversation, in_words: bool) -> tuple[list[int], list[int], list[list[int]]]:
         ids, labels, pooled = [self.tokenizer.bos_token_id], [-100], []
@@ -82,7 +82,7 @@ class Encoder:
                     if not picture.drawn:
                         asked += self.ids(" the picture shows " + describe(picture.scene) + ".")
                 else:
-                    asked += [self.image_id] * CELLS
+                    asked += [self.image_id] * len(CELLS)
                     pooled += self.cells(picture.scene)
             asked += self.ids(f" {turn.text}") + self.ids(" ASSISTANT:")
             answer = self.ids(f" {turn.answer}") + [self.tokenizer.eos_token_id]
@@ -97,12 +97,13 @@ def batches(encoder: Encoder, rng: random.Random, progress: list[float]) -> Iter
         pool = []
         for _ in range(1024):
             done = progress[0]
-            if done < 0.06:  # first the words, on small scenes
-                things = rng.randint(1, 2 if done < 0.03 else 4)
-                conversation = rng.choice((describing(rng, things), drawing(rng), looking(rng, things)))
+            if done < 0.1:  # first what one word means, on one or two things
+                things = 1 if done < 0.05 else rng.randint(1, 2)
+                make = rng.choice((describing, looking, looking, looking))
+                conversation = make(rng, things)
             else:
-                conversation = random_conversation(rng, MOST_THINGS if done > 0.15 else 4)
-            pool.append(encoder.encode(conversation, in_words=rng.random() < 0.2))
+                conversation = random_conversation(rng, MOST_THINGS if done > 0.25 else 4)
+            pool.append(encoder.encode(conversation, in_words=done > 0.1 and rng.random() < 0.2))
         pool.sort(key=lambda row: len(row[0]))
         groups: list[list[tuple[list[int], list[int], list[list[int]]]]] = [[]]
         for row in pool:
@@ -226,7 +227,7 @@ def main() -> None:
                 f"step {step + 1} loss {loss.item():.3f} {rate:.2f} steps/s {left:.1f} min left",
                 flush=True,
             )
-        if (step + 1) % 500 == 0 or step + 1 == arguments.steps:
+        if (step + 1) % 300 == 0 or step + 1 == arguments.steps:
             state = {
                 "model": model.state_dict(),
                 "optimizer": optimizer.state_dict(),
