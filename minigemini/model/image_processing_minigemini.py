@@ -1,0 +1,195 @@
+"""Pictures -> pixels for both towers."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from transformers.image_processing_backends import PilBackend
+from transformers.image_processing_utils import BatchFeature
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageInput, PILImageResampling, SizeDict
+from transformers.processing_utils import ImagesKwargs
+from transformers.utils import TensorType
+
+# What is larger is refused: made square, it would fill the memory.
+LONGEST_SIDE = 16384
+LONGEST_TO_SHORTEST = 200
+
+
+class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
+    r"""
+    high_res_size (`int`):
+        Side in pixels of the square picture for the high-resolution tower.
+    do_high_res (`bool`):
+        Whether to return `high_res_pixel_values`; `False` for a model without high-resolution tower.
+    high_res_image_mean, high_res_image_std (`list[float]`, *optional*):
+        Normalisation for the high-resolution tower, where it is not that of the low-resolution tower.
+    image_grid (`int`):
+        g: the picture is cut into g x g crops for the low-resolution tower.
+    image_global (`bool`):
+        Whether the whole picture comes after the crops.
+    """
+
+    high_res_size: int
+    do_high_res: bool
+    high_res_image_mean: list[float] | tuple[float, ...] | None
+    high_res_image_std: list[float] | tuple[float, ...] | None
+    image_grid: int
+    image_global: bool
+
+
+class MiniGeminiImageProcessor(PilBackend):
+    """One processor for both towers.
+
+    The picture becomes RGB (alpha is dropped), is padded to a square with the mean colour (`do_pad`) or resized by its
+    shortest edge and cropped in the centre, with PIL's bicubic filter, to `high_res_size`, and normalised. The
+    low-resolution pixels are the bilinear shrink, without antialiasing, of these normalised pixels: no second look at
+    the picture, and what released Mini-Gemini weights were trained on.
+
+    Returns `pixel_values` [N, 3, h, w], or with a grid [N, T, 3, h, w]: the crops row by row, then the whole picture if
+    `image_global`; and `high_res_pixel_values` [N, 3, H, W] unless `do_high_res` is `False`.
+    """
+
+    valid_kwargs = MiniGeminiImageProcessorKwargs
+    model_input_names = ["pixel_values", "high_res_pixel_values"]
+
+    size = {"height": 336, "width": 336}
+    default_to_square = True
+    high_res_size = 768
+    do_high_res = True
+    do_convert_rgb = True
+    do_resize = True
+    do_pad = True
+    do_rescale = True
+    rescale_factor = 1 / 255
+    do_normalize = True
+    resample = PILImageResampling.BICUBIC
+    image_mean = OPENAI_CLIP_MEAN
+    image_std = OPENAI_CLIP_STD
+    high_res_image_mean = None
+    high_res_image_std = None
+    image_grid = 1
+    image_global = False
+
+    def process_image(self, image: ImageInput, **kwargs: Any) -> Image.Image:  # type: ignore[override]
+        """A picture of any kind -> RGB. Arrays are [H, W], [H, W, C] or [C, H, W], uint8."""
+        if not isinstance(image, Image.Image):
+            image = from_array(np.asarray(image))
+        return to_rgb(image)
+
+    def _preprocess(  # type: ignore[override]
+        self,
+        images: list[Image.Image],
+        size: SizeDict,
+        resample: int,
+        do_pad: bool,
+        image_mean: tuple[float, ...],
+        image_std: tuple[float, ...],
+        high_res_size: int,
+        do_high_res: bool,
+        high_res_image_mean: tuple[float, ...] | None,
+        high_res_image_std: tuple[float, ...] | None,
+        image_grid: int,
+        image_global: bool,
+        return_tensors: str | TensorType | None = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        high_res_mean = image_mean if high_res_image_mean is None else tuple(high_res_image_mean)
+        high_res_std = image_std if high_res_image_std is None else tuple(high_res_image_std)
+        square = to_square if do_pad else shortest_edge_centre_crop
+        pictures = [square(image, high_res_size, resample, high_res_mean) for image in images]
+        pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures])).permute(0, 3, 1, 2)
+        high_res = (pixels.float() / 255 - _channels(high_res_mean)) / _channels(high_res_std)
+
+        low_res = shrink(high_res, (size.height * image_grid, size.width * image_grid))
+        if (high_res_mean, high_res_std) != (tuple(image_mean), tuple(image_std)):
+            # The shrink is a weighted mean, so normalising after it gives what normalising before it would.
+            low_res = low_res * _channels(high_res_std) + _channels(high_res_mean)
+            low_res = (low_res - _channels(image_mean)) / _channels(image_std)
+        if image_grid > 1:
+            crops = low_res.unflatten(3, (image_grid, size.width)).unflatten(2, (image_grid, size.height))
+            views = crops.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+            if image_global:
+                whole = shrink(low_res, (size.height, size.width))
+                views = torch.cat([views, whole[:, None]], dim=1)
+            low_res = views
+        data = {"pixel_values": low_res.contiguous()}
+        if do_high_res:
+            data["high_res_pixel_values"] = high_res.contiguous()
+        return BatchFeature(data=data, tensor_type=return_tensors)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any PIL mode -> RGB. Alpha is dropped; 16-bit greys are scaled to 8 bit (PIL's own conversion would clip them).
+
+    Raises:
+        ValueError: an empty picture, one too long or too thin, or grey values that are not 16-bit numbers.
+    """
+    width, height = image.size
+    if width == 0 or height == 0:
+        raise ValueError(f"the picture is empty: {width} x {height} pixels")
+    if max(width, height) > min(LONGEST_SIDE, LONGEST_TO_SHORTEST * min(width, height)):
+        raise ValueError(
+            f"the picture is {width} x {height} pixels; its longest side may have {LONGEST_SIDE} pixels and be "
+            f"{LONGEST_TO_SHORTEST} times its shortest"
+        )
+    if image.mode.startswith("I"):
+        grey = np.asarray(image)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ValueError(f"grey values from {grey.min()} to {grey.max()} in mode {image.mode!r} are not 16-bit")
+        image = Image.fromarray(np.round(grey.astype(np.float64) / 257).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError(
+            "a picture of floating-point greys (PIL mode 'F') has no known range; convert it to 8 bit first"
+        )
+    return image.convert("RGB")
+
+
+def from_array(array: np.ndarray) -> Image.Image:
+    """A uint8 array [H, W], [H, W, C] or [C, H, W] with C of 1, 3 or 4 -> picture.
+
+    Raises:
+        ValueError: another type or shape.
+    """
+    if array.dtype != np.uint8:
+        raise ValueError(f"a picture given as an array must be uint8 (0..255), not {array.dtype}")
+    if array.size == 0:
+        raise ValueError(f"the picture is empty: array of shape {array.shape}")
+    if array.ndim == 3 and array.shape[-1] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
+        array = np.moveaxis(array, 0, -1)
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim != 2 and not (array.ndim == 3 and array.shape[-1] in (3, 4)):
+        raise ValueError(f"a picture given as an array must be [H, W], [H, W, C] or [C, H, W], not {array.shape}")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def to_square(image: Image.Image, side: int, resample: int, mean: tuple[float, ...]) -> Image.Image:
+    """Pad around the centre to a square with the mean colour, then resize."""
+    longest = max(image.size)
+    if image.size != (longest, longest):
+        canvas = Image.new("RGB", (longest, longest), tuple(int(255 * value) for value in mean))
+        canvas.paste(image, ((longest - image.width) // 2, (longest - image.height) // 2))
+        image = canvas
+    return image.resize((side, side), PILImageResampling(resample))
+
+
+def shortest_edge_centre_crop(image: Image.Image, side: int, resample: int, mean: tuple[float, ...]) -> Image.Image:
+    """Resize so that the shortest edge is `side`, then cut out the centre; what is outside is lost."""
+    shortest = min(image.size)
+    width, height = (int(side * length / shortest) for length in image.size)
+    image = image.resize((width, height), PILImageResampling(resample))
+    left, top = (width - side) // 2, (height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def shrink(pixels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return F.interpolate(pixels, size=size, mode="bilinear", align_corners=False)
+
+
+def _channels(values: tuple[float, ...]) -> torch.Tensor:
+    return torch.tensor(values)[:, None, None]
+
+
+__all__ = ["MiniGeminiImageProcessor"]

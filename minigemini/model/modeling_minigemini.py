@@ -1,0 +1,462 @@
+"""The model: two vision towers, patch info mining, a projector, and any decoder language model of transformers."""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, Cache, GenerationMixin, PreTrainedModel
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, ModelOutput
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs, can_return_tuple, torch_compilable_check
+
+from .configuration_minigemini import MiniGeminiConfig
+from .high_res_vision_tower import MiniGeminiHighResVisionModel
+from .patch_info_mining import AbsorbedLinear, PatchInfoMining, StageReader
+from .parts import load_parts
+
+
+@dataclass
+class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
+    r"""
+    pooler_output: one tensor per image, [tokens, hidden size of the language model], ready for it.
+    last_hidden_state: what the low-resolution tower gave, [N * T, n * n, D].
+    mining_attentions: [N, tokens, P, P] if asked for: where in its cell each image token looked.
+    """
+
+    mining_attentions: Tensor | None = None
+
+
+@dataclass
+class MiniGeminiModelOutputWithPast(BaseModelOutputWithPast):
+    r"""
+    image_hidden_states: the image tokens as the language model got them, [all image tokens, hidden size].
+    """
+
+    image_hidden_states: Tensor | None = None
+
+
+@dataclass
+class MiniGeminiCausalLMOutputWithPast(ModelOutput):
+    r"""
+    loss: next-token cross entropy, if labels were given.
+    logits: [B, L, vocabulary], or as many of the last positions as `logits_to_keep` says.
+    image_hidden_states: the image tokens as the language model got them, [all image tokens, hidden size].
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: Cache | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+    image_hidden_states: Tensor | None = None
+
+
+class MiniGeminiMultiModalProjector(nn.Module):
+    """[..., D] -> [..., hidden size of the language model], two layers."""
+
+    def __init__(self, config: MiniGeminiConfig):
+        super().__init__()
+        width = config.text_config.hidden_size
+        self.linear_1 = nn.Linear(config.vision_config.hidden_size, width)
+        self.act = ACT2FN[config.projector_hidden_act]
+        self.linear_2 = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.linear_2(self.act(self.linear_1(tokens)))
+
+
+class MiniGeminiPreTrainedModel(PreTrainedModel):
+    config: MiniGeminiConfig
+    base_model_prefix = "model"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["PatchInfoMining"]
+    _skip_keys_device_placement = ["past_key_values"]
+    _supports_flash_attn = True
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, StageReader):
+            for name, table in zip(("shrink_index", "shrink_weight", "index", "weight"), module.tables(), strict=True):
+                init.copy_(getattr(module, name), table)
+        elif isinstance(module, (PatchInfoMining, MiniGeminiMultiModalProjector)):
+            # As torch initialises nn.Linear, and as the original system started: these modules are new and learn from
+            # scratch between parts that are trained already, so the language model's small scale would not fit.
+            for linear in module.modules():
+                if isinstance(linear, (nn.Linear, AbsorbedLinear)):
+                    init.kaiming_uniform_(linear.weight, a=math.sqrt(5))
+                    bound = 1 / math.sqrt(linear.weight.shape[1])
+                    init.uniform_(linear.bias, -bound, bound)
+        elif not isinstance(module, (nn.Linear, AbsorbedLinear)) or module is getattr(self, "lm_head", None):
+            super()._init_weights(module)
+
+
+class MiniGeminiModel(MiniGeminiPreTrainedModel):
+    """The model without its language model head."""
+
+    def __init__(self, config: MiniGeminiConfig):
+        config.check_geometry()
+        super().__init__(config)
+        self.vision_tower = AutoModel.from_config(config.vision_config)
+        self.high_res_vision_tower = None
+        self.patch_info_mining = None
+        if config.high_res_vision_config is not None:
+            self.high_res_vision_tower = MiniGeminiHighResVisionModel(config.high_res_vision_config)
+            self.patch_info_mining = new_mining(config, self.high_res_vision_tower)
+        self.multi_modal_projector = MiniGeminiMultiModalProjector(config)
+        self.language_model = AutoModel.from_config(config.text_config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.language_model.set_input_embeddings(value)
+
+    @can_return_tuple
+    def get_image_features(
+        self,
+        pixel_values: Tensor,
+        high_res_pixel_values: Tensor | None = None,
+        output_mining_attentions: bool = False,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple | MiniGeminiImageFeatures:
+        r"""
+        Pictures -> image tokens for the language model.
+
+        Args:
+            pixel_values: [N, 3, h, w], or with an image grid [N, T, 3, h, w].
+            high_res_pixel_values: [N, 3, H, W]; without it nothing is mined, the tokens are the low-resolution tower's.
+            output_mining_attentions: whether to return where each token looked.
+
+        Returns:
+            [`MiniGeminiImageFeatures`]. A picture's tokens are in the order whole view (if there is one), then crops
+            row by row; within a view, row by row.
+
+        Raises:
+            ValueError: pixels of another shape than the configuration's.
+        """
+        self._check_pixels(pixel_values, high_res_pixel_values)
+        config = self.config
+        if pixel_values.ndim == 4:
+            pixel_values = pixel_values[:, None]
+        images, views = pixel_values.shape[:2]
+        kwargs["output_hidden_states"] = True
+        kwargs.pop("return_dict", None)
+        outputs = self.vision_tower(pixel_values.flatten(0, 1).to(self.vision_tower.dtype), return_dict=True, **kwargs)
+        low_res = outputs.hidden_states[config.vision_feature_layer]
+        if config.vision_feature_select_strategy == "default":
+            low_res = low_res[:, 1:]
+        if low_res.shape[1] != config.tokens_per_side**2:
+            raise ValueError(
+                f"vision_feature_select_strategy = {config.vision_feature_select_strategy!r} leaves {low_res.shape[1]} "
+                f"tokens of {config.tokens_per_side} x {config.tokens_per_side} patches: use 'default' for a tower with "
+                "a class token (CLIP), 'full' for one without (SigLIP)"
+            )
+        tokens = low_res.unflatten(0, (images, views))
+        attention = None
+        if high_res_pixel_values is not None:
+            tokens, attention = self.patch_info_mining(tokens, self.high_res_vision_tower(high_res_pixel_values))
+        if self.training and outputs.pooler_output is not None:
+            # A trained tower has layers behind the selected one: they get a gradient of zero instead of none.
+            tokens = tokens + 0.0 * outputs.pooler_output.sum()
+        if config.image_global:  # from the order of pixels to the order of tokens
+            tokens = tokens.roll(1, dims=1)
+            attention = None if attention is None else attention.roll(1, dims=1)
+        features = self.multi_modal_projector(tokens.flatten(1, 2).to(self.multi_modal_projector.linear_1.weight.dtype))
+        return MiniGeminiImageFeatures(
+            last_hidden_state=low_res,
+            pooler_output=list(features),
+            mining_attentions=attention.flatten(1, 2) if output_mining_attentions and attention is not None else None,
+        )
+
+    def _check_pixels(self, pixel_values: Tensor, high_res_pixel_values: Tensor | None) -> None:
+        config = self.config
+        side, views = config.vision_config.image_size, config.views_per_image
+        shape = (3, side, side) if views == 1 else (views, 3, side, side)
+        if tuple(pixel_values.shape[1:]) != shape:
+            raise ValueError(f"pixel_values must be [N, {', '.join(map(str, shape))}], not {list(pixel_values.shape)}")
+        if high_res_pixel_values is not None:
+            if self.high_res_vision_tower is None:
+                raise ValueError(
+                    "this model has no high-resolution tower but got high_res_pixel_values; make its processor with "
+                    "do_high_res=False"
+                )
+            side = config.high_res_vision_config.image_size
+            if tuple(high_res_pixel_values.shape) != (len(pixel_values), 3, side, side):
+                raise ValueError(
+                    f"high_res_pixel_values must be [{len(pixel_values)}, 3, {side}, {side}], one picture for each of "
+                    f"pixel_values, not {list(high_res_pixel_values.shape)}"
+                )
+        elif self.training and self.patch_info_mining is not None and is_trainable(self.patch_info_mining):
+            raise ValueError("patch_info_mining is being trained, but the batch has no high_res_pixel_values to mine")
+
+    def get_placeholder_mask(
+        self, input_ids: Tensor | None, inputs_embeds: Tensor, image_features: Tensor, images: int = 0
+    ) -> Tensor:
+        """Where image tokens stand, [B, L, 1].
+
+        Raises:
+            ValueError: their number is not that of the image features.
+        """
+        if input_ids is None:
+            image_token = torch.full((), self.config.image_token_id, dtype=torch.long, device=inputs_embeds.device)
+            mask = (inputs_embeds == self.get_input_embeddings()(image_token)).all(-1)
+        else:
+            mask = input_ids == self.config.image_token_id
+        found = mask.sum()
+        torch_compilable_check(
+            found == image_features.shape[0],
+            lambda: (
+                f"the text has {int(found)} image tokens (id {self.config.image_token_id}), but the images give "
+                f"{image_features.shape[0]} features ({images} images of {self.config.tokens_per_image} tokens)"
+            ),
+        )
+        return mask.unsqueeze(-1).to(inputs_embeds.device)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        high_res_pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple | MiniGeminiModelOutputWithPast:
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        if inputs_embeds is None:
+            inputs_embeds = self.get_input_embeddings()(input_ids)
+
+        encoded = (mm_encoder_outputs or {}).get("image")
+        if encoded is not None and pixel_values is not None:
+            raise ValueError("give either pixel_values or mm_encoder_outputs, not both")
+        if pixel_values is not None:
+            encoded = self.get_image_features(pixel_values, high_res_pixel_values, return_dict=True)
+        image_features = None
+        if encoded is not None:
+            image_features = torch.cat(list(encoded.pooler_output)).to(inputs_embeds.device, inputs_embeds.dtype)
+            mask = self.get_placeholder_mask(input_ids, inputs_embeds, image_features, len(encoded.pooler_output))
+            inputs_embeds = inputs_embeds.masked_scatter(mask, image_features)
+        elif self.training and self._sees_trainable():
+            inputs_embeds = inputs_embeds + 0.0 * self._blank_image_features(inputs_embeds).sum()
+
+        outputs = self.language_model(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        return MiniGeminiModelOutputWithPast(
+            last_hidden_state=outputs.last_hidden_state,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            image_hidden_states=image_features,
+        )
+
+    def _sees_trainable(self) -> bool:
+        parts = (
+            self.vision_tower,
+            self.high_res_vision_tower,
+            self.patch_info_mining,
+            self.multi_modal_projector,
+        )
+        return any(part is not None and is_trainable(part) for part in parts)
+
+    def _blank_image_features(self, like: Tensor) -> Tensor:
+        """Tokens of a black picture.
+
+        A batch of text alone trains nothing that sees. But DDP and ZeRO wait on every process for every trained
+        parameter, and ZeRO-3 for frozen ones too, so the whole path runs once, and counts nothing.
+        """
+        config = self.config
+        side, views = config.vision_config.image_size, config.views_per_image
+        pixels = like.new_zeros((1, 3, side, side) if views == 1 else (1, views, 3, side, side))
+        high_res = None
+        if config.high_res_vision_config is not None:
+            side = config.high_res_vision_config.image_size
+            high_res = like.new_zeros(1, 3, side, side)
+        return self.get_image_features(pixels, high_res, return_dict=True).pooler_output[0].to(like.dtype)
+
+
+class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMixin):
+    """The model with its language model head: text and pictures in, text out."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}
+    _tp_plan = {"lm_head": "colwise_gather_output"}
+
+    def __init__(self, config: MiniGeminiConfig):
+        super().__init__(config)
+        self.model = MiniGeminiModel(config)
+        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        self.post_init()
+
+    @classmethod
+    def from_parts(
+        cls,
+        language_model: str,
+        vision_tower: str,
+        high_res_vision_tower: str | None = None,
+        *,
+        high_res_image_size: int | None = None,
+        vision_feature_layer: int = -2,
+        image_grid: int = 1,
+        image_global: bool = False,
+        image_token: str = "<image>",
+        dtype: torch.dtype = torch.float32,
+    ) -> "MiniGeminiForConditionalGeneration":
+        """Put a new model together from trained parts. Mining and projector are new, with random weights.
+
+        Args:
+            language_model: folder or hub id of a decoder language model with its tokenizer. If the tokenizer has no
+                `image_token`, it is added as a special token and the embeddings grow if they must.
+            vision_tower: of a CLIP or SigLIP model, or of its vision half.
+            high_res_vision_tower: of a ConvNeXt in timm's or open_clip's format; `None` for a model without one.
+            high_res_image_size: side in pixels of the high-resolution picture; needed with `high_res_vision_tower`.
+            vision_feature_layer, image_grid, image_global: as in [`MiniGeminiConfig`].
+            dtype: of all weights.
+
+        Raises:
+            ValueError: a part is not what it should be, or the sizes do not fit each other.
+        """
+        parts = load_parts(language_model, vision_tower, high_res_vision_tower, high_res_image_size, image_token, dtype)
+        high_res = parts.high_res_vision_tower
+        config = MiniGeminiConfig(
+            text_config=parts.language_model.config,
+            vision_config=parts.vision_tower.config,
+            high_res_vision_config=None if high_res is None else high_res.config,
+            image_token_id=parts.image_token_id,
+            vision_feature_layer=vision_feature_layer,
+            vision_feature_select_strategy=parts.vision_feature_select_strategy,
+            image_grid=image_grid,
+            image_global=image_global,
+            dtype=dtype,
+        )
+        with torch.device("meta"):  # the skeleton; every part of it is replaced by a real one below
+            model = cls(config)
+        model.model.vision_tower = parts.vision_tower
+        model.model.high_res_vision_tower = high_res
+        model.model.multi_modal_projector = MiniGeminiMultiModalProjector(config).to(dtype)
+        if high_res is not None:
+            model.model.patch_info_mining = new_mining(config, high_res).to(dtype)
+        model.model.language_model = parts.language_model
+        model.lm_head = parts.lm_head
+        model.tie_weights()
+        model.generation_config = copy.deepcopy(parts.generation_config)
+        # A picture cannot be answered: the token has no meaning without pixels.
+        model.generation_config.suppress_tokens = [config.image_token_id]
+        return model.eval()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.model.set_input_embeddings(value)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        self.lm_head = value
+
+    def get_image_features(
+        self,
+        pixel_values: Tensor,
+        high_res_pixel_values: Tensor | None = None,
+        output_mining_attentions: bool = False,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple | MiniGeminiImageFeatures:
+        """See [`MiniGeminiModel.get_image_features`]."""
+        return self.model.get_image_features(pixel_values, high_res_pixel_values, output_mining_attentions, **kwargs)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        high_res_pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple | MiniGeminiCausalLMOutputWithPast:
+        r"""
+        Args:
+            input_ids: [B, L], with `config.image_token_id` once for every image token.
+            pixel_values: [N, 3, h, w] or [N, T, 3, h, w], the N pictures of the batch in reading order.
+            high_res_pixel_values: [N, 3, H, W]; without it nothing is mined.
+            labels: [B, L], -100 where nothing is to be learnt.
+            mm_encoder_outputs: `{"image": get_image_features(...)}` in place of pixels.
+        """
+        outputs = self.model(
+            input_ids=input_ids,
+            pixel_values=pixel_values,
+            high_res_pixel_values=high_res_pixel_values,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            mm_encoder_outputs=mm_encoder_outputs,
+            return_dict=True,
+            **kwargs,
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.lm_head(outputs.last_hidden_state[:, kept])
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(
+                logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
+            )
+        return MiniGeminiCausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            image_hidden_states=outputs.image_hidden_states,
+        )
+
+
+def new_mining(config: MiniGeminiConfig, tower: MiniGeminiHighResVisionModel) -> PatchInfoMining:
+    return PatchInfoMining(
+        hidden_size=config.vision_config.hidden_size,
+        stage_channels=tower.stage_channels,
+        fine_side=config.high_res_vision_config.image_size // config.high_res_vision_config.stem_stride,
+        tokens_per_side=config.tokens_per_side,
+        image_grid=config.image_grid,
+        image_global=config.image_global,
+    )
+
+
+def is_trainable(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
+
+
+__all__ = [
+    "MiniGeminiForConditionalGeneration",
+    "MiniGeminiImageFeatures",
+    "MiniGeminiModel",
+    "MiniGeminiPreTrainedModel",
+]

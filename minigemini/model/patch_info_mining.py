@@ -1,0 +1,300 @@
+"""Patch info mining: every low-resolution token reads the high-resolution positions under it.
+
+The definition, per picture, with low-resolution tokens ``x_n`` and the high-resolution pyramid upsampled bilinearly to
+its finest stage and concatenated (``h_i``, C channels; position i belongs to the cell of one token):
+
+    q_n = W_q LN_q(x_n) + b_q        k_i = W_k LN_k(h_i) + b_k        v_i = W_v LN_v(h_i) + b_v
+    mined_n = sum_i softmax_i(q_n . k_i / sqrt(D)) v_i        over the P x P positions of the cell of n
+
+(Mini-Gemini, arXiv:2403.18814, section 3.2). Computed so, it costs more than the low-resolution tower. Here it is
+computed exactly, but
+
+1. the key projection is absorbed into the query: with ``u_n = gamma_k * (W_k^T q_n)`` and the normalised position
+   ``g_i = (h_i - mean_i) / std_i`` the logits are ``u_n . g_i``, up to a term without i that softmax drops;
+2. the value projection comes after the pooling: ``mined_n = W_v (gamma_v * sum_i a_ni g_i + beta_v) + b_v``;
+3. no stage is upsampled: interpolation is linear, so dot products and pooled sums are taken at a stage's own
+   positions, and only the scalars are interpolated;
+4. means and variances come from there too. Each stage's own mean over channels is taken off first (what is left is
+   ``z``), so that ``var_i`` is a sum of squares, without cancellation; ``|interpolated z|^2`` follows from the Gram
+   matrix of the few ``z`` around a cell.
+
+The bias of the key projection and the bias of the key LayerNorm have no effect (point 1). They stay parameters, for
+checkpoints have them, and get a gradient of exactly zero, so that no distributed engine waits for it.
+
+Shapes: B pictures, n x n cells (one per token) of P x P positions, K x K positions of a stage around a cell, D width of
+the low-resolution tower, C_s channels of stage s.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.utils.generic import maybe_autocast
+
+EPS = 1e-5
+
+
+class PatchInfoMining(nn.Module):
+    """Adds to every low-resolution token what it finds in the high-resolution picture.
+
+    Args:
+        hidden_size: D.
+        stage_channels: C_s of each stage, finest first; stage s + 1 has half the side of stage s.
+        fine_side: side of the finest stage's map.
+        tokens_per_side: n of one view.
+        image_grid, image_global: as in the configuration.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        stage_channels: list[int],
+        fine_side: int,
+        tokens_per_side: int,
+        image_grid: int = 1,
+        image_global: bool = False,
+    ):
+        super().__init__()
+        self.stage_channels, self.grid = stage_channels, image_grid
+        channels = sum(stage_channels)
+        self.query_norm = nn.LayerNorm(hidden_size, eps=EPS)
+        self.query_projection = nn.Linear(hidden_size, hidden_size)
+        self.key_norm = AbsorbedLayerNorm(channels)
+        self.key_projection = AbsorbedLinear(channels, hidden_size)
+        self.value_norm = PooledLayerNorm(channels)
+        self.value_projection = nn.Linear(channels, hidden_size)
+
+        def view(positions: int, cells: int) -> nn.ModuleList:
+            return nn.ModuleList(
+                StageReader(fine_side // 2**s, fine_side, positions, cells) for s in range(len(stage_channels))
+            )
+
+        # The crops are cells of one large map. The whole view reads the map shrunk to the size of a crop's.
+        self.crops_view = view(fine_side, tokens_per_side * image_grid)
+        self.global_view = view(fine_side // image_grid, tokens_per_side) if image_global else None
+
+    def forward(self, tokens: Tensor, pyramid: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """
+        Args:
+            tokens: [B, T, n * n, D], the views of each picture: crops row by row, then the whole view if there is one.
+            pyramid: per stage [B, C_s, side_s, side_s].
+
+        Returns:
+            The tokens with what they mined added, [B, T, n * n, D], and the attention [B, T, n * n, P, P] of each token
+            over the positions of its cell (of the shrunk map, for the whole view); it sums to 1.
+        """
+        with maybe_autocast(device_type=tokens.device.type, enabled=False):
+            stages = [centred(stage) for stage in pyramid]
+        crops = self.grid**2
+        mined, attention = self._mine(tiles_to_grid(tokens[:, :crops], self.grid), stages, self.crops_view)
+        mined, attention = grid_to_tiles(mined, self.grid), grid_to_tiles(attention, self.grid)
+        if self.global_view is not None:
+            whole = self._mine(tokens[:, crops], stages, self.global_view)
+            mined = torch.cat([mined, whole[0][:, None]], dim=1)
+            attention = torch.cat([attention, whole[1][:, None]], dim=1)
+        return tokens + mined.to(tokens.dtype), attention
+
+    def _mine(
+        self, tokens: Tensor, stages: list[tuple[Tensor, Tensor]], readers: nn.ModuleList
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens [B, n * n, D] -> mined [B, n * n, D] and attention [B, n * n, P, P]."""
+        query = self.query_projection(self.query_norm(tokens)) * tokens.shape[-1] ** -0.5
+        reading_query = self.key_norm(self.key_projection(query))
+        # Statistics, softmax and pooling in (at least) float32, also under autocast.
+        with maybe_autocast(device_type=tokens.device.type, enabled=False):
+            pooled, attention = pool(reading_query.to(stages[0][0].dtype), stages, readers)
+        mined = self.value_projection(self.value_norm(pooled.to(query.dtype)))
+        return mined, attention
+
+
+def centred(stage: Tensor) -> tuple[Tensor, Tensor]:
+    """[B, C, S, S] -> (z [B, S, S, C] without its mean over channels, the mean [B, S, S, 1]), at least in float32."""
+    stage = stage.permute(0, 2, 3, 1).to(torch.promote_types(stage.dtype, torch.float32))
+    mean = stage.mean(-1, keepdim=True)
+    return stage - mean, mean
+
+
+def pool(query: Tensor, stages: list[tuple[Tensor, Tensor]], readers: nn.ModuleList) -> tuple[Tensor, Tensor]:
+    """Attend with ``query`` [B, n * n, C] over the normalised positions of each cell.
+
+    Returns:
+        sum_i a_i g_i, [B, n * n, C]; and a, [B, n * n, P, P].
+    """
+    queries = query.split([z.shape[-1] for z, _ in stages], dim=-1)
+    cells = [reader.cells(z) for reader, (z, _) in zip(readers, stages, strict=True)]
+    means = [reader.interpolate(reader.cells(mean)[..., 0]) for reader, (_, mean) in zip(readers, stages, strict=True)]
+    channels = query.shape[-1]
+
+    mean = sum(m * z.shape[-1] for m, z in zip(means, cells, strict=True)) / channels
+    offsets = [m - mean for m in means]  # of a stage's mean from the mean of all channels
+    variance = torch.zeros_like(mean)
+    logits = torch.zeros_like(mean)
+    for reader, z, offset, u in zip(readers, cells, offsets, queries, strict=True):
+        variance = variance + (reader.squared_norms(z) + z.shape[-1] * offset.square()) / channels
+        dots = torch.einsum("bnkc,bnc->bnk", z, u)
+        logits = logits + reader.interpolate(dots) + offset * u.sum(-1)[..., None, None]
+    inverse_std = (variance + EPS).rsqrt()
+
+    attention = (logits * inverse_std).flatten(-2).softmax(-1).view_as(logits)
+    weights = attention * inverse_std
+    pooled = [
+        torch.einsum("bnk,bnkc->bnc", reader.spread(weights), z) + (weights * offset).sum((-2, -1))[..., None]
+        for reader, z, offset in zip(readers, cells, offsets, strict=True)
+    ]
+    return torch.cat(pooled, dim=-1), attention
+
+
+class StageReader(nn.Module):
+    """How the cells of a view read one stage of the pyramid.
+
+    The stage's map (side ``native``) is thought to be interpolated bilinearly (align_corners=False) to the finest side
+    ``fine``, then shrunk so to ``positions``, then cut into ``cells`` x ``cells`` cells. Along an axis all this is one
+    matrix, the same for both axes; a cell sees only a window of K of its columns. Where a window would be larger than
+    the cell itself (fine stages of the shrunk view), the map is shrunk first and the cells read it one to one.
+
+    Its buffers are numbers that follow from the sizes; they are not saved.
+    """
+
+    def __init__(self, native: int, fine: int, positions: int, cells: int):
+        super().__init__()
+        self.sizes = (native, fine, positions, cells)
+        self.per_cell = positions // cells  # P
+        shrink_index, shrink_weight, index, weight = self.tables()
+        self.one_to_one = index.shape[1] == self.per_cell
+        self.shrinks = shrink_index.flatten().tolist() != list(range(native))
+        self.register_buffer("shrink_index", shrink_index, persistent=False)
+        self.register_buffer("shrink_weight", shrink_weight, persistent=False)
+        self.register_buffer("index", index, persistent=False)
+        self.register_buffer("weight", weight, persistent=False)
+
+    def tables(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Indices and weights of the shrinking [positions, taps] and of the windows [cells, K], [cells, P, K]."""
+        native, fine, positions, cells = self.sizes
+        matrix = interpolation_matrix(native, fine, positions)
+        shrink_index, shrink_weight = windows(matrix, positions)
+        index, weight = windows(matrix, cells)
+        if index.shape[1] >= self.per_cell:
+            index, weight = windows(torch.eye(positions, dtype=torch.float64, device="cpu"), cells)
+        else:
+            shrink_index, shrink_weight = windows(torch.eye(native, dtype=torch.float64, device="cpu"), native)
+        return shrink_index, shrink_weight[:, 0].float(), index, weight.float()
+
+    def cells(self, maps: Tensor) -> Tensor:
+        """[B, native, native, C] -> the positions around each cell, [B, cells * cells, K * K, C]."""
+        if self.shrinks:
+            for axis, shape in ((1, (-1, 1, 1)), (2, (-1, 1))):
+                taps = zip(self.shrink_index.unbind(1), self.shrink_weight.to(maps.dtype).unbind(1), strict=True)
+                maps = sum(maps.index_select(axis, index) * weight.view(shape) for index, weight in taps)
+        cells, window = self.index.shape
+        if not self.one_to_one:
+            maps = maps.index_select(1, self.index.flatten()).index_select(2, self.index.flatten())
+        maps = maps.unflatten(2, (cells, window)).unflatten(1, (cells, window)).transpose(2, 3)
+        return maps.reshape(maps.shape[0], cells * cells, window * window, maps.shape[-1])
+
+    def interpolate(self, values: Tensor) -> Tensor:
+        """Numbers around each cell [B, cells * cells, K * K] -> at its positions [B, cells * cells, P, P]."""
+        values = self._square(values)
+        if not self.one_to_one:
+            weight = self.weight.to(values.dtype)
+            values = torch.einsum("bijkl,ipk,jql->bijpq", values, weight, weight)
+        return values.flatten(1, 2)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """The adjoint of `interpolate`: [B, cells * cells, P, P] -> [B, cells * cells, K * K]."""
+        cells = self.index.shape[0]
+        values = values.unflatten(1, (cells, cells))
+        if not self.one_to_one:
+            weight = self.weight.to(values.dtype)
+            values = torch.einsum("bijpq,ipk,jql->bijkl", values, weight, weight)
+        return values.flatten(3, 4).flatten(1, 2)
+
+    def squared_norms(self, z: Tensor) -> Tensor:
+        """|interpolated z|^2 at each position of each cell: [B, cells * cells, K * K, C] -> [B, cells * cells, P, P]."""
+        if self.one_to_one:
+            return self._square(z.square().sum(-1)).flatten(1, 2)
+        gram = torch.matmul(z, z.transpose(-1, -2))  # [B, cells * cells, K * K, K * K]
+        cells, window = self.index.shape
+        gram = gram.unflatten(3, (window, window)).unflatten(2, (window, window)).unflatten(1, (cells, cells))
+        weight = self.weight.to(z.dtype)
+        pairs = weight[..., :, None] * weight[..., None, :]  # [cells, P, K, K]
+        rows = torch.einsum("bijklmo,ipkm->bijplo", gram, pairs)
+        return torch.einsum("bijplo,jqlo->bijpq", rows, pairs).flatten(1, 2)
+
+    def _square(self, values: Tensor) -> Tensor:
+        cells, window = self.index.shape
+        return values.unflatten(2, (window, window)).unflatten(1, (cells, cells))
+
+
+def interpolation_matrix(native: int, fine: int, positions: int) -> Tensor:
+    """[positions, native]: linear interpolation of an axis to ``fine``, then to ``positions``, in float64."""
+    rows = torch.eye(native, dtype=torch.float64, device="cpu")[None]
+    for size in (fine, positions):
+        rows = F.interpolate(rows, size=size, mode="linear", align_corners=False)
+    return rows[0].T
+
+
+def windows(matrix: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+    """The columns that each block of rows uses: index [cells, K] and weights [cells, rows per cell, K]."""
+    blocks = matrix.unflatten(0, (cells, -1))
+    used = (blocks != 0).any(1).int()
+    first = used.argmax(1)
+    last = used.shape[1] - 1 - used.flip(1).argmax(1)
+    width = int((last - first).max()) + 1
+    first = first.clamp(max=matrix.shape[1] - width)
+    index = first[:, None] + torch.arange(width, device="cpu")
+    return index, blocks.gather(2, index[:, None].expand(-1, blocks.shape[1], -1))
+
+
+def tiles_to_grid(tiles: Tensor, grid: int) -> Tensor:
+    """[B, g * g, n * n, ...], crops row by row -> [B, (g n) * (g n), ...], the whole picture row by row."""
+    side = round(tiles.shape[2] ** 0.5)
+    tiles = tiles.unflatten(2, (side, side)).unflatten(1, (grid, grid)).transpose(2, 3)
+    return tiles.flatten(1, 4)
+
+
+def grid_to_tiles(picture: Tensor, grid: int) -> Tensor:
+    """The inverse of `tiles_to_grid`."""
+    side = round(picture.shape[1] ** 0.5) // grid
+    tiles = picture.unflatten(1, (grid, side, grid, side)).transpose(2, 3)
+    return tiles.flatten(3, 4).flatten(1, 2)
+
+
+# The three modules below hold the weights of ordinary LayerNorm and Linear layers, under the same names. They are
+# applied elsewhere than those would be, hence own modules: an engine that gathers parameters when their module is
+# called (ZeRO-3) finds them, and one that replaces nn.Linear (quantisation) leaves them alone.
+
+
+class AbsorbedLayerNorm(nn.Module):
+    """Scale of a LayerNorm over keys, applied to the queries. Its bias has no effect and a gradient of zero."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, query: Tensor) -> Tensor:
+        return query * self.weight + 0.0 * self.bias
+
+
+class AbsorbedLinear(nn.Module):
+    """Key projection, applied (transposed) to the queries: [..., D] -> [..., C]. Its bias has no effect."""
+
+    def __init__(self, channels: int, hidden_size: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(hidden_size, channels))
+        self.bias = nn.Parameter(torch.zeros(hidden_size))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def forward(self, query: Tensor) -> Tensor:
+        return torch.matmul(query + 0.0 * self.bias, self.weight)
+
+
+class PooledLayerNorm(nn.Module):
+    """Scale and bias of a LayerNorm over values, applied after the pooling."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        return pooled * self.weight + self.bias
