@@ -20,7 +20,7 @@ from minigemini import nano
 from minigemini.generation.generation_record import GenerationRecord
 
 OnStep = Callable[[int, int], None]
-"""Called after each denoising step with the steps done and the steps in all; raising in it ends the drawing."""
+"""Called after each denoising step with the steps done and the steps in all; what it raises ends the drawing."""
 
 NEGATIVE_PROMPT = (
     "low quality, worst quality, lowres, blurry, jpeg artifacts, noise, watermark, signature, text, cropped, out of frame, "
@@ -48,10 +48,6 @@ FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
 
 NANO = "nano"
 """Name of the generator that is shipped with this package."""
-
-
-class DrawingCancelled(Exception):
-    """Raise this in ``on_step`` to give up a drawing."""
 
 
 class ImageGenerator:
@@ -152,7 +148,7 @@ class ImageGenerator:
             size: (width, height) in pixels; None: the size the pipeline was trained for.
             truncate: draw a prompt that is too long without its end, and say so in the record, instead of refusing it.
             parents: for the record.
-            on_step: see :data:`OnStep`; raise :class:`DrawingCancelled` there to stop.
+            on_step: see :data:`OnStep`.
 
         Returns:
             The picture (RGB) and what made it. A setting that this pipeline lacks is left out, with a warning.

@@ -6,7 +6,7 @@ import tiny_pipelines
 from PIL import Image
 
 from minigemini.generation.generation_record import pixel_hash, read_record, save_png
-from minigemini.generation.image_generator import NEGATIVE_PROMPT, DrawingCancelled, ImageGenerator
+from minigemini.generation.image_generator import NEGATIVE_PROMPT, ImageGenerator
 
 PROMPT = "a large red circle at the top left"
 
@@ -113,6 +113,10 @@ def test_pictures_drawn_at_once_are_those_drawn_one_by_one(pixart: ImageGenerato
     assert all(same(a, b) for a, b in zip(alone, together, strict=True))
 
 
+class Cancelled(Exception):
+    pass
+
+
 def test_a_cancelled_drawing_stops_and_leaves_the_generator_as_it_was(pixart: ImageGenerator) -> None:
     before = pixart.draw(PROMPT, seed=5)[0]
     seen = []
@@ -120,9 +124,9 @@ def test_a_cancelled_drawing_stops_and_leaves_the_generator_as_it_was(pixart: Im
     def cancel(done: int, total: int) -> None:
         seen.append(done)
         if done == 3:
-            raise DrawingCancelled
+            raise Cancelled
 
-    with pytest.raises(DrawingCancelled):
+    with pytest.raises(Cancelled):
         pixart.draw(PROMPT, seed=5, on_step=cancel)
     assert seen == [1, 2, 3]
     assert same(pixart.draw(PROMPT, seed=5)[0], before)

@@ -1,0 +1,59 @@
+"""From names to a conversation that can begin."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from transformers.utils import logging
+
+from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
+from minigemini.generation.constrained import Draw
+from minigemini.serving.chat_session import ChatSession
+
+if TYPE_CHECKING:
+    from minigemini.generation.image_generator import ImageGenerator
+
+
+def load_session(model: str, generator: str, draw: Draw, seed: int) -> ChatSession:
+    """Load a model and begin a conversation on the GPU, if there is one; the generator goes on loading in the background.
+
+    Args:
+        model, generator: local folder, hub id or shipped name.
+        draw: with False the generator is not needed and not loaded.
+        seed: as in :class:`ChatSession`.
+
+    Raises:
+        ValueError: a local folder or shipped name is not there, or holds no model; it names it.
+    """
+    logging.disable_progress_bar()
+    path = nano.resolve(model)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    try:
+        loaded = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=dtype).to(device).eval()
+        processor = MiniGeminiProcessor.from_pretrained(path)
+    except OSError as error:
+        raise ValueError(f"{model}: no model can be loaded from there ({error})") from error
+    return ChatSession(loaded, processor, None if draw is False else _in_the_background(generator), seed=seed)
+
+
+def _in_the_background(name: str) -> Future[ImageGenerator]:
+    if not Path(name).exists():
+        # A shipped name that is not there is said now, not when the first picture is wanted.
+        nano.resolve("nano-base/image_generator" if name == "nano" else name)
+    thread = ThreadPoolExecutor(1)
+    future = thread.submit(_load_generator, name)
+    thread.shutdown(wait=False)
+    return future
+
+
+def _load_generator(name: str) -> ImageGenerator:
+    from diffusers.utils import logging
+
+    from minigemini.generation.image_generator import ImageGenerator
+
+    logging.disable_progress_bar()
+    return ImageGenerator.from_pretrained(name)

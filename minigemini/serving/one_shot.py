@@ -1,0 +1,65 @@
+"""``minigemini chat --prompt``: one message, one answer, for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from minigemini.generation.constrained import Draw
+from minigemini.generation.untrusted_image import open_image
+from minigemini.serving.chat_session import Done, ImageDrawn, Notice, TextDelta
+from minigemini.serving.drawing_files import write_drawing
+from minigemini.serving.load_session import load_session
+
+
+def answer_once(
+    model: str,
+    generator: str,
+    prompt: str,
+    images: Sequence[str | Path],
+    draw: Draw,
+    seed: int,
+    out: str | Path,
+    as_json: bool,
+) -> int:
+    """Answer one message; stdout has the answer and nothing else, notices go to stderr.
+
+    As JSON: ``model``, ``text`` (without drawing prompts), ``answer`` (with them), ``images`` (each ``file`` and ``record``),
+    ``notices``, ``finish_reason``, ``new_tokens``, ``seconds``.
+
+    Returns:
+        0, or 1 if a picture was asked for and none was drawn.
+
+    Raises:
+        ValueError: as :func:`load_session`, :func:`open_image` and :meth:`ChatSession.reply`; nothing was printed.
+    """
+    pictures = [open_image(path) for path in images]
+    found: dict[str, Any] = {"model": model, "text": "", "answer": "", "images": [], "notices": []}
+    with redirect_stdout(sys.stderr):  # libraries may have something to say while they load
+        session = load_session(model, generator, draw, seed)
+        events = session.reply(prompt, pictures, draw)
+    for event in events:
+        if isinstance(event, TextDelta):
+            found["text"] += event.text
+            if not as_json:
+                print(event.text, end="", flush=True)
+        elif isinstance(event, ImageDrawn):
+            file = write_drawing(event.image, event.record, out)
+            found["images"].append({"file": str(file), "record": asdict(event.record)})
+            if not as_json:
+                print(f"[{file}: {event.record.prompt}]", flush=True)
+        elif isinstance(event, Notice):
+            found["notices"].append(event.text)
+            print(f"minigemini: {event.text}", file=sys.stderr)
+        elif isinstance(event, Done):
+            found |= {**asdict(event), "text": found["text"].strip()}
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+    elif found["text"]:
+        print()
+    return 1 if draw is True and not found["images"] else 0

@@ -1,0 +1,227 @@
+"""``minigemini chat``: a conversation in the terminal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from minigemini.generation.constrained import Draw
+from minigemini.generation.untrusted_image import open_image
+from minigemini.serving.chat_session import (
+    ChatSession,
+    Done,
+    ImageDrawn,
+    ImageProgress,
+    ImageStarted,
+    Notice,
+    TextDelta,
+)
+from minigemini.serving.conversation import Picture, save_conversation
+from minigemini.serving.drawing_files import write_drawing
+from minigemini.serving.load_session import load_session
+from minigemini.serving.one_shot import answer_once
+
+HELP = """\
+/image FILE    show a picture with your next message
+/draw [TEXT]   ask for a picture of TEXT, or of what you say next
+/reset         begin a new conversation
+/save [DIR]    write the conversation as a web page and JSON, with its pictures
+/help          this
+Ctrl-C stops an answer, Ctrl-D leaves."""
+COMMANDS = ("/image", "/draw", "/reset", "/save", "/help")
+
+
+def run(
+    model: str = "nano",
+    *,
+    generator: str = "nano",
+    images: Sequence[str | Path] = (),
+    prompt: str | None = None,
+    as_json: bool = False,
+    draw: Draw = "auto",
+    seed: int = 0,
+    out: str | Path = ".",
+) -> int:
+    """Talk to a model: in the terminal, line by line from a pipe, or once with ``prompt``.
+
+    Args:
+        model: checkpoint folder, hub id, or a shipped name.
+        generator: of pictures, likewise.
+        images: files to show with the first message.
+        prompt: say this, print the answer and end (:func:`answer_once`).
+        as_json: print that answer as JSON.
+        draw: "auto": the model decides; True: every answer draws one picture; False: none does.
+        seed: of the first drawing.
+        out: folder for drawn pictures.
+
+    Returns:
+        Exit code.
+
+    Raises:
+        ValueError: the model, the generator or a picture cannot be loaded, or ``as_json`` without ``prompt``.
+    """
+    if prompt is not None:
+        return answer_once(model, generator, prompt, images, draw, seed, out, as_json)
+    if as_json:
+        raise ValueError("JSON is for one answer: give a prompt with it")
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    chat = TerminalChat(load_session(model, generator, draw, seed), console, draw, Path(out))
+    for image in images:
+        chat.show(str(image))
+    console.print(f"{model} on {chat.session.model.device.type}. Say something, or /help.", style="dim")
+    for line in _lines(console):
+        chat.take(line)
+    return 0
+
+
+class TerminalChat:
+    """Takes one line of the user after another and prints what comes of it."""
+
+    def __init__(self, session: ChatSession, console: Console, draw: Draw, out: Path) -> None:
+        self.session = session
+        self.console = console
+        self.draw = draw
+        self.out = out
+        self.shown: list[Picture] = []  # with the next message
+        self.draw_next = False
+
+    def take(self, line: str) -> None:
+        """A command or a message. What the user can mend is printed, and the conversation goes on."""
+        line = line.strip()
+        word, _, rest = line.partition(" ")
+        rest = rest.strip()
+        try:
+            if word == "/image":
+                self.show(rest)
+            elif word == "/draw" and not rest:
+                self.draw_next = True
+                self.tell("What shall I draw?")
+            elif word == "/draw":
+                self.answer(rest, True)
+            elif word == "/reset":
+                self.session.reset()
+                self.shown, self.draw_next = [], False
+                self.tell("A new conversation.")
+            elif word == "/save":
+                self.save(rest)
+            elif word == "/help":
+                self.tell(HELP)
+            elif word.startswith("/"):
+                self.tell(f"There is no command {word}; /help lists them.")
+            elif line:
+                self.answer(line, True if self.draw_next else self.draw)
+        except ValueError as error:
+            self.console.print(f"! {printable(str(error))}", style="red")
+
+    def tell(self, text: str) -> None:
+        self.console.print(printable(text), style="dim")
+
+    def show(self, file: str) -> None:
+        if not file:
+            raise ValueError("which picture? /image FILE")
+        picture = open_image(Path(file.strip("'\"")).expanduser())
+        self.shown.append(Picture(picture))
+        self.tell(f"{file}: {picture.width}x{picture.height}, goes with your next message")
+
+    def save(self, folder: str) -> None:
+        if not self.session.conversation.messages:
+            raise ValueError("nothing was said yet")
+        free = (Path(f"conversation-{n}") for n in count(1))
+        path = Path(folder).expanduser() if folder else next(path for path in free if not path.exists())
+        self.tell(f"saved: {save_conversation(self.session.conversation, path) / 'conversation.html'}")
+
+    def answer(self, text: str, draw: Draw) -> None:
+        """Say something and print the reply as it comes; Ctrl-C stops it."""
+        events = self.session.reply(text, [picture.image for picture in self.shown], draw)
+        self.shown, self.draw_next = [], False
+        at_line_start = True
+        bar = _drawing_bar(self.console)
+        task = bar.add_task("drawing", total=None)
+        with _interrupt_stops(self.session):
+            for event in events:
+                if not isinstance(event, TextDelta) and not at_line_start:
+                    self.console.print()
+                    at_line_start = True
+                if isinstance(event, TextDelta):
+                    words = printable(event.text.lstrip() if at_line_start else event.text)
+                    self.console.print(words, end="")
+                    at_line_start = at_line_start and not words
+                elif isinstance(event, ImageStarted):
+                    self.tell(f"drawing: {event.prompt}")
+                    bar.reset(task)
+                    bar.start()
+                elif isinstance(event, ImageProgress):
+                    bar.update(task, completed=event.step, total=event.steps)
+                elif isinstance(event, ImageDrawn):
+                    bar.stop()
+                    file = write_drawing(event.image, event.record, self.out)
+                    size = f"{event.image.width}x{event.image.height}"
+                    self.console.print(f"[{file}]", style="green", end="")
+                    self.tell(f" {size}, seed {event.record.seed}")
+                elif isinstance(event, Notice):
+                    bar.stop()
+                    self.tell(f"({event.text})")
+                elif isinstance(event, Done) and event.finish_reason == "cancelled":
+                    self.tell("(stopped)")
+
+
+def printable(text: str) -> str:
+    """Without control characters: what a model or a file writes must not steer the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
+
+
+def _drawing_bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+@contextmanager
+def _interrupt_stops(session: ChatSession) -> Iterator[None]:
+    """Ctrl-C ends the answer instead of the program."""
+    before = signal.signal(signal.SIGINT, lambda *_: session.cancel())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _lines(console: Console) -> Iterator[str]:
+    """What the user types, until Ctrl-D; or the lines of a pipe."""
+    if not sys.stdin.isatty():
+        yield from sys.stdin
+        return
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import NestedCompleter, PathCompleter
+
+    completer = NestedCompleter.from_nested_dict(
+        {command: PathCompleter(expanduser=True) if command == "/image" else None for command in COMMANDS}
+    )
+    typed: PromptSession[str] = PromptSession("> ", completer=completer, complete_while_typing=False)
+    while True:
+        try:
+            yield typed.prompt()
+        except KeyboardInterrupt:
+            console.print("Ctrl-D leaves.", style="dim")
+        except EOFError:
+            return

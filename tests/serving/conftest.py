@@ -1,0 +1,42 @@
+import pytest
+import tiny_pipelines
+import torch
+from transformers import AutoTokenizer
+
+from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from minigemini.generation.image_generator import ImageGenerator
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_parts, tmp_path_factory):
+    """Folder of a tiny model with random weights and its processor."""
+    folder = tmp_path_factory.mktemp("tiny_checkpoint")
+    torch.manual_seed(0)
+    MiniGeminiForConditionalGeneration.from_parts(
+        **tiny_parts, vision_feature_layer=-2, image_grid=1, image_global=False, high_res_image_size=64
+    ).save_pretrained(folder)
+    MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=64).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(tiny_checkpoint):
+    return MiniGeminiForConditionalGeneration.from_pretrained(tiny_checkpoint).eval()
+
+
+@pytest.fixture(scope="session")
+def processor(tiny_checkpoint):
+    return MiniGeminiProcessor.from_pretrained(tiny_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def generator():
+    return ImageGenerator(tiny_pipelines.pixart(), "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_generator_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny_generator")
+    tiny_pipelines.pixart().save_pretrained(folder)
+    return folder
