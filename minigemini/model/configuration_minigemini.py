@@ -56,9 +56,9 @@ class MiniGeminiConfig(PreTrainedConfig):
         "high_res_vision_config": MiniGeminiHighResVisionConfig,
     }
 
-    text_config: dict | PreTrainedConfig | None = None
-    vision_config: dict | PreTrainedConfig | None = None
-    high_res_vision_config: dict | PreTrainedConfig | None = None
+    text_config: Any = None  # a config, a dict of its fields or None; here and below: a config once initialised
+    vision_config: Any = None
+    high_res_vision_config: Any = None
     image_token_id: int = 32000
     vision_feature_layer: int = -2
     vision_feature_select_strategy: Literal["default", "full"] = "default"

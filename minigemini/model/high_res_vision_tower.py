@@ -32,7 +32,7 @@ class MiniGeminiHighResVisionModel(PreTrainedModel):
 
     config: MiniGeminiHighResVisionConfig
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = "image"
     supports_gradient_checkpointing = True
     _no_split_modules = ["ConvNeXtBlock"]
     _supports_sdpa = True  # has no attention at all
@@ -44,10 +44,13 @@ class MiniGeminiHighResVisionModel(PreTrainedModel):
         super().__init__(config)
         if not timm.is_model(config.architecture) or not config.architecture.startswith("convnext"):
             raise ValueError(f"high_res_vision_config.architecture: timm has no ConvNeXt named {config.architecture!r}")
-        trunk = timm.create_model(config.architecture, pretrained=False, num_classes=0, **(config.model_args or {}))
+        trunk: Any = timm.create_model(
+            config.architecture, pretrained=False, num_classes=0, **(config.model_args or {})
+        )
         self.stem, self.stages = trunk.stem, trunk.stages  # its last norm and head have nothing to do here
         self.stage_channels: list[int] = [stage["num_chs"] for stage in trunk.feature_info]
         self.gradient_checkpointing = False
+        self._gradient_checkpointing_func: Any = None  # set by transformers with the flag
         self.post_init()
 
     def forward(self, pixel_values: Tensor) -> list[Tensor]:
@@ -76,8 +79,8 @@ class MiniGeminiHighResVisionModel(PreTrainedModel):
     def train(self, mode: bool = True) -> "MiniGeminiHighResVisionModel":
         return super().train(mode and not self.is_frozen())
 
-    def get_input_embeddings(self) -> nn.Module | None:
-        return None  # pictures have none
+    def get_input_embeddings(self) -> nn.Module:
+        raise NotImplementedError("pictures have no embeddings")
 
     @classmethod
     def from_part(cls, path: str, image_size: int, dtype: torch.dtype) -> "MiniGeminiHighResVisionModel":
@@ -110,7 +113,9 @@ class MiniGeminiHighResVisionModel(PreTrainedModel):
                 f"{len(wrong)} of another shape, first {(missing + wrong)[0]!r}"
             )
         model.load_state_dict({key: weights[key] for key in wanted})
-        return model.to(dtype).eval()
+        tower: nn.Module = model
+        tower.to(dtype)
+        return model.eval()
 
 
 def normalisation(path: str) -> tuple[list[float], list[float]] | None:

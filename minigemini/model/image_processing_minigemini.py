@@ -102,6 +102,8 @@ class MiniGeminiImageProcessor(PilBackend):
         pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures])).permute(0, 3, 1, 2)
         high_res = (pixels.float() / 255 - _channels(high_res_mean)) / _channels(high_res_std)
 
+        assert size.height is not None, size
+        assert size.width is not None, size
         low_res = shrink(high_res, (size.height * image_grid, size.width * image_grid))
         if (high_res_mean, high_res_std) != (tuple(image_mean), tuple(image_std)):
             # The shrink is a weighted mean, so normalising after it gives what normalising before it would.

@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,8 @@ from transformers.utils import TransformersKwargs, can_return_tuple, torch_compi
 
 from .configuration_minigemini import MiniGeminiConfig
 from .high_res_vision_tower import MiniGeminiHighResVisionModel
-from .patch_info_mining import AbsorbedLinear, PatchInfoMining, StageReader
 from .parts import load_parts
+from .patch_info_mining import AbsorbedLinear, PatchInfoMining, StageReader
 
 
 @dataclass
@@ -27,6 +28,7 @@ class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
     mining_attentions: [N, tokens, P, P] if asked for: where in its cell each image token looked.
     """
 
+    pooler_output: list[Tensor] | None = None  # type: ignore[assignment]
     mining_attentions: Tensor | None = None
 
 
@@ -72,7 +74,7 @@ class MiniGeminiMultiModalProjector(nn.Module):
 class MiniGeminiPreTrainedModel(PreTrainedModel):
     config: MiniGeminiConfig
     base_model_prefix = "model"
-    input_modalities = ("image", "text")
+    input_modalities = ("image", "text")  # type: ignore[assignment]
     supports_gradient_checkpointing = True
     _no_split_modules = ["PatchInfoMining"]
     _skip_keys_device_placement = ["past_key_values"]
@@ -106,8 +108,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         config.check_geometry()
         super().__init__(config)
         self.vision_tower = AutoModel.from_config(config.vision_config)
-        self.high_res_vision_tower = None
-        self.patch_info_mining = None
+        self.high_res_vision_tower: Any = None
+        self.patch_info_mining: Any = None
         if config.high_res_vision_config is not None:
             self.high_res_vision_tower = MiniGeminiHighResVisionModel(config.high_res_vision_config)
             self.patch_info_mining = new_mining(config, self.high_res_vision_tower)
@@ -241,7 +243,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         if inputs_embeds is None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
 
-        encoded = (mm_encoder_outputs or {}).get("image")
+        encoded: Any = (mm_encoder_outputs or {}).get("image")
         if encoded is not None and pixel_values is not None:
             raise ValueError("give either pixel_values or mm_encoder_outputs, not both")
         if pixel_values is not None:

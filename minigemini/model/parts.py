@@ -1,6 +1,7 @@
 """Loading the trained parts that a new model and its processor are put together from."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ class Parts:
     generation_config: GenerationConfig
     image_token_id: int
     vision_tower: PreTrainedModel
-    vision_feature_select_strategy: str
+    vision_feature_select_strategy: Literal["default", "full"]
     high_res_vision_tower: MiniGeminiHighResVisionModel | None
 
 
@@ -39,7 +40,7 @@ def load_parts(
 ) -> Parts:
     """Load every part, in `dtype`. See `MiniGeminiForConditionalGeneration.from_parts`."""
     tokenizer = tokenizer_with_image_token(language_model, image_token)
-    causal = AutoModelForCausalLM.from_pretrained(language_model, dtype=dtype)
+    causal: Any = AutoModelForCausalLM.from_pretrained(language_model, dtype=dtype)
     if len(tokenizer) > causal.get_input_embeddings().weight.shape[0]:
         causal.resize_token_embeddings(len(tokenizer))
     lm_head = causal.get_output_embeddings()
@@ -52,11 +53,13 @@ def load_parts(
             raise ValueError("high_res_image_size is needed with high_res_vision_tower")
         high_res = MiniGeminiHighResVisionModel.from_part(str(high_res_vision_tower), high_res_image_size, dtype)
     tower = load_vision_tower(vision_tower, dtype)
+    image_token_id = tokenizer.convert_tokens_to_ids(image_token)
+    assert isinstance(image_token_id, int)
     return Parts(
         language_model=causal.get_decoder(),
         lm_head=lm_head,
         generation_config=causal.generation_config,
-        image_token_id=tokenizer.convert_tokens_to_ids(image_token),
+        image_token_id=image_token_id,
         vision_tower=tower,
         vision_feature_select_strategy="default" if tower.config.model_type == "clip_vision_model" else "full",
         high_res_vision_tower=high_res,

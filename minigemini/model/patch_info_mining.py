@@ -25,12 +25,15 @@ Shapes: B pictures, n x n cells (one per token) of P x P positions, K x K positi
 the low-resolution tower, C_s channels of stage s.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.utils.generic import maybe_autocast
 
-EPS = 1e-5
+EPS = 1e-5  # of the LayerNorms over queries, keys and values
 
 
 class PatchInfoMining(nn.Module):
@@ -63,14 +66,16 @@ class PatchInfoMining(nn.Module):
         self.value_norm = PooledLayerNorm(channels)
         self.value_projection = nn.Linear(channels, hidden_size)
 
-        def view(positions: int, cells: int) -> nn.ModuleList:
+        def view(positions: int, cells: int) -> Any:
             return nn.ModuleList(
                 StageReader(fine_side // 2**s, fine_side, positions, cells) for s in range(len(stage_channels))
             )
 
         # The crops are cells of one large map. The whole view reads the map shrunk to the size of a crop's.
-        self.crops_view = view(fine_side, tokens_per_side * image_grid)
-        self.global_view = view(fine_side // image_grid, tokens_per_side) if image_global else None
+        self.crops_view: Sequence[StageReader] = view(fine_side, tokens_per_side * image_grid)
+        self.global_view: Sequence[StageReader] | None = None
+        if image_global:
+            self.global_view = view(fine_side // image_grid, tokens_per_side)
 
     def forward(self, tokens: Tensor, pyramid: list[Tensor]) -> tuple[Tensor, Tensor]:
         """
@@ -94,7 +99,7 @@ class PatchInfoMining(nn.Module):
         return tokens + mined.to(tokens.dtype), attention
 
     def _mine(
-        self, tokens: Tensor, stages: list[tuple[Tensor, Tensor]], readers: nn.ModuleList
+        self, tokens: Tensor, stages: list[tuple[Tensor, Tensor]], readers: "Sequence[StageReader]"
     ) -> tuple[Tensor, Tensor]:
         """Tokens [B, n * n, D] -> mined [B, n * n, D] and attention [B, n * n, P, P]."""
         query = self.query_projection(self.query_norm(tokens)) * tokens.shape[-1] ** -0.5
@@ -113,7 +118,7 @@ def centred(stage: Tensor) -> tuple[Tensor, Tensor]:
     return stage - mean, mean
 
 
-def pool(query: Tensor, stages: list[tuple[Tensor, Tensor]], readers: nn.ModuleList) -> tuple[Tensor, Tensor]:
+def pool(query: Tensor, stages: list[tuple[Tensor, Tensor]], readers: "Sequence[StageReader]") -> tuple[Tensor, Tensor]:
     """Attend with ``query`` [B, n * n, C] over the normalised positions of each cell.
 
     Returns:
@@ -124,7 +129,7 @@ def pool(query: Tensor, stages: list[tuple[Tensor, Tensor]], readers: nn.ModuleL
     means = [reader.interpolate(reader.cells(mean)[..., 0]) for reader, (_, mean) in zip(readers, stages, strict=True)]
     channels = query.shape[-1]
 
-    mean = sum(m * z.shape[-1] for m, z in zip(means, cells, strict=True)) / channels
+    mean = torch.stack([m * (z.shape[-1] / channels) for m, z in zip(means, cells, strict=True)]).sum(0)
     offsets = [m - mean for m in means]  # of a stage's mean from the mean of all channels
     variance = torch.zeros_like(mean)
     logits = torch.zeros_like(mean)
@@ -154,13 +159,18 @@ class StageReader(nn.Module):
     Its buffers are numbers that follow from the sizes; they are not saved.
     """
 
+    shrink_index: Tensor
+    shrink_weight: Tensor
+    index: Tensor
+    weight: Tensor
+
     def __init__(self, native: int, fine: int, positions: int, cells: int):
         super().__init__()
         self.sizes = (native, fine, positions, cells)
         self.per_cell = positions // cells  # P
         shrink_index, shrink_weight, index, weight = self.tables()
         self.one_to_one = index.shape[1] == self.per_cell
-        self.shrinks = shrink_index.flatten().tolist() != list(range(native))
+        self.shrinks = shrink_index.tolist() != [[i] for i in range(native)]  # else it only copies
         self.register_buffer("shrink_index", shrink_index, persistent=False)
         self.register_buffer("shrink_weight", shrink_weight, persistent=False)
         self.register_buffer("index", index, persistent=False)
@@ -181,14 +191,20 @@ class StageReader(nn.Module):
     def cells(self, maps: Tensor) -> Tensor:
         """[B, native, native, C] -> the positions around each cell, [B, cells * cells, K * K, C]."""
         if self.shrinks:
-            for axis, shape in ((1, (-1, 1, 1)), (2, (-1, 1))):
-                taps = zip(self.shrink_index.unbind(1), self.shrink_weight.to(maps.dtype).unbind(1), strict=True)
-                maps = sum(maps.index_select(axis, index) * weight.view(shape) for index, weight in taps)
+            maps = self._shrink(self._shrink(maps, 1).transpose(1, 2), 1).transpose(1, 2)
         cells, window = self.index.shape
         if not self.one_to_one:
             maps = maps.index_select(1, self.index.flatten()).index_select(2, self.index.flatten())
         maps = maps.unflatten(2, (cells, window)).unflatten(1, (cells, window)).transpose(2, 3)
         return maps.reshape(maps.shape[0], cells * cells, window * window, maps.shape[-1])
+
+    def _shrink(self, maps: Tensor, axis: int) -> Tensor:
+        weight = self.shrink_weight.to(maps.dtype)
+        taps = [
+            maps.index_select(axis, self.shrink_index[:, tap]) * weight[:, tap, None, None]
+            for tap in range(weight.shape[1])
+        ]
+        return torch.stack(taps).sum(0)
 
     def interpolate(self, values: Tensor) -> Tensor:
         """Numbers around each cell [B, cells * cells, K * K] -> at its positions [B, cells * cells, P, P]."""

@@ -11,7 +11,7 @@ from .parts import tokenizer_with_image_token, vision_config
 
 
 class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
-    _defaults = {"text_kwargs": {"padding": False, "return_token_type_ids": False}}
+    _defaults = {"text_kwargs": {"padding": False, "return_token_type_ids": False}}  # type: ignore[misc]
 
 
 class MiniGeminiProcessor(ProcessorMixin):
@@ -25,7 +25,7 @@ class MiniGeminiProcessor(ProcessorMixin):
         image_token: what stands for a picture in text; becomes as many tokens as the picture has.
     """
 
-    valid_processor_kwargs = MiniGeminiProcessorKwargs
+    valid_processor_kwargs: Any = MiniGeminiProcessorKwargs
 
     def __init__(
         self,
@@ -146,8 +146,8 @@ def assert_shows_pictures(tokenizer: PreTrainedTokenizerBase, chat_template: str
     Raises:
         ValueError: it does not; most templates of pure language models know strings only.
     """
-    message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "words"}]}
-    shown = tokenizer.apply_chat_template([message], chat_template=chat_template, tokenize=False)
+    message: Any = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "words"}]}
+    shown: Any = tokenizer.apply_chat_template([message], chat_template=chat_template, tokenize=False)
     if shown.count(image_token) != 1 or "words" not in shown or "'text'" in shown:
         raise ValueError(
             f"the chat template does not write {image_token!r} for an image part, so it cannot show pictures; give "
