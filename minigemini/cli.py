@@ -158,7 +158,7 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--prompt", help="say this, print the answer and end")
     parser.add_argument("--json", action="store_true", help="with --prompt: print the answer as JSON")
     parser.add_argument("--draw", choices=["auto", "always", "never"], default="auto", help="(default: %(default)s)")
-    parser.add_argument("--seed", type=int, help="of drawings; another one, another picture")
+    parser.add_argument("--seed", type=int, default=0, help="of drawings; another one, another picture (default: 0)")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for drawn pictures (default: here)")
     parser.add_argument("--generator", default="nano", help="image generator: folder, hub id or nano (default)")
     parser.set_defaults(run=run_chat)
@@ -167,4 +167,13 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
 def run_chat(parsed: argparse.Namespace) -> int:
     from minigemini.serving.terminal import run
 
-    return run(parsed)
+    return run(
+        parsed.model,
+        generator=parsed.generator,
+        images=parsed.image,
+        prompt=parsed.prompt,
+        as_json=parsed.json,
+        draw={"auto": "auto", "always": True, "never": False}[parsed.draw],
+        seed=parsed.seed,
+        out=parsed.out,
+    )
