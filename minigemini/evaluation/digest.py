@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import ProcessorMixin
 
 from minigemini.evaluation.benchmark import Example
 
@@ -16,9 +15,14 @@ def images_of(example: Example) -> list[Any]:
     return [part["image"] for message in example.messages for part in message["content"] if part["type"] == "image"]
 
 
-def prompt_of(example: Example, processor: ProcessorMixin) -> str:
-    """The prompt as text, every image one ``<image>``."""
-    return processor.apply_chat_template(example.messages, add_generation_prompt=True, tokenize=False)
+def prompts_of(examples: Sequence[Example], processor: Any) -> list[str]:
+    """The prompts as text, every image one ``<image>``."""
+    messages = [example.messages for example in examples]
+    return processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+
+
+def tokens_of(prompts: Sequence[str], processor: Any) -> list[list[int]]:
+    return processor.tokenizer(prompts, add_special_tokens=False)["input_ids"]
 
 
 def weights_digest(model: torch.nn.Module) -> str:
@@ -30,14 +34,13 @@ def weights_digest(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def examples_digest(examples: Sequence[Example], processor: ProcessorMixin) -> str:
+def examples_digest(examples: Sequence[Example], processor: Any) -> str:
     """SHA-256 over everything the model is shown (token ids, pixels) and the way each answer is decoded and scored."""
     digest = hashlib.sha256()
-    for example in examples:
-        prompt = prompt_of(example, processor)
-        shown = (example.id, example.reference, example.constrained, example.max_new_tokens, prompt)
+    prompts = prompts_of(examples, processor)
+    for example, prompt, tokens in zip(examples, prompts, tokens_of(prompts, processor), strict=True):
+        shown = (example.id, example.reference, example.constrained, example.max_new_tokens, prompt, tokens)
         digest.update(repr(shown).encode())
-        digest.update(repr(processor.tokenizer(prompt, add_special_tokens=False)["input_ids"]).encode())
         for image in images_of(example):
             digest.update(f"{image.mode} {image.size}".encode() + image.tobytes())
     return digest.hexdigest()

@@ -16,21 +16,25 @@ from rich.progress import Progress
 from minigemini.evaluation.benchmark import Example
 from minigemini.evaluation.digest import weights_digest
 from minigemini.evaluation.predictions import PredictionFile
-from minigemini.generation.generation_record import save_png
 from minigemini.generation.image_generator import FAMILY_SETTINGS, ImageGenerator
 
 
-def drawing_settings(generator: ImageGenerator, examples: Sequence[Example]) -> dict[str, Any]:
+def drawing_settings(generator: ImageGenerator, examples: Sequence[Example], batch_size: int) -> dict[str, Any]:
     """What the drawings depend on; see ``predict.settings_of``."""
-    parts = generator.pipeline.components
+    pipeline: Any = generator.pipeline
     return {
         "generator": generator.name,
         "pipeline": generator.family,
-        "weights": {name: weights_digest(part) for name, part in parts.items() if isinstance(part, torch.nn.Module)},
-        "scheduler": generator.pipeline.scheduler.to_json_string(),
-        "dtype": str(generator.pipeline.dtype),
+        "weights": {
+            name: weights_digest(part)
+            for name, part in pipeline.components.items()
+            if isinstance(part, torch.nn.Module)
+        },
+        "scheduler": pipeline.scheduler.to_json_string(),
+        "dtype": str(pipeline.dtype),
         "settings": FAMILY_SETTINGS.get(generator.family, {}),
         "prompts": [example.reference["prompt"] for example in examples],
+        "batch_size": batch_size,
         "torch": torch.__version__,
         "diffusers": diffusers.__version__,
     }
@@ -41,24 +45,31 @@ def draw(
     examples: Sequence[Example],
     judge: Callable[[Image.Image], dict[str, Any]],
     file: PredictionFile,
+    batch_size: int,
     progress: Progress,
     description: str,
 ) -> list[dict[str, Any]]:
     """Draws what ``file`` does not hold yet and returns all lines, in the order of the examples.
 
-    Example number k is drawn with seed k. The pictures are kept beside the file, each with its generation record.
-    A line is ``{"id", "kind", "seed", "picture", "reference"}`` and what the judge saw.
+    Example number k is drawn with seed k. The pictures are kept beside the file. A line is ``{"id", "kind", "seed",
+    "picture", "reference"}`` and what the judge saw.
     """
     pictures = file.path.parent / "pictures"
     pictures.mkdir(exist_ok=True)
     task = progress.add_task(description, total=len(examples), completed=len(file.lines))
-    for seed, example in enumerate(examples):
-        if example.id in file:
+    for start in range(0, len(examples), batch_size):
+        batch = examples[start : start + batch_size]  # never what is left to do: see predict.py
+        if all(example.id in file for example in batch):
             continue
-        picture, record = generator.draw(example.reference["prompt"], seed=seed)
-        path = pictures / f"{example.id}.png"
-        save_png(picture, record, path)
-        line = {"id": example.id, "kind": example.kind, "seed": seed, "picture": f"pictures/{path.name}"}
-        file.append([{**line, **judge(picture), "reference": example.reference}])
-        progress.advance(task)
+        done = len(file.lines)
+        seeds = range(start, start + len(batch))
+        drawn = generator.draw_batch([example.reference["prompt"] for example in batch], seeds)
+        lines = []
+        for example, seed, picture in zip(batch, seeds, drawn, strict=True):
+            name = f"pictures/{example.id}.png"
+            picture.save(file.path.parent / name)
+            line = {"id": example.id, "kind": example.kind, "seed": seed, "picture": name}
+            lines.append({**line, **judge(picture), "reference": example.reference})
+        file.append(lines)
+        progress.advance(task, len(file.lines) - done)
     return file.finish()

@@ -83,8 +83,8 @@ def _load(model: str) -> tuple[Any, Any]:
     """Model and processor, on the GPU in the checkpoint's own type if there is one, else on the CPU in float32."""
     path = nano.resolve(model)
     device, dtype = ("cuda", "auto") if torch.cuda.is_available() else ("cpu", torch.float32)
-    loaded = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=dtype).to(device).eval()
-    return loaded, MiniGeminiProcessor.from_pretrained(path)
+    loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=dtype)
+    return loaded.to(device).eval(), MiniGeminiProcessor.from_pretrained(path)
 
 
 def _answers(
@@ -120,8 +120,9 @@ def _drawings(suite: Suite, examples: Sequence[Example], out: Path) -> list[dict
         raise ValueError(f"the suite has {DRAWN}, but image_generator is not set")
     generator = ImageGenerator.from_pretrained(suite.image_generator)
     with progress_bar() as progress:
-        file = PredictionFile(out / "drawn", [e.id for e in examples], drawing_settings(generator, examples))
-        return draw(generator, examples, what_the_oracle_sees, file, progress, "drawn")
+        settings = drawing_settings(generator, examples, suite.batch_size)
+        file = PredictionFile(out / "drawn", [e.id for e in examples], settings)
+        return draw(generator, examples, what_the_oracle_sees, file, suite.batch_size, progress, "drawn")
 
 
 def _judged(suite: Suite, row: Row) -> Result:

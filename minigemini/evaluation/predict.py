@@ -14,10 +14,10 @@ import torch
 import transformers
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
-from transformers import LogitsProcessorList, PreTrainedModel, ProcessorMixin
+from transformers import LogitsProcessorList
 
 from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.digest import examples_digest, images_of, prompt_of, weights_digest
+from minigemini.evaluation.digest import examples_digest, images_of, prompts_of, tokens_of, weights_digest
 from minigemini.evaluation.predictions import PredictionFile
 from minigemini.generation.constrained import well_formed_prompt
 
@@ -43,9 +43,7 @@ def without_images(example: Example) -> Example:
     return Example(**{**vars(example), "messages": messages})
 
 
-def settings_of(
-    model: PreTrainedModel, processor: ProcessorMixin, examples: Sequence[Example], batch_size: int
-) -> dict[str, Any]:
+def settings_of(model: Any, processor: Any, examples: Sequence[Example], batch_size: int) -> dict[str, Any]:
     """What the predictions depend on; two runs with the same settings give the same predictions on the same machine."""
     return {
         "weights": weights_digest(model),
@@ -60,15 +58,13 @@ def settings_of(
     }
 
 
-def batches_of(examples: Sequence[Example], processor: ProcessorMixin, batch_size: int) -> list[list[Example]]:
+def batches_of(examples: Sequence[Example], processor: Any, batch_size: int) -> list[list[Example]]:
     """Batches of examples that are decoded the same way, hold as many images, and are of similar length."""
 
     def way(item: tuple[int, Example]) -> tuple[bool, int, int]:
         return item[1].constrained, item[1].max_new_tokens, len(images_of(item[1]))
 
-    lengths = [
-        len(processor.tokenizer(prompt_of(e, processor), add_special_tokens=False)["input_ids"]) for e in examples
-    ]
+    lengths = map(len, tokens_of(prompts_of(examples, processor), processor))
     order = sorted(zip(lengths, examples, strict=True), key=lambda item: (way(item), item[0], item[1].id))
     batches = []
     for _, group in groupby(order, way):
@@ -78,8 +74,8 @@ def batches_of(examples: Sequence[Example], processor: ProcessorMixin, batch_siz
 
 
 def predict(
-    model: PreTrainedModel,
-    processor: ProcessorMixin,
+    model: Any,
+    processor: Any,
     examples: Sequence[Example],
     file: PredictionFile,
     batch_size: int,
@@ -96,17 +92,18 @@ def predict(
         if all(example.id in file for example in batch):
             continue
         answered = len(file.lines)
+        answers = answer(model, processor, batch)
         file.append(
             [
                 {
                     "id": example.id,
                     "kind": example.kind,
-                    "prompt": prompt_of(example, processor),
+                    "prompt": prompt,
                     "prediction": text,
                     "finished": finished,
                     "reference": example.reference,
                 }
-                for example, (text, finished) in zip(batch, answer(model, processor, batch), strict=True)
+                for example, prompt, (text, finished) in zip(batch, prompts_of(batch, processor), answers, strict=True)
             ]
         )
         progress.advance(task, len(file.lines) - answered)
@@ -114,7 +111,7 @@ def predict(
 
 
 @torch.inference_mode()
-def answer(model: PreTrainedModel, processor: ProcessorMixin, batch: Sequence[Example]) -> list[tuple[str, bool]]:
+def answer(model: Any, processor: Any, batch: Sequence[Example]) -> list[tuple[str, bool]]:
     """Greedy answers to examples that are decoded the same way: (text, ended by itself) for each."""
     constrained, max_new_tokens = batch[0].constrained, batch[0].max_new_tokens
     assert all((e.constrained, e.max_new_tokens) == (constrained, max_new_tokens) for e in batch)
@@ -124,8 +121,7 @@ def answer(model: PreTrainedModel, processor: ProcessorMixin, batch: Sequence[Ex
         tokenize=True,
         return_dict=True,
         return_tensors="pt",
-        padding=True,
-        padding_side="left",
+        processor_kwargs={"padding": True, "padding_side": "left"},
     ).to(model.device)
     length = inputs["input_ids"].shape[1]
     constraints = [well_formed_prompt(processor.tokenizer, length, max_new_tokens)] if constrained else []

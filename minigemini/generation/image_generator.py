@@ -156,14 +156,7 @@ class ImageGenerator:
         Raises:
             ValueError: the prompt is empty or too long, or the pipeline refuses a setting.
         """
-        if not prompt.strip():
-            raise ValueError("a picture needs a prompt that is not empty")
-        length = self.count_prompt_tokens(prompt)
-        too_long = self.max_prompt_tokens is not None and length > self.max_prompt_tokens
-        if too_long and not truncate:
-            raise ValueError(
-                f"the prompt has {length} tokens and {self.name} reads {self.max_prompt_tokens}; its end would have no effect"
-            )
+        length = self._checked_length(prompt, truncate)
 
         width, height = size or (None, None)
         asked = {
@@ -204,10 +197,27 @@ class ImageGenerator:
             device=view.device.type,
             versions={"diffusers": diffusers.__version__, "torch": torch.__version__},
             prompt_tokens=length if self._reading else None,
-            truncated=too_long,
+            truncated=self.max_prompt_tokens is not None and length > self.max_prompt_tokens,
             parents=list(parents),
         )
         return image, record
+
+    def draw_batch(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
+        """Several pictures at once with the family's settings: the quick way to draw hundreds.
+
+        Each is the picture of :meth:`draw` but for rounding, as sums over a batch are taken in another order; a record, which
+        promises the same bits, cannot be given.
+
+        Raises:
+            ValueError: a prompt is empty or too long.
+        """
+        for prompt in prompts:
+            self._checked_length(prompt, truncate=False)
+        settings = {key: value for key, value in self._settings.items() if key in self._defaults}
+        noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        assert len(noise) == len(prompts)
+        images = self._view(None)(prompt=list(prompts), generator=noise, **settings).images
+        return [image.convert("RGB") for image in images]
 
     def draw_again(
         self, record: GenerationRecord, on_step: OnStep | None = None
@@ -224,6 +234,17 @@ class ImageGenerator:
             parents=record.parents,
             on_step=on_step,
         )
+
+    def _checked_length(self, prompt: str, truncate: bool) -> int:
+        """Tokens of a prompt; it is not empty and, unless it may be truncated, short enough to be read to its end."""
+        if not prompt.strip():
+            raise ValueError("a picture needs a prompt that is not empty")
+        length = self.count_prompt_tokens(prompt)
+        if not truncate and self.max_prompt_tokens is not None and length > self.max_prompt_tokens:
+            raise ValueError(
+                f"the prompt has {length} tokens and {self.name} reads {self.max_prompt_tokens}; its end would have no effect"
+            )
+        return length
 
     def _view(self, on_step: OnStep | None) -> Any:
         """The pipeline for one drawing: the same weights, but its own copy of all that changes while drawing.

@@ -1,6 +1,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import tiny_pipelines
 from PIL import Image
@@ -135,3 +136,16 @@ def test_a_cancelled_drawing_stops_and_leaves_the_generator_as_it_was(pixart: Im
 def test_a_missing_folder_is_named(tmp_path) -> None:
     with pytest.raises(ValueError, match="not-there"):
         ImageGenerator.from_pretrained(tmp_path / "not-there")
+
+
+def test_a_batch_is_the_same_pictures_but_for_rounding(pixart: ImageGenerator) -> None:
+    prompts = ["a red circle", PROMPT, "a small blue square at the center"]
+    seeds = [5, 6, 5]
+    together = pixart.draw_batch(prompts, seeds)
+    for prompt, seed, picture in zip(prompts, seeds, together, strict=True):
+        alone = pixart.draw(prompt, seed=seed)[0]
+        difference = np.abs(np.asarray(alone, dtype=int) - np.asarray(picture, dtype=int))
+        assert difference.max() <= 2
+    assert not same(together[0], together[2])
+    with pytest.raises(ValueError, match="its end would have no effect"):
+        pixart.draw_batch(["a red circle", "a red circle " * 9], [0, 1])
