@@ -201,7 +201,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes exactly what ``_Loader`` would read as something else than text."""
+    """Quotes what `_Loader`, or a reader of YAML 1.1, would take for something else than text."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -218,7 +218,7 @@ _SCALARS = {  # YAML 1.2 core schema; 1.1 reads 1e-3 as text, and no, off and 12
     ),
     "tag:yaml.org,2002:merge": (r"<<", "<"),
 }
-for _class in (_Loader, _Dumper):
-    _class.yaml_implicit_resolvers = {}
-    for _tag, (_pattern, _first) in _SCALARS.items():
+_Loader.yaml_implicit_resolvers = {}
+for _tag, (_pattern, _first) in _SCALARS.items():
+    for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), list(_first))

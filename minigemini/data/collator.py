@@ -1,40 +1,40 @@
-"""Examples -> a batch for the model, with labels from the chat template's own generation spans."""
+"""Examples -> a batch for the model."""
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import ProcessorMixin
 
 from minigemini.data.mixture import Example
-from minigemini.data.records import messages
+from minigemini.data.tokens import tokens_per_image
 
 IGNORED = -100  # label of a token that is not trained on
 
 
 class Collator:
-    """Calls the processor on the conversations of a batch and adds the labels."""
+    """Pads tokens on the right and has the processor make pixels of the images, all of a batch at once."""
 
     def __init__(self, processor: ProcessorMixin):
-        self.processor = processor
+        self.image_processor = processor.image_processor
+        self.image_token_id = processor.image_token_id
+        self.tokens_per_image = tokens_per_image(processor)
+        self.pad_token_id = processor.tokenizer.pad_token_id
 
     def __call__(self, examples: list[Example]) -> dict[str, torch.Tensor]:
         """
         Returns:
-            ``input_ids``, ``attention_mask``, ``labels`` [B, L], padded on the right, and the processor's pixel keys for the
-            N images in reading order (none in a batch of text alone). ``labels`` are the ids of the tokens in the
-            template's generation spans (the assistant's words and the token that ends them), and -100 elsewhere.
+            ``input_ids``, ``attention_mask``, ``labels`` [B, L] int64, and the image processor's pixel keys for the N images
+            in reading order (none in a batch of text alone). ``labels`` is -100 for all but the assistant's tokens.
         """
-        batch = self.processor.apply_chat_template(
-            [messages(example.record, example.images) for example in examples],
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            return_assistant_tokens_mask=True,
-            processor_kwargs={"padding": True, "padding_side": "right"},
-        )
-        answers = batch.pop("assistant_masks").bool()
-        batch["labels"] = batch["input_ids"].masked_fill(~answers, IGNORED)
-        for example, length, trained in zip(examples, batch["attention_mask"].sum(1), answers.any(1), strict=True):
-            assert length == example.length, (
-                f"{example.record.name}: {length} tokens, the check counted {example.length}"
-            )
-            assert trained, f"{example.record.name}: nothing to learn from"
-        return dict(batch)
+        tokens = [example.tokens.expanded(self.image_token_id, self.tokens_per_image) for example in examples]
+        ids = [torch.from_numpy(sample.ids).long() for sample in tokens]
+        labels = [
+            sample_ids.masked_fill(~torch.from_numpy(sample.trained), IGNORED)
+            for sample_ids, sample in zip(ids, tokens, strict=True)
+        ]
+        batch = {
+            "input_ids": pad_sequence(ids, batch_first=True, padding_value=self.pad_token_id),
+            "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
+            "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
+        }
+        images = [image for example in examples for image in example.images]
+        return batch | dict(self.image_processor(images, return_tensors="pt")) if images else batch

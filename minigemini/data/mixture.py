@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, Sampler
 
 from minigemini.data.check import CheckedSource
 from minigemini.data.images import open_image
-from minigemini.data.records import Record
+from minigemini.data.tokens import Tokens
 
 Order = Literal["random", "group_by_length", "sequential"]
 POOL = 50  # global batches that are sorted by length together: little padding, and still well shuffled
@@ -18,34 +18,38 @@ POOL = 50  # global batches that are sorted by length together: little padding, 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A record with its images decoded. ``length`` is its number of tokens, as the check pass counted them."""
+    """A record as tokens, with its images decoded."""
 
-    record: Record
+    name: str
+    tokens: Tokens
     images: list[Image.Image]
-    length: int
 
 
 class Mixture(Dataset[Example]):
     """All records of all sources, in order of source. Images are opened when an item is read."""
 
     def __init__(self, sources: list[CheckedSource]):
-        self.sources = sources
-        self.records = [record for source in sources for record in source.records]
-        self.lengths = np.concatenate([source.lengths for source in sources])
+        self.weights = [source.weight for source in sources]
+        self.sizes = [len(source.records) for source in sources]
+        self.names = [record.name for source in sources for record in source.records]
+        self.images = [record.images for source in sources for record in source.records]
+        self.tokens = [tokens for source in sources for tokens in source.tokens]
+        self.lengths = np.concatenate([source.lengths for source in sources])  # [records], every image token counted
+        assert len(self.names) == len(self.tokens) == len(self.lengths)
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.names)
 
     def __getitem__(self, index: int) -> Example:
         """
         Raises:
             ValueError: an image changed since the check pass; the message names record and file.
         """
-        record = self.records[index]
+        name = self.names[index]
         try:
-            return Example(record, [open_image(path) for path in record.images], int(self.lengths[index]))
+            return Example(name, self.tokens[index], [open_image(path) for path in self.images[index]])
         except ValueError as error:
-            raise ValueError(f"{record.name}: {error}") from error
+            raise ValueError(f"{name}: {error}") from error
 
 
 class EpochSampler(Sampler[int]):
@@ -64,7 +68,7 @@ class EpochSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return sum(_draws(source) for source in self.mixture.sources)
+        return sum(self._draws())
 
     def __iter__(self) -> Iterator[int]:
         generator = np.random.default_rng((self.seed, self.epoch))
@@ -75,20 +79,23 @@ class EpochSampler(Sampler[int]):
             drawn = self._group(generator.permutation(drawn), generator)
         return iter(drawn.tolist())
 
+    def _draws(self) -> list[int]:
+        """How many records the epoch takes from each source."""
+        return [round(weight * size) for weight, size in zip(self.mixture.weights, self.mixture.sizes, strict=True)]
+
     def _draw(self, generator: np.random.Generator) -> np.ndarray:
         """Indices [draws] of the epoch, source by source."""
-        chosen, start = [], 0
-        for source in self.mixture.sources:
-            size = len(source.records)
-            passes, rest = divmod(_draws(source), size) if size else (0, 0)
-            part = np.sort(generator.choice(size, rest, replace=False)) if rest else np.empty(0, dtype=np.int64)
-            chosen.append(start + np.concatenate([*[np.arange(size)] * passes, part]).astype(np.int64))
+        chosen, start = [np.empty(0, dtype=np.int64)], 0
+        for size, draws in zip(self.mixture.sizes, self._draws(), strict=True):
+            passes, rest = divmod(draws, max(size, 1))
+            chosen += [start + np.arange(size)] * passes
+            chosen.append(start + np.sort(generator.choice(size, rest, replace=False)))
             start += size
         return np.concatenate(chosen)
 
     def _group(self, shuffled: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         size = self.global_batch_size
-        with_images = np.array([bool(self.mixture.records[index].images) for index in shuffled])
+        with_images = np.array([bool(self.mixture.images[index]) for index in shuffled])
         batches, leftovers = [], []
         for kind in (shuffled[with_images], shuffled[~with_images]):
             whole = len(kind) // size * size
@@ -98,7 +105,3 @@ class EpochSampler(Sampler[int]):
                 pool = pool[np.argsort(self.mixture.lengths[pool], kind="stable")]
                 batches += [generator.permutation(batch) for batch in pool.reshape(-1, size)]
         return np.concatenate([*(batches[index] for index in generator.permutation(len(batches))), *leftovers])
-
-
-def _draws(source: CheckedSource) -> int:
-    return round(source.weight * len(source.records))

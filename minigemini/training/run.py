@@ -9,7 +9,7 @@ from rich.console import Console
 from transformers import TrainingArguments, set_seed
 
 from minigemini import nano
-from minigemini.data.check import CheckedData, check, report
+from minigemini.data.check import check, report
 from minigemini.data.collator import Collator
 from minigemini.data.mixture import Mixture
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
@@ -42,7 +42,7 @@ def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool =
     set_seed(arguments.seed)
 
     processor = load_processor(recipe)
-    data = checked_data(recipe, processor, arguments)
+    mixture = checked_mixture(recipe, processor, arguments)
     model = load_model(recipe)
     frozen = freeze_all_but(model, recipe.trainable)
     if arguments.should_save:
@@ -55,7 +55,7 @@ def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool =
         learning_rates=recipe.learning_rates,
         model=model,
         args=arguments,
-        train_dataset=Mixture(data.sources),
+        train_dataset=mixture,
         data_collator=Collator(processor),
         processing_class=processor,
     )
@@ -115,7 +115,7 @@ def load_model(recipe: Recipe) -> MiniGeminiForConditionalGeneration:
     )
 
 
-def checked_data(recipe: Recipe, processor: MiniGeminiProcessor, arguments: TrainingArguments) -> CheckedData:
+def checked_mixture(recipe: Recipe, processor: MiniGeminiProcessor, arguments: TrainingArguments) -> Mixture:
     """Run the check pass, each process a share of it.
 
     Raises:
@@ -134,11 +134,12 @@ def checked_data(recipe: Recipe, processor: MiniGeminiProcessor, arguments: Trai
             raise ValueError(f"{words}\nnothing was trained; mend them, or leave them out with data.on_bad_record=skip")
         if arguments.should_save:
             console.print(f"skipping {words}", markup=False, highlight=False)
-    if not data.records:
+    mixture = Mixture(data.sources)
+    if len(mixture) == 0:
         raise ValueError("no record is left to train on")
     if arguments.should_save:
         console.print(data.summary(), highlight=False)
-    return data
+    return mixture
 
 
 def _gather(item: Any) -> list[Any]:

@@ -69,15 +69,9 @@ def module_rows(model: PreTrainedModel, learning_rate: float, learning_rates: di
 
 def table(rows: list[ModuleRow]) -> Table:
     """The printed form: every module with its parameters, trainable or frozen, and its learning rate."""
-    lines = Table(title="modules")
-    for column, justify in (
-        ("module", "left"),
-        ("parameters", "right"),
-        ("", "left"),
-        ("learning rate", "right"),
-        ("dtype", "left"),
-    ):
-        lines.add_column(column, justify=justify)  # type: ignore[arg-type]
+    lines = Table()
+    for column in ("module", "parameters", "", "learning rate", "dtype"):
+        lines.add_column(column, justify="right" if column in ("parameters", "learning rate") else "left", no_wrap=True)
     for row in rows:
         count = f"(tied to {row.shared_with})" if row.shared_with else f"{row.parameters:,}"
         state, rate = ("frozen", "-") if row.learning_rate is None else ("trainable", f"{row.learning_rate:g}")

@@ -8,11 +8,15 @@ import pytest
 from minigemini.data.check import CheckedSource
 from minigemini.data.mixture import EpochSampler, Mixture
 from minigemini.data.records import Record
+from minigemini.data.tokens import Tokens
+
+NOTHING = Tokens(np.empty(0, np.int32), np.empty(0, bool))
 
 
 def source(name: str, size: int, weight: float = 1.0, images: int = 0) -> CheckedSource:
     records = [Record(f"{name}{i}", (("user", "a"), ("assistant", "b")), ("x.png",) * images) for i in range(size)]
-    return CheckedSource(weight, records, np.random.default_rng(0).integers(10, 500, size, dtype=np.int32))
+    lengths = np.random.default_rng(0).integers(10, 500, size, dtype=np.int32)
+    return CheckedSource(weight, records, [NOTHING] * size, lengths)
 
 
 def test_a_weight_is_how_often_a_record_is_seen():
@@ -47,7 +51,7 @@ def test_grouping_makes_batches_of_one_kind_and_about_one_length():
     drawn = np.array(list(sampler))
     assert sorted(drawn) == list(range(1209))
     batches = [drawn[i : i + 8] for i in range(0, len(drawn), 8)]
-    pure = [batch for batch in batches if len({bool(mixture.records[i].images) for i in batch}) == 1]
+    pure = [batch for batch in batches if len({bool(mixture.images[i]) for i in batch}) == 1]
     assert len(pure) >= len(batches) - 2
     spread = np.mean([np.ptp(mixture.lengths[batch]) for batch in batches[:-2]])
     assert spread < 60, "of lengths from 10 to 500"

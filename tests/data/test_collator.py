@@ -1,0 +1,87 @@
+"""A batch is what the processor makes of the conversations with their images, and labels cover the assistant's words alone."""
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image
+from tokenizers.processors import TemplateProcessing
+
+from minigemini import MiniGeminiProcessor
+from minigemini.data.collator import Collator
+from minigemini.data.mixture import Example
+from minigemini.data.records import Record, messages
+from minigemini.data.tokens import assert_same_as_processor, tokenise
+
+RECORDS = [
+    Record("two images", (("user", "<image>\nand <image> what?"), ("assistant", "a red circle")), ("a", "b")),
+    Record("text", (("user", "hi <GEN>"), ("assistant", "<h>a red circle</h>")), ()),
+    Record(
+        "turns", (("user", "is it red?\n<image>"), ("assistant", "yes"), ("user", "and?"), ("assistant", "no")), ("c",)
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def processor(tiny_parts) -> MiniGeminiProcessor:
+    return MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=tiny.HIGH_RES_SIZE)
+
+
+def examples(processor, records=RECORDS) -> list[Example]:
+    rng = np.random.default_rng(0)
+    made = []
+    for record in records:
+        sizes = [tuple(rng.integers(20, 90, 2)) for _ in record.images]
+        images = [Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
+        made.append(Example(record.name, tokenise(record, processor), images))
+    return made
+
+
+def test_a_batch_is_the_processors_own(processor):
+    made = examples(processor)
+    batch = Collator(processor)(made)
+    whole = processor.apply_chat_template(
+        [messages(record, example.images) for record, example in zip(RECORDS, made, strict=True)],
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        return_assistant_tokens_mask=True,
+        processor_kwargs={"padding": True, "padding_side": "right"},
+    )
+    assert batch.keys() == {"input_ids", "attention_mask", "labels", "pixel_values", "high_res_pixel_values"}
+    for key in batch.keys() - {"labels"}:
+        assert torch.equal(batch[key], whole[key]), key
+    assert torch.equal(batch["labels"] != -100, whole["assistant_masks"].bool())
+
+
+def test_labels_are_the_assistants_words_and_their_end(processor):
+    batch = Collator(processor)(examples(processor))
+    said = [processor.tokenizer.decode(row[row != -100]) for row in batch["labels"]]
+    assert said == [" a red circle</s>", " <h>a red circle</h></s>", " yes</s> no</s>"]
+    assert torch.equal(batch["labels"][batch["labels"] != -100], batch["input_ids"][batch["labels"] != -100])
+
+
+def test_a_batch_of_text_alone_has_no_pixels(processor):
+    batch = Collator(processor)(examples(processor, RECORDS[1:2]))
+    assert batch.keys() == {"input_ids", "attention_mask", "labels"}
+
+
+@pytest.mark.parametrize("written_by", ["template", "tokenizer"])
+def test_the_beginning_of_text_is_there_once(tiny_parts, written_by):
+    processor = MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=tiny.HIGH_RES_SIZE)
+    bos = processor.tokenizer.bos_token_id
+    if written_by == "tokenizer":
+        processor.chat_template = processor.chat_template.replace("{{ bos_token }}", "")
+    processor.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", bos)]
+    )
+    tokens = tokenise(RECORDS[0], processor)
+    assert tokens.ids.tolist().count(bos) == 1
+    assert_same_as_processor(RECORDS[0], tokens, processor)
+
+
+def test_other_ids_than_the_processors_are_noticed(processor):
+    tokens = tokenise(RECORDS[0], processor)
+    tokens.ids[3] += 1
+    with pytest.raises(AssertionError, match="two images: other ids"):
+        assert_same_as_processor(RECORDS[0], tokens, processor)
