@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 OVERRIDES = "key.path=value"
 
@@ -167,13 +168,14 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
 def run_chat(parsed: argparse.Namespace) -> int:
     from minigemini.serving.terminal import run
 
+    draw: dict[str, Literal["auto"] | bool] = {"auto": "auto", "always": True, "never": False}
     return run(
         parsed.model,
         generator=parsed.generator,
         images=parsed.image,
         prompt=parsed.prompt,
         as_json=parsed.json,
-        draw={"auto": "auto", "always": True, "never": False}[parsed.draw],
+        draw=draw[parsed.draw],
         seed=parsed.seed,
         out=parsed.out,
     )

@@ -27,7 +27,8 @@ CHAT_TEMPLATE = """{{ bos_token }}{% for message in messages %}
 
 IMAGE_TOKENS = 4  # 28 pixels in patches of 14
 HIGH_RES_SIZE = 64
-CONVNEXT = {"architecture": "convnext_atto", "model_args": {"dims": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}}
+ARCHITECTURE = "convnext_atto"
+MODEL_ARGS = {"dims": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
 
 
 def write_parts(folder: Path) -> dict[str, str]:
@@ -90,6 +91,8 @@ def write_vision_tower(folder: Path) -> None:
 
 def write_high_res_vision_tower(folder: Path) -> None:
     folder.mkdir(parents=True)
-    tower = timm.create_model(CONVNEXT["architecture"], pretrained=False, num_classes=0, **CONVNEXT["model_args"])
-    (folder / "config.json").write_text(json.dumps({**CONVNEXT, "num_classes": 0}))
+    tower = timm.create_model(ARCHITECTURE, pretrained=False, num_classes=0, **MODEL_ARGS)
+    (folder / "config.json").write_text(
+        json.dumps({"architecture": ARCHITECTURE, "model_args": MODEL_ARGS, "num_classes": 0})
+    )
     save_file(tower.state_dict(), folder / "model.safetensors")

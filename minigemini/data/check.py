@@ -12,13 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import ProcessorMixin
 
 from minigemini.data.images import open_image
 from minigemini.data.progress import with_progress
 from minigemini.data.records import BadRecord, Record, read_records
 from minigemini.data.sources import DataRecipe
-from minigemini.data.tokens import Tokens, assert_marks_answers, assert_same_as_processor, tokenise, tokens_per_image
+from minigemini.data.tokens import (
+    Processor,
+    Tokens,
+    assert_marks_answers,
+    assert_same_as_processor,
+    tokenise,
+    tokens_per_image,
+)
 
 PRINTED_PROBLEMS = 20
 Gather = Callable[[Any], list[Any]]
@@ -53,7 +59,7 @@ class CheckedData:
 
 def check(
     recipe: DataRecipe,
-    processor: ProcessorMixin | None,
+    processor: Processor | None,
     share: tuple[int, int] = (0, 1),
     gather: Gather = lambda item: [item],
     show_progress: bool = True,
@@ -114,7 +120,7 @@ def check(
     return CheckedData(sources, [BadRecord(name, reasons[name]) for name in names if name in reasons])
 
 
-def broken_images(paths: Sequence[str], processor: ProcessorMixin | None, show_progress: bool = True) -> dict[str, str]:
+def broken_images(paths: Sequence[str], processor: Processor | None, show_progress: bool = True) -> dict[str, str]:
     """For each file that cannot be decoded, or that the processor refuses for its mode or shape, the reason."""
 
     def reason(path: str) -> str | None:
@@ -134,9 +140,7 @@ def broken_images(paths: Sequence[str], processor: ProcessorMixin | None, show_p
         return {path: text for path, text in zip(paths, reasons, strict=True) if text is not None}
 
 
-def tokenised(
-    records: Sequence[Record], processor: ProcessorMixin, show_progress: bool = True
-) -> dict[str, Tokens | str]:
+def tokenised(records: Sequence[Record], processor: Processor, show_progress: bool = True) -> dict[str, Tokens | str]:
     """For each record's name its tokens, or the reason why there are none."""
     outcome: dict[str, Tokens | str] = {}
     for record in with_progress(records, "tokenising", len(records), show_progress):

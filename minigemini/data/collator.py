@@ -2,10 +2,9 @@
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from transformers import ProcessorMixin
 
 from minigemini.data.mixture import Example
-from minigemini.data.tokens import tokens_per_image
+from minigemini.data.tokens import Processor, tokens_per_image
 
 IGNORED = -100  # label of a token that is not trained on
 
@@ -13,7 +12,7 @@ IGNORED = -100  # label of a token that is not trained on
 class Collator:
     """Pads tokens on the right and has the processor make pixels of the images, all of a batch at once."""
 
-    def __init__(self, processor: ProcessorMixin):
+    def __init__(self, processor: Processor):
         self.image_processor = processor.image_processor
         self.image_token_id = processor.image_token_id
         self.tokens_per_image = tokens_per_image(processor)

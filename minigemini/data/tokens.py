@@ -6,13 +6,27 @@ what the processor makes of the conversation with its images: ``assert_same_as_p
 
 import re
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from jinja2 import TemplateError
 from PIL import Image
-from transformers import ProcessorMixin
 
 from minigemini.data.records import Record, messages
+
+
+class Processor(Protocol):
+    """What this layer needs of a processor (it does not import the model layer): MiniGeminiProcessor, or one like it."""
+
+    tokenizer: Any
+    image_processor: Any
+    chat_template: Any  # Jinja text
+    image_token: Any  # what stands for an image in text, "<image>" ...
+    image_token_id: Any  # ... and among the tokens
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def apply_chat_template(self, *args: Any, **kwargs: Any) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +42,7 @@ class Tokens:
         return Tokens(np.repeat(self.ids, times), np.repeat(self.trained, times))
 
 
-def tokenise(record: Record, processor: ProcessorMixin) -> Tokens:
+def tokenise(record: Record, processor: Processor) -> Tokens:
     """
     Raises:
         ValueError: the chat template refuses the conversation (a role it does not know), or marks none of it.
@@ -52,13 +66,13 @@ def tokenise(record: Record, processor: ProcessorMixin) -> Tokens:
     return Tokens(np.array(ids, dtype=np.int32), np.array(trained, dtype=bool))
 
 
-def tokens_per_image(processor: ProcessorMixin) -> int:
+def tokens_per_image(processor: Processor) -> int:
     """Tokens of one image. An image is squared first, so every size and shape takes the same number."""
     one = processor(images=[Image.new("RGB", (8, 8))], text=[processor.image_token])
     return list(one["input_ids"][0]).count(processor.image_token_id)
 
 
-def assert_marks_answers(processor: ProcessorMixin) -> None:
+def assert_marks_answers(processor: Processor) -> None:
     """Labels come from the template's ``{% generation %}`` spans, so it must have them.
 
     Raises:
@@ -71,7 +85,7 @@ def assert_marks_answers(processor: ProcessorMixin) -> None:
         )
 
 
-def assert_same_as_processor(record: Record, tokens: Tokens, processor: ProcessorMixin) -> None:
+def assert_same_as_processor(record: Record, tokens: Tokens, processor: Processor) -> None:
     """Training must see the ids that the processor makes in use: compare them for one record, with blank images."""
     encoded = processor.apply_chat_template(
         messages(record, [Image.new("RGB", (8, 8))] * len(record.images)),

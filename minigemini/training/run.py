@@ -36,9 +36,10 @@ def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool =
         ValueError, FileNotFoundError: the recipe, the data or the model is not usable; nothing was trained.
     """
     recipe = load_recipe(recipe_file, overrides)
+    output = Path(recipe.trainer["output_dir"])
+    # Their default hides a loss that is not a number behind the average of the last ones.
     arguments = TrainingArguments(**{"logging_nan_inf_filter": False, **recipe.trainer})
-    output = Path(arguments.output_dir)
-    checkpoint = checkpoint_to_resume(arguments, resume)
+    checkpoint = checkpoint_to_resume(output, arguments.resume_from_checkpoint, resume)
     set_seed(arguments.seed)
 
     processor = load_processor(recipe)
@@ -65,19 +66,19 @@ def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool =
     return output
 
 
-def checkpoint_to_resume(arguments: TrainingArguments, resume: bool) -> str | bool | None:
+def checkpoint_to_resume(output: Path, named: str | None, resume: bool) -> str | bool | None:
     """What to give to ``Trainer.train``.
 
     Raises:
         ValueError: the folder holds checkpoints of an earlier run that this one would be mixed with.
     """
-    if arguments.resume_from_checkpoint:
-        return arguments.resume_from_checkpoint
+    if named is not None:
+        return named
     if resume:
         return True
-    if any(Path(arguments.output_dir).glob("checkpoint-*")):
+    if any(output.glob("checkpoint-*")):
         raise ValueError(
-            f"{arguments.output_dir} holds checkpoints of an earlier run: go on from them with --resume, "
+            f"{output} holds checkpoints of an earlier run: go on from them with --resume, "
             "remove them, or choose another trainer.output_dir"
         )
     return None
@@ -129,7 +130,8 @@ def checked_mixture(recipe: Recipe, processor: MiniGeminiProcessor, arguments: T
         show_progress=arguments.should_save and not arguments.disable_tqdm,
     )
     if data.problems:
-        words = report(data.problems, Path(arguments.output_dir) / "bad_records.txt") if arguments.should_save else ""
+        listing = Path(recipe.trainer["output_dir"]) / "bad_records.txt"
+        words = report(data.problems, listing) if arguments.should_save else ""
         if recipe.data.on_bad_record == "error":
             raise ValueError(f"{words}\nnothing was trained; mend them, or leave them out with data.on_bad_record=skip")
         if arguments.should_save:

@@ -95,7 +95,7 @@ def optimizer_groups(
     Args:
         decayed: names of the parameters that weight decay applies to.
     """
-    module_of = {}
+    module_of: dict[int, str] = {}
     for name, module in modules_by_name(model).items():
         for parameter in module.parameters():
             module_of.setdefault(id(parameter), name)

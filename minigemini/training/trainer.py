@@ -5,15 +5,15 @@ import math
 import sys
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.utils.data import Dataset, Sampler
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from minigemini.data.mixture import EpochSampler, Mixture
+from minigemini.data.mixture import EpochSampler, Mixture, Order
 from minigemini.data.progress import progress_bar
 from minigemini.training.trainable import optimizer_groups
 
@@ -35,6 +35,7 @@ class MiniGeminiTrainer(Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
+            assert isinstance(self.model, PreTrainedModel)
             optimizer_class, arguments = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             decayed = set(self.get_decay_parameter_names(self.model))
             groups = optimizer_groups(
@@ -54,7 +55,8 @@ class MiniGeminiTrainer(Trainer):
         global_batch_size = (
             self.args.train_batch_size * self.args.gradient_accumulation_steps * max(1, self.args.world_size)
         )
-        return EpochSampler(self.train_dataset, self.args.train_sampling_strategy, global_batch_size, seed)
+        order = cast(Order, self.args.train_sampling_strategy)  # load_recipe has checked it
+        return EpochSampler(self.train_dataset, order, global_batch_size, seed)
 
 
 class Progress(TrainerCallback):
@@ -83,7 +85,7 @@ class Progress(TrainerCallback):
         logs: dict | None = None,
         **kwargs: Any,
     ) -> None:
-        if "loss" not in (logs or {}):
+        if logs is None or "loss" not in logs:
             return
         loss = float(logs["loss"])
         if not math.isfinite(loss):
