@@ -133,9 +133,8 @@ def _describe(path: str) -> tuple[str, dict[str, Any], str, list[str]]:
         vision = open_clip["model_cfg"]["vision_cfg"]
         if "timm_model_name" not in vision:
             raise ValueError(f"{path}/{OPEN_CLIP_CONFIG}: its vision tower is not from timm, so it is no ConvNeXt")
-        model_args = dict(vision.get("timm_model_args", {}))
-        if vision.get("timm_drop_path") is not None:
-            model_args["drop_path_rate"] = vision["timm_drop_path"]
+        drop_path = vision.get("timm_drop_path")
+        model_args = {} if drop_path is None else {"drop_path_rate": drop_path}
         return vision["timm_model_name"], model_args, "visual.trunk.", OPEN_CLIP_WEIGHTS
     config = _json(path, TIMM_CONFIG)
     if config is None or "architecture" not in config:

@@ -84,22 +84,6 @@ class MiniGeminiPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
 
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, StageReader):
-            for name, table in zip(("shrink_index", "shrink_weight", "index", "weight"), module.tables(), strict=True):
-                init.copy_(getattr(module, name), table)
-        elif isinstance(module, (PatchInfoMining, MiniGeminiMultiModalProjector)):
-            # As torch initialises nn.Linear, and as the original system started: these modules are new and learn from
-            # scratch between parts that are trained already, so the language model's small scale would not fit.
-            for linear in module.modules():
-                if isinstance(linear, (nn.Linear, AbsorbedLinear)):
-                    init.kaiming_uniform_(linear.weight, a=math.sqrt(5))
-                    bound = 1 / math.sqrt(linear.weight.shape[1])
-                    init.uniform_(linear.bias, -bound, bound)
-        elif not isinstance(module, (nn.Linear, AbsorbedLinear)) or module is getattr(self, "lm_head", None):
-            super()._init_weights(module)
-
 
 class MiniGeminiModel(MiniGeminiPreTrainedModel):
     """The model without its language model head."""
@@ -116,6 +100,20 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         self.multi_modal_projector = MiniGeminiMultiModalProjector(config)
         self.language_model = AutoModel.from_config(config.text_config)
         self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Of what is new: mining and projector. The towers and the language model initialise themselves."""
+        if isinstance(module, StageReader):
+            for name, table in zip(("shrink_index", "shrink_weight", "index", "weight"), module.tables(), strict=True):
+                init.copy_(getattr(module, name), table)
+        elif isinstance(module, (nn.Linear, AbsorbedLinear)):
+            # As torch does it, and as the original system started; the language model's scale would not fit.
+            bound = 1 / math.sqrt(module.weight.shape[1])
+            init.uniform_(module.weight, -bound, bound)
+            init.uniform_(module.bias, -bound, bound)
+        else:
+            super()._init_weights(module)
 
     def get_input_embeddings(self) -> nn.Module:
         return self.language_model.get_input_embeddings()

@@ -297,8 +297,9 @@ class AbsorbedLinear(nn.Module):
     def __init__(self, channels: int, hidden_size: int):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(hidden_size, channels))
-        self.bias = nn.Parameter(torch.zeros(hidden_size))
-        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+        self.bias = nn.Parameter(torch.empty(hidden_size))
+        for parameter in (self.weight, self.bias):  # as nn.Linear starts
+            nn.init.uniform_(parameter, -(channels**-0.5), channels**-0.5)
 
     def forward(self, query: Tensor) -> Tensor:
         return torch.matmul(query + 0.0 * self.bias, self.weight)

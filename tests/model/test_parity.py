@@ -207,7 +207,5 @@ def test_pixels(pad, suffix, grid, whole):
     assert len(files) == 3
     for file in files:
         out = process(Image.open(file), return_tensors="pt")
-        torch.testing.assert_close(
-            out["high_res_pixel_values"], recorded[f"{file.name}/images_aux"], atol=1e-6, rtol=0
-        )
+        torch.testing.assert_close(out["high_res_pixel_values"], recorded[f"{file.name}/images_aux"], atol=1e-6, rtol=0)
         torch.testing.assert_close(out["pixel_values"], recorded[f"{file.name}/images"], atol=2e-6, rtol=0)
