@@ -52,6 +52,8 @@ def evaluate(
     """
     started = time.monotonic()
     chosen = load_suite(suite, overrides)
+    if DRAWN in chosen.kinds and chosen.image_generator is None:
+        raise ValueError(f"{suite}: {DRAWN} needs image_generator")
     per_kind = chosen.examples_per_kind if limit is None else min(limit, chosen.examples_per_kind)
     benchmark = Tabletop(list(chosen.kinds), per_kind, chosen.seed)
     examples = benchmark.examples()
@@ -109,15 +111,13 @@ def _answers(
             if controls and blind:
                 run("blind", loaded, blind)
         if controls and low_res:
-            if suite.low_res_model is None:
-                raise ValueError("the suite asks for the low-res-only control, but low_res_model is not set")
+            assert suite.low_res_model is not None
             run("low-res only", _load(suite.low_res_model), low_res)
     return runs
 
 
 def _drawings(suite: Suite, examples: Sequence[Example], out: Path) -> list[dict[str, Any]]:
-    if suite.image_generator is None:
-        raise ValueError(f"the suite has {DRAWN}, but image_generator is not set")
+    assert suite.image_generator is not None
     generator = ImageGenerator.from_pretrained(suite.image_generator)
     with progress_bar() as progress:
         settings = drawing_settings(generator, examples, suite.batch_size)

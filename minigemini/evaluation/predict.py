@@ -122,7 +122,7 @@ def answer(model: Any, processor: Any, batch: Sequence[Example]) -> list[tuple[s
         return_dict=True,
         return_tensors="pt",
         processor_kwargs={"padding": True, "padding_side": "left"},
-    ).to(model.device)
+    ).to(model.device, model.dtype)
     length = inputs["input_ids"].shape[1]
     constraints = [well_formed_prompt(processor.tokenizer, length, max_new_tokens)] if constrained else []
     tokens = model.generate(

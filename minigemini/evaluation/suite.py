@@ -36,7 +36,12 @@ class Suite:
     batch_size: int
     kinds: dict[str, Kind]
     low_res_model: str | None = None
-    image_generator: str | None = None
+    image_generator: str | None = None  # for kinds that are drawn
+
+    def __post_init__(self) -> None:
+        asked = [name for name, kind in self.kinds.items() if kind.low_res_only]
+        if asked and self.low_res_model is None:
+            raise ValueError(f"low_res_only ({', '.join(asked)}) needs low_res_model")
 
 
 def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
