@@ -44,9 +44,8 @@ class MiniGeminiHighResVisionModel(PreTrainedModel):
         super().__init__(config)
         if not timm.is_model(config.architecture) or not config.architecture.startswith("convnext"):
             raise ValueError(f"high_res_vision_config.architecture: timm has no ConvNeXt named {config.architecture!r}")
-        trunk: Any = timm.create_model(
-            config.architecture, pretrained=False, num_classes=0, **(config.model_args or {})
-        )
+        model_args = {**(config.model_args or {}), "num_classes": 0}
+        trunk: Any = timm.create_model(config.architecture, pretrained=False, **model_args)
         self.stem, self.stages = trunk.stem, trunk.stages  # its last norm and head have nothing to do here
         self.stage_channels: list[int] = [stage["num_chs"] for stage in trunk.feature_info]
         self.gradient_checkpointing = False
