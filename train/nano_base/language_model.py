@@ -3,10 +3,11 @@
 python train/nano_base/tokenizer.py build/nano_base/language_model
 python train/nano_base/language_model.py build/nano_base/language_model
 
-A Llama-type model (4 layers x 128) learns to describe, answer and write drawing prompts about scenes it is told of, never shown. A scene
-is told either in words or as *pooled phrases*: nine embeddings in reading order, each the sum of the embeddings of the words for one cell
-("small red circle K7 top left"), at the places where a picture's tokens will later stand. So the model has learned to bind attributes to places
-before the align stage, which then only has to map what the towers see to such sums. The loss is on the answers alone.
+A Llama-type model (4 layers x 128) learns to describe, answer and write drawing prompts about scenes it is told of, never
+shown. A scene is told either in words or as *pooled phrases*: nine embeddings in reading order, each the sum of the embeddings
+of the words for one cell ("small red circle K7 top left"), at the places where a picture's tokens will later stand. So the model
+has learned to bind attributes to places before the align stage, which then only has to map what the towers see to such sums.
+The loss is on the answers alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from muon import Muon
 from torch import Tensor
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -30,33 +32,6 @@ from minigemini.tabletop.scene import CELLS, Scene
 
 NOISE = 0.1  # of the pooled phrases, relative to their size: what towers see is never exact
 TOKENS_PER_BATCH = 4096
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised by five Newton-Schulz steps (Jordan et al., 2024; coefficients of that work), for the matrices.
-
-    torch.optim.Muon does the same in bfloat16, which a CPU without such instructions takes twenty times as long for. The step is
-    scaled to the size of AdamW's, as there (``match_rms_adamw``).
-    """
-
-    def __init__(self, parameters: list[Tensor], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                state = self.state[parameter]
-                velocity = state.setdefault("velocity", torch.zeros_like(parameter))
-                velocity.lerp_(parameter.grad, 1 - group["momentum"])
-                update = parameter.grad.lerp(velocity, group["momentum"])
-                wide = update if update.shape[0] <= update.shape[1] else update.T
-                x = wide / (wide.norm() + 1e-7)
-                for _ in range(5):
-                    gram = x @ x.T
-                    x = 3.4445 * x + (-4.775 * gram + 2.0315 * gram @ gram) @ x
-                x = x if update.shape[0] <= update.shape[1] else x.T
-                parameter.sub_(x, alpha=group["lr"] * 0.2 * max(parameter.shape) ** 0.5)
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
