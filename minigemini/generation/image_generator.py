@@ -95,7 +95,7 @@ class ImageGenerator:
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
         try:
-            pipeline = DiffusionPipeline.from_pretrained(path, torch_dtype=dtype, use_safetensors=True)
+            pipeline = DiffusionPipeline.from_pretrained(path, dtype=dtype, use_safetensors=True)
         except OSError as error:
             raise ValueError(f"{named}: no image generator can be loaded from there ({error})") from error
         local = Path(named).is_dir()

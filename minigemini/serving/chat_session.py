@@ -202,13 +202,11 @@ class ChatSession:
         room = min(self.max_new_tokens, context - length)
         ends = self.model.generation_config.eos_token_id or self.processor.tokenizer.eos_token_id
         ends = [ends] if isinstance(ends, int) else list(ends)
+        generator = self.generator if draw is not False else None
         budget: dict[str, Any] = {}
-        if draw is not False and (generator := self.generator) is not None:
-            if generator.max_prompt_tokens is not None:
-                budget = {
-                    "max_prompt_tokens": generator.max_prompt_tokens,
-                    "count_prompt_tokens": generator.count_prompt_tokens,
-                }
+        if generator is not None and generator.max_prompt_tokens is not None:
+            budget["max_prompt_tokens"] = generator.max_prompt_tokens
+            budget["count_prompt_tokens"] = generator.count_prompt_tokens
         constraint = well_formed_prompt(self.processor.tokenizer, length, room, draw=draw, end_token_ids=ends, **budget)
         settings = {
             **inputs,
@@ -351,8 +349,8 @@ class _StopWhenSet(StoppingCriteria):
         self.flag = flag
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> torch.BoolTensor:
-        stop = torch.full(input_ids.shape[:1], self.flag.is_set(), dtype=torch.bool, device=input_ids.device)
-        return stop  # type: ignore[return-value]
+        rows = input_ids.shape[:1]
+        return torch.full(rows, self.flag.is_set(), dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
 
 
 def _append(parts: list[str | Picture], text: str) -> None:

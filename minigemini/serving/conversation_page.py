@@ -9,8 +9,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 if TYPE_CHECKING:
     from minigemini.generation.generation_record import GenerationRecord
     from minigemini.serving.conversation import Conversation, Message, Picture
