@@ -13,7 +13,7 @@ from minigemini.serving.load_session import load_session
 from minigemini.serving.sample_conversations import ScriptedTurn, play
 
 PICTURES = Path(__file__).parent / "pictures"
-SCRIPTS = {
+SCRIPTS: dict[str, list[tuple[str | None, str]]] = {
     "Looking": [
         ("tags.png", "describe the picture"),
         (None, "what is the tag of the yellow circle?"),

@@ -15,14 +15,16 @@ import json
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
 from muon import Muon
+from PIL import Image
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5Config, T5EncoderModel
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5EncoderModel
 
 from minigemini.tabletop.drawing import edit, first_drawing
 from minigemini.tabletop.language import drawing_prompt
@@ -111,9 +113,7 @@ def train_autoencoder(folder: Path) -> None:
     (folder / "history_autoencoder.json").write_text(json.dumps({"seconds": time.time() - started, "oracle": found}))
 
 
-def to_images(pixels: Tensor) -> list:
-    from PIL import Image
-
+def to_images(pixels: Tensor) -> list[Image.Image]:
     array = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return [Image.fromarray(picture) for picture in array]
 
@@ -133,7 +133,7 @@ def accuracies(pipeline: PixArtSigmaPipeline, count: int) -> dict[str, float]:
     return found
 
 
-def prompt_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+def prompt_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.padding_side = "right"
     tokenizer.model_max_length = PROMPT_TOKENS
@@ -168,7 +168,9 @@ def train_diffusion(language_model: Path, folder: Path, steps: int, batch: int) 
         torch.optim.lr_scheduler.LambdaLR(o, lambda step: min((step + 1) / 100, 0.01 + 1.25 * (1 - step / steps), 1))
         for o in optimizers
     ]
-    ema = torch.optim.swa_utils.AveragedModel(parts, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
+    ema: Any = torch.optim.swa_utils.AveragedModel(
+        parts, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998)
+    )
     rng = random.Random(0)
     scenes = [random_drawing(rng) for _ in range(16_000)]
     with torch.no_grad():

@@ -19,11 +19,12 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from muon import Muon
 from torch import Tensor
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 from minigemini.tabletop.conversations import Conversation, describing, drawing, looking, random_conversation
 from minigemini.tabletop.language import describe, noun
@@ -34,7 +35,7 @@ NOISE = 0.1  # of the pooled phrases, relative to their size: what towers see is
 TOKENS_PER_BATCH = 4096
 
 
-def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+def new_model(tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -66,9 +67,9 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 class Encoder:
     """Conversations -> token ids, labels, and for every pooled cell the ids of its words."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.tokenizer = tokenizer
-        self.image_id = tokenizer.convert_tokens_to_ids("<image>")
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer: Any = tokenizer
+        self.image_id: int = tokenizer.convert_tokens_to_ids("<image>")  # type: ignore[assignment]  # one token, one id
         self.pieces: dict[str, list[int]] = {}
 
     def ids(self, text: str) -> list[int]:
@@ -192,7 +193,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(arguments.folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(arguments.folder)
     encoder = Encoder(tokenizer)
     model = new_model(tokenizer)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)

@@ -1,5 +1,7 @@
 """Muon, in float32."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,7 @@ class Muon(torch.optim.Optimizer):
     scaled to the size of AdamW's, as there (``match_rms_adamw``).
     """
 
-    def __init__(self, parameters: list[Tensor], lr: float, momentum: float = 0.95) -> None:
+    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ import math
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import timm
@@ -46,7 +47,7 @@ from minigemini.tabletop.scene import (
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP's, as the released models use
 STD = (0.26862954, 0.26130258, 0.27577711)
 LOW_SIZE, PATCH = 42, 14
-CONVNEXT = {"depths": [1, 1, 3, 1], "dims": [32, 64, 128, 256], "drop_path_rate": 0.0}
+CONVNEXT: dict[str, Any] = {"depths": [1, 1, 3, 1], "dims": [32, 64, 128, 256], "drop_path_rate": 0.0}
 WORDS = 6
 LOW_HEADS = {"size": len(SIZES), "colour": len(COLOURS), "shape": len(SHAPES), "present": 2}
 HIGH_HEADS = LOW_HEADS | {"first": len(TAG_CHARACTERS), "second": len(TAG_CHARACTERS), "tagged": 2}
@@ -82,7 +83,7 @@ class HighResTower(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tower = timm.create_model("convnext_atto", num_classes=0, **CONVNEXT)
+        self.tower: Any = timm.create_model("convnext_atto", num_classes=0, **CONVNEXT)
         self.width = CONVNEXT["dims"][-1]
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
