@@ -95,7 +95,9 @@ class MiniGeminiHighResVisionModel(PreTrainedModel):
         """
         architecture, model_args, prefix, weight_names = _describe(path)
         model = cls(
-            MiniGeminiHighResVisionConfig(architecture=architecture, model_args=model_args, image_size=image_size)
+            MiniGeminiHighResVisionConfig(
+                architecture=architecture, model_args=model_args, image_size=image_size, dtype=dtype
+            )
         )
         file = next((found for name in weight_names if (found := _file(path, name)) is not None), None)
         if file is None:

@@ -28,8 +28,8 @@ the low-resolution tower, C_s channels of stage s.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.utils.generic import maybe_autocast
 
@@ -179,14 +179,17 @@ class StageReader(nn.Module):
     def tables(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Indices and weights of the shrinking [positions, taps] and of the windows [cells, K], [cells, P, K]."""
         native, fine, positions, cells = self.sizes
-        matrix = interpolation_matrix(native, fine, positions)
+        matrix = interpolation_matrix(fine, positions) @ interpolation_matrix(native, fine)
         shrink_index, shrink_weight = windows(matrix, positions)
         index, weight = windows(matrix, cells)
         if index.shape[1] >= self.per_cell:
-            index, weight = windows(torch.eye(positions, dtype=torch.float64, device="cpu"), cells)
+            index, weight = windows(np.eye(positions), cells)
         else:
-            shrink_index, shrink_weight = windows(torch.eye(native, dtype=torch.float64, device="cpu"), native)
-        return shrink_index, shrink_weight[:, 0].float(), index, weight.float()
+            shrink_index, shrink_weight = windows(np.eye(native), native)
+        # Made with numpy, because a context (a meta device, ZeRO's) may change what torch makes.
+        indices, weights = torch.from_numpy(index), torch.from_numpy(weight.astype(np.float32))
+        shrink_weights = torch.from_numpy(shrink_weight[:, 0].astype(np.float32))
+        return torch.from_numpy(shrink_index), shrink_weights, indices, weights
 
     def cells(self, maps: Tensor) -> Tensor:
         """[B, native, native, C] -> the positions around each cell, [B, cells * cells, K * K, C]."""
@@ -240,24 +243,27 @@ class StageReader(nn.Module):
         return values.unflatten(2, (window, window)).unflatten(1, (cells, cells))
 
 
-def interpolation_matrix(native: int, fine: int, positions: int) -> Tensor:
-    """[positions, native]: linear interpolation of an axis to ``fine``, then to ``positions``, in float64."""
-    rows = torch.eye(native, dtype=torch.float64, device="cpu")[None]
-    for size in (fine, positions):
-        rows = F.interpolate(rows, size=size, mode="linear", align_corners=False)
-    return rows[0].T
+def interpolation_matrix(native: int, size: int) -> np.ndarray:
+    """[size, native]: linear interpolation of an axis, as torch's with align_corners=False."""
+    source = np.clip((np.arange(size) + 0.5) * native / size - 0.5, 0, native - 1)
+    low = np.minimum(np.floor(source).astype(np.int64), max(native - 2, 0))
+    matrix = np.zeros((size, native))
+    rows = np.arange(size)
+    matrix[rows, low] = 1 - (source - low)
+    if native > 1:
+        matrix[rows, low + 1] = source - low
+    return matrix
 
 
-def windows(matrix: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+def windows(matrix: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """The columns that each block of rows uses: index [cells, K] and weights [cells, rows per cell, K]."""
-    blocks = matrix.unflatten(0, (cells, -1))
-    used = (blocks != 0).any(1).int()
+    blocks = matrix.reshape(cells, -1, matrix.shape[1])
+    used = (blocks != 0).any(1)
     first = used.argmax(1)
-    last = used.shape[1] - 1 - used.flip(1).argmax(1)
+    last = used.shape[1] - 1 - used[:, ::-1].argmax(1)
     width = int((last - first).max()) + 1
-    first = first.clamp(max=matrix.shape[1] - width)
-    index = first[:, None] + torch.arange(width, device="cpu")
-    return index, blocks.gather(2, index[:, None].expand(-1, blocks.shape[1], -1))
+    index = np.minimum(first, matrix.shape[1] - width)[:, None] + np.arange(width)
+    return index, np.take_along_axis(blocks, index[:, None], 2)
 
 
 def tiles_to_grid(tiles: Tensor, grid: int) -> Tensor:

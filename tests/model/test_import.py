@@ -7,7 +7,7 @@ import pytest
 
 
 def run(code: str) -> None:
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_imports_no_torch():

@@ -133,7 +133,8 @@ def test_tiles_and_grid_are_inverse():
     assert torch.equal(tiles_to_grid(tiles, 2), picture)
 
 
-def test_interpolation_matrix_rows_sum_to_one():
-    matrix = interpolation_matrix(6, 48, 24)
-    assert matrix.shape == (24, 6)
-    torch.testing.assert_close(matrix.sum(1), torch.ones(24, dtype=torch.float64))
+@pytest.mark.parametrize(("native", "size"), [(6, 48), (48, 24), (48, 16), (5, 5), (1, 8), (2, 16), (7, 3)])
+def test_interpolation_matrix_is_what_torch_does(native, size):
+    rows = torch.eye(native, dtype=torch.float64)[None]
+    expected = torch.nn.functional.interpolate(rows, size=size, mode="linear", align_corners=False)[0].T
+    torch.testing.assert_close(torch.from_numpy(interpolation_matrix(native, size)), expected)
