@@ -1,5 +1,6 @@
 """Text and pictures -> inputs of the model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import AutoImageProcessor, PreTrainedTokenizerBase
@@ -102,7 +103,9 @@ class MiniGeminiProcessor(ProcessorMixin):
     def _tokens_per_view(self, height: int, width: int) -> int:
         return (height // self.patch_size) * (width // self.patch_size)
 
-    def _get_num_multimodal_tokens(self, image_sizes: list[list[int]] | None = None, **kwargs: Any) -> MultiModalData:
+    def _get_num_multimodal_tokens(
+        self, image_sizes: Sequence[Sequence[int]] | None = None, **kwargs: Any
+    ) -> MultiModalData:
         """Image tokens for pictures of the given (height, width): the same for all, as every picture is squared."""
         if image_sizes is None:
             return MultiModalData()

@@ -1,5 +1,7 @@
 """The defining formula of patch info mining, as the original system computes it: upsample, concatenate, cut, attend."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -33,9 +35,9 @@ def attend(mining: PatchInfoMining, tokens: Tensor, high_res: Tensor) -> tuple[T
     return tokens + mined, attention.unflatten(-1, (cell, cell))
 
 
-def layer_norm(module: torch.nn.Module, values: Tensor) -> Tensor:
+def layer_norm(module: Any, values: Tensor) -> Tensor:
     return F.layer_norm(values, values.shape[-1:], module.weight, module.bias, 1e-5)
 
 
-def linear(module: torch.nn.Module, values: Tensor) -> Tensor:
+def linear(module: Any, values: Tensor) -> Tensor:
     return F.linear(values, module.weight, module.bias)

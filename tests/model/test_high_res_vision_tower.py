@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 import timm
@@ -9,7 +10,7 @@ from timm.models import save_for_hf
 from minigemini.model.configuration_minigemini import MiniGeminiHighResVisionConfig
 from minigemini.model.high_res_vision_tower import MiniGeminiHighResVisionModel, normalisation
 
-ARGS = {"depths": [2, 2, 2, 2], "dims": [8, 12, 16, 20]}
+ARGS: dict[str, Any] = {"depths": [2, 2, 2, 2], "dims": [8, 12, 16, 20]}
 
 
 def tower(**model_args) -> MiniGeminiHighResVisionModel:
@@ -43,7 +44,7 @@ def test_frozen_it_stays_in_eval_mode_inside_a_model_that_trains():
 
 
 def test_timm_folder(tmp_path):
-    trunk = timm.create_model("convnext_atto", num_classes=0, **ARGS).eval()
+    trunk: Any = timm.create_model("convnext_atto", num_classes=0, **ARGS).eval()
     save_for_hf(trunk, tmp_path, model_args=ARGS)
     loaded = MiniGeminiHighResVisionModel.from_part(str(tmp_path), 64, torch.float32)
     pixels = torch.randn(1, 3, 64, 64)
@@ -62,7 +63,7 @@ def test_timm_folder_that_does_not_say_how_its_pixels_are_normalised(tmp_path):
 
 @pytest.mark.parametrize("file", ["open_clip_pytorch_model.bin", "open_clip_model.safetensors"])
 def test_open_clip_folder(tmp_path, file):
-    trunk = timm.create_model("convnext_atto", pretrained=False, num_classes=0).eval()
+    trunk: Any = timm.create_model("convnext_atto", pretrained=False, num_classes=0).eval()
     weights = {f"visual.trunk.{name}": tensor for name, tensor in trunk.state_dict().items()}
     weights["logit_scale"] = torch.tensor(1.0)
     if file.endswith(".bin"):

@@ -11,7 +11,7 @@ IMAGE, PAD = 99, 0
 TOKENS = 9  # of one picture: 42 pixels in patches of 14
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 TEXT = {**SMALL, "num_key_value_heads": 2, "head_dim": 8, "vocab_size": 100, "pad_token_id": PAD}
-FAMILIES = {
+FAMILIES: dict[str, dict[str, Any]] = {
     "llama": {},
     "gemma": {},
     "mistral": {"sliding_window": None},
@@ -77,7 +77,8 @@ def test_any_decoder(family, tmp_path):
     assert generated.shape == (1, ids.shape[1] + 3)
 
     model.save_pretrained(tmp_path)
-    again, report = MiniGeminiForConditionalGeneration.from_pretrained(tmp_path, output_loading_info=True)
+    loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(tmp_path, output_loading_info=True)
+    again, report = loaded
     assert not any(report.values()), report
     assert torch.equal(again(input_ids=ids, **images).logits, out.logits)
 

@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import mining_definition
 import pytest
@@ -68,11 +69,11 @@ def test_float32_gradients(geometry):
     live = [name for name in parameters if name not in ("key_norm.bias", "key_projection.bias")]
     expected = torch.autograd.grad((out * weights).sum(), [parameters[name] for name in live] + leaves)
 
-    single = copy.deepcopy(mining).float()
+    single: Any = copy.deepcopy(mining).float()
     single_leaves = [leaf.detach().float().requires_grad_() for leaf in leaves]
     out = single(single_leaves[0], single_leaves[1:])[0]
     (out * weights.float()).sum().backward()
-    found = [single.get_parameter(name).grad for name in live] + [leaf.grad for leaf in single_leaves]
+    found: Any = [single.get_parameter(name).grad for name in live] + [leaf.grad for leaf in single_leaves]
     names = [*live, "tokens", *(f"stage {s}" for s in range(4))]
     errors = {name: relative_error(f, e) for name, f, e in zip(names, found, expected, strict=True)}
     assert max(errors.values()) < 5e-6, errors
