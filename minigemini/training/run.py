@@ -1,5 +1,6 @@
 """One stage of training, a straight line from recipe to checkpoint."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from transformers import TrainingArguments, set_seed
+from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
 
 from minigemini import nano
 from minigemini.data.check import check, report
@@ -39,12 +41,14 @@ def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool =
     output = Path(recipe.trainer["output_dir"])
     # Their default hides a loss that is not a number behind the average of the last ones.
     arguments = TrainingArguments(**{"logging_nan_inf_filter": False, **recipe.trainer})
+    if arguments.deepspeed:
+        start_deepspeed()
     checkpoint = checkpoint_to_resume(output, arguments.resume_from_checkpoint, resume)
     set_seed(arguments.seed)
 
     processor = load_processor(recipe)
     mixture = checked_mixture(recipe, processor, arguments)
-    model = load_model(recipe)
+    model = load_model(recipe, arguments)
     frozen = freeze_all_but(model, recipe.trainable)
     if arguments.should_save:
         console.print(table(module_rows(model, arguments.learning_rate, recipe.learning_rates)))
@@ -64,6 +68,27 @@ def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool =
     trainer.save_model()
     trainer.save_state()
     return output
+
+
+def start_deepspeed() -> None:
+    """ZeRO-3 asks DeepSpeed for the processes as soon as a model is loaded; on the CPU nobody has started it by then."""
+    import deepspeed
+
+    deepspeed.init_distributed(auto_mpi_discovery=False)
+
+
+def check_processes(arguments: TrainingArguments) -> None:
+    """
+    Raises:
+        ValueError: a launcher started several processes that do not know of each other; each would train alone, and all
+            would write the same checkpoint.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != max(1, arguments.world_size):
+        raise ValueError(
+            f"{started} processes were launched, but each would train alone: on a machine without GPU set "
+            "trainer.use_cpu=true"
+        )
 
 
 def checkpoint_to_resume(output: Path, named: str | None, resume: bool) -> str | bool | None:
@@ -100,12 +125,13 @@ def load_processor(recipe: Recipe) -> MiniGeminiProcessor:
     )
 
 
-def load_model(recipe: Recipe) -> MiniGeminiForConditionalGeneration:
+def load_model(recipe: Recipe, arguments: TrainingArguments) -> MiniGeminiForConditionalGeneration:
     """The model of the checkpoint, or a new one from parts, in float32; mixed precision is ``trainer.bf16``."""
     if isinstance(recipe.init_from, str):
         return MiniGeminiForConditionalGeneration.from_pretrained(nano.resolve(recipe.init_from), dtype=torch.float32)
     parts, new = recipe.init_from, _new_model(recipe)
-    return MiniGeminiForConditionalGeneration.from_parts(
+    unset_hf_deepspeed_config()  # under ZeRO-3, parts are put together whole, and split when training starts
+    model = MiniGeminiForConditionalGeneration.from_parts(
         language_model=nano.resolve(parts.language_model),
         vision_tower=nano.resolve(parts.vision_tower),
         high_res_vision_tower=parts.high_res_vision_tower and nano.resolve(parts.high_res_vision_tower),
@@ -114,6 +140,9 @@ def load_model(recipe: Recipe) -> MiniGeminiForConditionalGeneration:
         image_global=new.image_global,
         high_res_image_size=new.high_res_image_size,
     )
+    if arguments.deepspeed:
+        set_hf_deepspeed_config(arguments.hf_deepspeed_config)
+    return model
 
 
 def checked_mixture(recipe: Recipe, processor: MiniGeminiProcessor, arguments: TrainingArguments) -> Mixture:

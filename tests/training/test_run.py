@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_run import losses
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.training.run import train
@@ -21,11 +22,6 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
     assert before.keys() == after.keys()
     names = [name for name in before if not torch.equal(before[name], after[name])]
     return {name.split(".")[1] if name.startswith("model.") else name.split(".")[0] for name in names}
-
-
-def losses(folder: Path) -> list[float]:
-    state = json.loads((folder / "trainer_state.json").read_text())
-    return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
 
 
 def test_two_stages(align, finetune, tmp_path):
