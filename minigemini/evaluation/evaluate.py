@@ -62,7 +62,8 @@ def evaluate(
     if drawn:
         runs["model"] = [*runs["model"], *_drawings(chosen, drawn, out)]
 
-    results = [_judged(chosen, row) for row in benchmark.score(runs)]
+    expected = chosen.expected.scores() if chosen.expected else {}
+    results = [_judged(chosen, row, expected.get(row.kind)) for row in benchmark.score(runs)]
     about = {
         "suite": suite,
         "seed": chosen.seed,
@@ -71,7 +72,7 @@ def evaluate(
         "minigemini": minigemini.__version__,
         "torch": torch.__version__,
     }
-    report = Report(benchmark.name, model, results, about)
+    report = Report(benchmark.name, model, results, about, chosen.expected.name if chosen.expected else None)
     report.write(out)
     console = Console()
     report.print(console)
@@ -125,6 +126,7 @@ def _drawings(suite: Suite, examples: Sequence[Example], out: Path) -> list[dict
         return draw(generator, examples, what_the_oracle_sees, file, suite.batch_size, progress, "drawn")
 
 
-def _judged(suite: Suite, row: Row) -> Result:
+def _judged(suite: Suite, row: Row, expected: float | None) -> Result:
     kind = suite.kinds[row.kind]
-    return Result(row, kind.floor, kind.must_fail, kind.ceilings)
+    within = suite.expected.within if suite.expected else 0.0
+    return Result(row, kind.floor, kind.must_fail, kind.ceilings, expected, within)

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from minigemini.evaluation.benchmark import Row, Score
 
-SHARED_CONTROLS = ("blind", "low-res only", "bag guess", "chance")  # a column each; the others share one
+SHARED_CONTROLS = ("blind", "low-res only", "bag guess", "chance")  # a column each
+NO_COMPLAINT = "Every floor is reached, and every control that must fail does."
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,23 @@ class Result:
 
     ``floor`` is what the score must reach, None where nothing is promised. The controls in ``must_fail`` must stay
     below the floor, those in ``ceilings`` must not exceed their own number: it means nothing to reach what guessing
-    reaches too.
+    reaches too. ``expected`` is what somebody else reached, and the score may not be lower by more than ``within``.
     """
 
     row: Row
     floor: float | None = None
     must_fail: Collection[str] = ()
     ceilings: Mapping[str, float] = field(default_factory=dict)
+    expected: float | None = None
+    within: float = 0.0
 
     @property
     def below_floor(self) -> bool:
         return self.floor is not None and self.row.score.value < self.floor
+
+    @property
+    def below_expected(self) -> bool:
+        return self.expected is not None and self.row.score.value < self.expected - self.within
 
     def too_good(self, control: str) -> bool:
         """Whether a control reaches what it must not."""
@@ -43,12 +51,10 @@ class Result:
         return control in self.must_fail and self.floor is not None and value >= self.floor
 
     def verdict(self) -> str:
-        if self.floor is None:
-            return ""
-        if not self.below_floor:
-            return "ok"
-        interval = self.row.score.interval
-        return "BELOW (within the interval)" if interval and interval[1] >= self.floor else "BELOW"
+        return "" if self.floor is None else "BELOW" if self.below_floor else "ok"
+
+    def control_text(self, control: str) -> str:
+        return number(self.row.controls[control].value) + ("!" if self.too_good(control) else "")
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class Report:
     model: str
     results: Sequence[Result]
     about: Mapping[str, Any]
+    expected_name: str | None = None  # whose results are expected
 
     def complaints(self) -> list[str]:
         """What is not as it should be, one sentence each; empty when every floor is reached and every control fails."""
@@ -70,6 +77,11 @@ class Report:
                 found.append(
                     f"{row.kind}: {row.score.value:.3f} is BELOW its floor of {result.floor:.2f}"
                     f" (n = {row.score.n}, 95 % interval {low:.3f} to {high:.3f})"
+                )
+            if result.below_expected:
+                found.append(
+                    f"{row.kind}: {row.score.value:.3f} is more than {result.within:.2f} below"
+                    f" the {result.expected:.3f} of {self.expected_name}"
                 )
             for name, control in row.controls.items():
                 if result.too_good(name):
@@ -92,6 +104,7 @@ class Report:
                     **_score_as_json(result.row.score),
                     "floor": result.floor,
                     "below_floor": result.below_floor,
+                    "expected": result.expected,
                     "controls": {name: _score_as_json(score) for name, score in result.row.controls.items()},
                 }
                 for result in self.results
@@ -100,59 +113,82 @@ class Report:
             "about": dict(self.about),
         }
 
-    def _cells(self, result: Result) -> list[str]:
-        row = result.row
-        cells = [row.kind.replace("_", " "), str(row.score.n), f"{row.score.value:.3f}", interval_text(row.score)]
-        cells += ["" if result.floor is None else f"{result.floor:.2f}", result.verdict()]
-
-        def control(name: str) -> str:
-            return f"{row.controls[name].value:.3f}" + (" (!)" if result.too_good(name) else "")
-
-        cells += [control(name) if name in row.controls else "" for name in self._columns()]
-        cells.append(", ".join(f"{name} {control(name)}" for name in row.controls if name not in SHARED_CONTROLS))
-        return cells
-
     def _columns(self) -> list[str]:
         return [name for name in SHARED_CONTROLS if any(name in result.row.controls for result in self.results)]
 
     def _headings(self) -> list[str]:
-        return ["what", "n", "accuracy", "95 % interval", "floor", "", *self._columns(), "other controls"]
+        return ["what", "n", "score", "95 % interval", "floor", *self._columns()]
 
-    def markdown(self) -> str:
-        lines = [f"# {self.benchmark}: {self.model}", ""]
-        lines.append("| " + " | ".join(self._headings()) + " |")
-        lines.append("|" + "---|" * len(self._headings()))
-        lines += ["| " + " | ".join(self._cells(result)) + " |" for result in self.results]
-        lines += ["", *self._notes(), ""]
-        lines += [f"- **{complaint}**" for complaint in self.complaints()] or [
-            "Every floor is reached, and every control that must fail does."
+    def _cells(self, result: Result) -> list[str]:
+        row = result.row
+        floor = "" if result.floor is None else f"{number(result.floor, 2)} {result.verdict()}"
+        controls = [result.control_text(name) if name in row.controls else "" for name in self._columns()]
+        return [
+            row.kind.replace("_", " "),
+            str(row.score.n),
+            number(row.score.value),
+            interval_text(row.score),
+            floor,
+            *controls,
         ]
-        return "\n".join(lines) + "\n"
 
     def _notes(self) -> list[str]:
+        """What does not fit into the table: the rules of scoring, and the controls that only one or two rows have."""
         metrics = {result.row.kind: result.row.metric for result in self.results if result.row.metric != "exact match"}
         notes = [
             "Greedy decoding, exact match" + "".join(f"; {kind}: {metric}" for kind, metric in metrics.items()) + "."
         ]
-        unfinished = self.about.get("unfinished", 0)
-        if unfinished:
-            notes.append(f"{unfinished} answers did not end by themselves and were cut.")
+        others = [
+            f"{result.row.kind}: {name} {result.control_text(name)}"
+            for result in self.results
+            for name in result.row.controls
+            if name not in SHARED_CONTROLS
+        ]
+        if others:
+            notes.append("Other controls: " + "; ".join(others) + ".")
+        if self.expected_name is not None:
+            differences = [
+                f"{result.row.kind} {result.row.score.value - result.expected:+.3f}"
+                for result in self.results
+                if result.expected is not None
+            ]
+            notes.append(f"Against {self.expected_name}: " + ", ".join(differences) + ".")
+        if self.about["unfinished"]:
+            notes.append(f"{self.about['unfinished']} answers did not end by themselves and were cut.")
+        if self.about["limit"] is not None:
+            notes.append(f"Only {self.about['limit']} examples of each kind: a smoke run.")
         return notes
 
+    def markdown(self) -> str:
+        lines = [f"# {self.benchmark}: {self.model}", ""]
+        lines.append("| " + " | ".join(self._headings()) + " |")
+        lines.append("|---|" + "---:|" * (len(self._headings()) - 1))
+        lines += ["| " + " | ".join(self._cells(result)) + " |" for result in self.results]
+        for note in self._notes():
+            lines += ["", note]
+        lines.append("")
+        lines += [f"- **{complaint}**" for complaint in self.complaints()] or [NO_COMPLAINT]
+        return "\n".join(lines) + "\n"
+
     def print(self, console: Console) -> None:
+        """A table that fits into 80 columns, then what there is to complain about."""
         table = Table(title=f"{self.benchmark}: {self.model}", title_justify="left", title_style="bold")
+        table.box, table.padding = SIMPLE_HEAD, (0, 0)
         for heading in self._headings():
-            table.add_column(heading, justify="left" if heading in ("what", "", "other controls") else "right")
+            left = heading in ("what", "floor")
+            heading = " floor" if heading == "floor" else "\n".join(heading.rsplit(" ", 1))
+            table.add_column(heading, justify="left" if left else "right", no_wrap=True)
         for result in self.results:
             cells: list[str | Text] = list(self._cells(result))
-            cells[2] = Text(str(cells[2]), style="bold")
-            cells[5] = Text(result.verdict(), style="bold red" if result.below_floor else "green")
+            cells[4] = Text(f" {cells[4]}", style="bold red" if result.below_floor else "green")
             table.add_row(*cells)
         console.print(table)
         for note in self._notes():
-            console.print(note, style="dim")
+            console.print(note, style="dim", highlight=False)
         for complaint in self.complaints():
-            console.print(complaint, style="bold red")
+            console.print(complaint, style="bold red", highlight=False)
+        if not self.complaints():
+            console.print(NO_COMPLAINT, style="green", highlight=False)
 
     def write(self, folder: Path) -> None:
         """``results.json`` and ``results.md`` into ``folder``."""
@@ -160,8 +196,13 @@ class Report:
         (folder / "results.md").write_text(self.markdown())
 
 
+def number(value: float, digits: int = 3) -> str:
+    """``.977``; a share needs no zero in front."""
+    return f"{value:.{digits}f}".removeprefix("0")
+
+
 def interval_text(score: Score) -> str:
-    return f"{score.interval[0]:.3f} .. {score.interval[1]:.3f}" if score.interval else ""
+    return f"{number(score.interval[0])}-{number(score.interval[1])}" if score.interval else ""
 
 
 def _score_as_json(score: Score) -> dict[str, Any]:

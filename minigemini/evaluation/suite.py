@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,19 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """Results that were published or shipped, to be compared with: no score may be lower by more than ``within``."""
+
+    name: str
+    results: str  # a results.json, relative to the suite's file
+    within: float
+
+    def scores(self) -> dict[str, float]:
+        """Score of each kind."""
+        return {row["kind"]: row["value"] for row in json.loads(Path(self.results).read_text())["rows"]}
+
+
+@dataclass(frozen=True)
 class Suite:
     benchmark: Literal["tabletop"]
     seed: int
@@ -37,6 +51,7 @@ class Suite:
     kinds: dict[str, Kind]
     low_res_model: str | None = None
     image_generator: str | None = None  # for kinds that are drawn
+    expected: Expected | None = None
 
     def __post_init__(self) -> None:
         asked = [name for name, kind in self.kinds.items() if kind.low_res_only]
@@ -56,4 +71,10 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
         if not path.is_file():
             known = ", ".join(sorted(p.stem for p in SUITES.glob("*.yaml"))) or f"none; {SUITES} is empty or not there"
             raise ValueError(f"{name!r} is neither a YAML file nor the name of a suite (known: {known})")
-    return strict_yaml.load(path, Suite, overrides)
+    suite = strict_yaml.load(path, Suite, overrides)
+    if suite.expected is not None:
+        results = path.parent / suite.expected.results
+        if not results.is_file():
+            raise ValueError(f"{path}: expected.results: {results} does not exist")
+        suite = replace(suite, expected=replace(suite.expected, results=str(results)))
+    return suite

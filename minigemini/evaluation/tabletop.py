@@ -31,7 +31,7 @@ from minigemini.tabletop import oracle
 from minigemini.tabletop.language import describe, parse_prompt
 
 PROMPT_START = "<h>"
-ANSWER_TOKENS, PROMPT_TOKENS = 24, 128  # room for the longest right answer of its kind
+ANSWER_TOKENS, PROMPT_TOKENS = 24, 80  # about twice the longest right answer in the nano's tokens
 DRAWN = "drawn_picture"
 DECISION = "draw_or_answer"
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,14 @@ def test_names_and_mistakes() -> None:
         load_suite("tabletopp")
     with pytest.raises(ValueError, match="needs a floor"):
         load_suite("tabletop", ["kinds.position.must_fail=[blind]"])
+
+
+def test_expected_results_lie_beside_the_suite(tmp_path: Path) -> None:
+    text = (SUITES / "tabletop.yaml").read_text() + "\nexpected: {name: them, results: theirs.json, within: 0.08}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"expected.results: .*theirs.json does not exist"):
+        load_suite(str(tmp_path / "mine.yaml"))
+    (tmp_path / "theirs.json").write_text(json.dumps({"rows": [{"kind": "colour", "value": 0.5}]}))
+    expected = load_suite(str(tmp_path / "mine.yaml")).expected
+    assert expected is not None
+    assert expected.scores() == {"colour": 0.5}
