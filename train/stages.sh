@@ -9,11 +9,12 @@ align=() finetune=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do align+=("$1"); shift; done
 [ $# -eq 0 ] || { shift; finetune=("$@"); }
 
-launch=(python -m minigemini)
+launch=(python -m minigemini) device=()
 if ! python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
   # On a CPU two processes of one thread each are faster than one process of two threads: the matrices are small.
   export OMP_NUM_THREADS=1
-  launch=(torchrun --nproc_per_node 2 --master_port 0 -m minigemini)
+  launch=(torchrun --standalone --nproc_per_node 2 -m minigemini) device=(trainer.use_cpu=true)
 fi
-"${launch[@]}" train train/recipes/nano/align.yaml trainer.output_dir="$run/align" "${align[@]}"
-"${launch[@]}" train train/recipes/nano/finetune.yaml init_from="$run/align" trainer.output_dir="$run/finetune" "${finetune[@]}"
+"${launch[@]}" train train/recipes/nano/align.yaml trainer.output_dir="$run/align" "${device[@]}" "${align[@]}"
+"${launch[@]}" train train/recipes/nano/finetune.yaml init_from="$run/align" trainer.output_dir="$run/finetune" "${device[@]}" \
+  "${finetune[@]}"

@@ -41,6 +41,8 @@ class Turn:
 
 Conversation = tuple[Turn, ...]
 Pairs = Sequence[tuple[str, str]]
+KINDS = tuple(questions.TRAINED)
+HARD_KINDS = ("relation", "relation", "relation", "count", "tag", "tag", "position")  # asked about more often than the others
 
 
 def casual(rng: random.Random, text: str) -> str:
@@ -58,24 +60,26 @@ def some_picture(rng: random.Random, things: int, pairs: Pairs = TRAINED_PAIRS) 
     return Picture(random_scene(rng, things, pairs))
 
 
-def looking(rng: random.Random, things: int, turns: int = 5, kinds: Sequence[str] | None = None) -> Conversation:
+def looking(
+    rng: random.Random, things: int, turns: int = 5, kinds: Sequence[str] = KINDS, pairs: Pairs = TRAINED_PAIRS
+) -> Conversation:
     """Questions about one picture."""
-    picture = some_picture(rng, things)
+    picture = some_picture(rng, things, pairs)
     asked: list[Turn] = []
     said: set[str] = set()
     for _ in range(turns):
-        kind = rng.choice(kinds or tuple(questions.TRAINED))
+        kind = rng.choice(kinds)
         question = questions.TRAINED[kind](picture.scene, rng)
         if question and question.text not in said:
             said.add(question.text)
             asked.append(Turn(casual(rng, question.text), question.answer))
     if not asked:
-        return describing(rng, things)
+        return describing(rng, things, pairs)
     return (replace(asked[0], pictures=(picture,)), *asked[1:])
 
 
-def describing(rng: random.Random, things: int) -> Conversation:
-    picture = some_picture(rng, things)
+def describing(rng: random.Random, things: int, pairs: Pairs = TRAINED_PAIRS) -> Conversation:
+    picture = some_picture(rng, things, pairs)
     text = rng.choice(("describe the picture", "what do you see?", "describe the image", "what is in the picture?"))
     return (Turn(casual(rng, text), describe(picture.scene), (picture,)),)
 
@@ -108,50 +112,52 @@ def drawing_turns(
     return turns, drawings
 
 
-def drawing(rng: random.Random) -> Conversation:
+def drawing(rng: random.Random, pairs: Pairs = TRAINED_PAIRS) -> Conversation:
     """Draw, change several times; at times then look at the result, talk, or start anew."""
-    turns, drawings = drawing_turns(rng, rng.choice((0, 1, 1, 2, 2, 3, 3, 4)), from_picture=rng.random() < 0.2)
+    turns, drawings = drawing_turns(rng, rng.choice((0, 1, 1, 2, 2, 3, 3, 4)), pairs, from_picture=rng.random() < 0.2)
     seen = Picture(replace(drawings[-1].scene, tone=0), drawn=True)
     after = rng.random()
     if after < 0.15:
         text, answer = talk.about_a_picture(rng, seen.scene)
         turns.append(Turn(casual(rng, text), answer, (seen,)))
     elif after < 0.25:
-        turns.append(replace(_drawing_turn(rng, first_drawing(rng), seen)))
+        turns.append(_drawing_turn(rng, first_drawing(rng, pairs), seen))
     elif after < 0.35:
-        text, answer = talk.without_drawing(rng)
+        text, answer = talk.without_drawing(rng, pairs)
         turns.append(Turn(casual(rng, text), answer, (seen,)))
     return tuple(turns)
 
 
-def talking(rng: random.Random) -> Conversation:
+def talking(rng: random.Random, pairs: Pairs = TRAINED_PAIRS) -> Conversation:
     """Words only, or about a picture, in the vocabulary of drawing; sometimes a real wish to draw follows."""
     way = rng.random()
     if way < 0.2:
         text, answer = rng.choice(talk.SMALL_TALK)
         turns = [Turn(casual(rng, text), answer)]
     elif way < 0.6:
-        text, answer = talk.without_drawing(rng)
+        text, answer = talk.without_drawing(rng, pairs)
         turns = [Turn(casual(rng, text), answer)]
     else:
-        picture = some_picture(rng, rng.randint(1, 4))
+        picture = some_picture(rng, rng.randint(1, 4), pairs)
         text, answer = talk.about_a_picture(rng, picture.scene)
         return (Turn(casual(rng, text), answer, (picture,)),)
     if rng.random() < 0.3:
-        turns.append(_drawing_turn(rng, first_drawing(rng), None))
+        turns.append(_drawing_turn(rng, first_drawing(rng, pairs), None))
     return tuple(turns)
 
 
-def random_conversation(rng: random.Random, most_things: int = questions.MOST_THINGS) -> Conversation:
+def random_conversation(
+    rng: random.Random, most_things: int = questions.MOST_THINGS, pairs: Pairs = TRAINED_PAIRS
+) -> Conversation:
     """One conversation of the finetune mixture."""
     way = rng.random()
     things = rng.randint(1, most_things)
     if way < 0.48:
-        return looking(rng, things)
+        return looking(rng, things, pairs=pairs)
     if way < 0.60:
-        return looking(rng, things, kinds=("tag", "tag", "tagged", "relation"))
-    if way < 0.68:
-        return describing(rng, things)
-    if way < 0.90:
-        return drawing(rng)
-    return talking(rng)
+        return looking(rng, things, kinds=HARD_KINDS, pairs=pairs)
+    if way < 0.65:
+        return describing(rng, things, pairs)
+    if way < 0.92:
+        return drawing(rng, pairs)
+    return talking(rng, pairs)
