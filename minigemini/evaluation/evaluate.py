@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
+import transformers
 from rich.console import Console
 
 import minigemini
@@ -48,19 +50,24 @@ def evaluate(
         The exit code: 0, or with ``strict`` 1.
 
     Raises:
-        ValueError: unknown suite, or ``out`` holds predictions made with other settings.
+        ValueError: an unknown suite or one that does not fit together, a limit below 1, or ``out`` holds predictions made
+            with other settings.
     """
     started = time.monotonic()
+    transformers.utils.logging.disable_progress_bar()  # of loading weights: it would run through ours
+    diffusers.utils.logging.disable_progress_bar()
     chosen = load_suite(suite, overrides)
     if DRAWN in chosen.kinds and chosen.image_generator is None:
         raise ValueError(f"{suite}: {DRAWN} needs image_generator")
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit {limit}: at least one example of each kind is needed")
     per_kind = chosen.examples_per_kind if limit is None else min(limit, chosen.examples_per_kind)
     benchmark = Tabletop(list(chosen.kinds), per_kind, chosen.seed)
     examples = benchmark.examples()
     runs = _answers(chosen, model, examples, out, controls)
     drawn = [example for example in examples if example.kind == DRAWN]
     if drawn:
-        runs["model"] = [*runs["model"], *_drawings(chosen, drawn, out)]
+        runs["model"] = [*runs.get("model", []), *_drawings(chosen, drawn, out)]
 
     expected = chosen.expected.scores() if chosen.expected else {}
     results = [_judged(chosen, row, expected.get(row.kind)) for row in benchmark.score(runs)]

@@ -97,3 +97,9 @@ def test_a_suite_without_the_models_it_needs(suite: str, tmp_path: Path) -> None
         evaluate(suite, "never loaded", tmp_path, overrides=["low_res_model=null"])
     with pytest.raises(ValueError, match="drawn_picture needs image_generator"):
         evaluate(suite, "never loaded", tmp_path, overrides=["image_generator=null"])
+
+
+def test_only_drawings(suite: str, tmp_path: Path) -> None:
+    assert evaluate(suite, "never loaded", tmp_path, limit=1, overrides=["kinds={drawn_picture: {}}"]) == 0
+    with pytest.raises(ValueError, match="--limit 0"):
+        evaluate(suite, "never loaded", tmp_path, limit=0)

@@ -90,9 +90,10 @@ def test_decision_is_balanced() -> None:
     assert found.score.interval[0] == pytest.approx(3.6 / (3.6 + 1.96**2), abs=1e-3)  # type: ignore[index]
 
 
-def test_decision_without_both_classes_has_no_score() -> None:
-    with pytest.raises(ValueError, match="needs examples of both kinds"):
-        row("draw_or_answer", lines("draw_or_answer", ("no", "answer")))
+def test_decision_of_a_smoke_run_with_one_class() -> None:
+    found = row("draw_or_answer", lines("draw_or_answer", ("no", "answer"), ("<h>x</h>", "answer")))
+    assert (found.score.value, found.score.n) == (0.5, 2)
+    assert (found.controls["always draw"].value, found.controls["never draw"].value) == (0, 1)
 
 
 PROMPTS = (
