@@ -82,9 +82,10 @@ def to_json(line: dict[str, Any]) -> str:
 
 
 def _refuse_other_settings(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    differing = [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
+    differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     if differing:
-        what = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in sorted(differing))
+        pairs = {key: f"{old.get(key)!r} there, {new.get(key)!r} now" for key in differing}
+        what = "; ".join(f"{key}: {pair}" if len(pair) < 200 else key for key, pair in pairs.items())
         raise ValueError(
             f"{folder} holds predictions made with other settings ({what}). "
             "Choose another output folder, or delete this one."

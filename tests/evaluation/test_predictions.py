@@ -50,6 +50,8 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
         ValueError, match=r"other settings \(batch_size: None there, 8 now; weights: '1' there, '2' now\)"
     ):
         PredictionFile(tmp_path, IDS, {"weights": "2", "sizes": (1, 2), "batch_size": 8})
+    with pytest.raises(ValueError, match=r"other settings \(prompts\)\. Choose"):  # too long to print
+        PredictionFile(tmp_path, IDS, {**SETTINGS, "prompts": ["a red circle"] * 50})
     assert "a" in PredictionFile(tmp_path, IDS, SETTINGS)
 
 
