@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from transformers import AutoImageProcessor, PreTrainedTokenizerBase
+from transformers.image_utils import make_flat_list_of_images
 from transformers.processing_utils import MultiModalData, ProcessingKwargs, ProcessorMixin
 
 from .high_res_vision_tower import normalisation
@@ -94,6 +95,15 @@ class MiniGeminiProcessor(ProcessorMixin):
         return cls(
             image_processor, tokenizer, patch_size=tower.patch_size, chat_template=template, image_token=image_token
         )
+
+    def validate_inputs(self, images: Any = None, text: Any = None, **kwargs: Any) -> None:
+        """As `ProcessorMixin.validate_inputs`, which does not count the pictures in transformers 5.19."""
+        super().validate_inputs(images=images, text=text, **kwargs)
+        if text is not None:
+            shown = sum(sample.count(self.image_token) for sample in text)
+            given = 0 if images is None else len(make_flat_list_of_images(images))
+            if shown != given:
+                raise ValueError(f"the text has {shown} {self.image_token} tokens and {given} images were given")
 
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **kwargs: Any) -> str:
         pixels = image_inputs["pixel_values"][image_idx]  # [3, h, w] or [T, 3, h, w]

@@ -96,6 +96,8 @@ def test_words_of_a_user_never_stand_for_a_picture(processor):
 def test_counts_must_match(processor):
     with pytest.raises(ValueError, match="2 <image> tokens and 1 images"):
         processor(text="<image> and <image>", images=[PICTURE])
+    with pytest.raises(ValueError, match="1 <image> tokens"):
+        processor(text=["words", "<image>"])
     with pytest.raises(ValueError, match="Mismatch"):  # on a copy: a fast tokenizer keeps how it truncated
         copy.deepcopy(processor)(text="<image> words", images=[PICTURE], truncation=True, max_length=3)
 
