@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -22,8 +23,9 @@ Draw = Literal["auto"] | bool
 """Draw exactly one picture (True), none (False), or what the model thinks right ("auto")."""
 
 UNREACHABLE = 1 << 30
-CANDIDATES = 32
-"""The tokens inside a prompt whose length is measured at each step, most likely first; less likely ones are not considered."""
+CANDIDATES, ENOUGH = 32, 0.999
+"""At each step inside a prompt the length is measured with the likeliest tokens, until they have this share of the probability
+or are this many; less likely ones are not considered."""
 
 
 class _State(NamedTuple):
@@ -187,7 +189,7 @@ class WellFormedPrompt(LogitsProcessor):
                 f"max_new_tokens={max_new_tokens} has no room for a drawing prompt, which takes {least} at least"
             )
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.FloatTensor:
         """scores [B, V] with -inf at every token that must not follow ``input_ids[:, prompt_length:]``."""
         allowed = torch.zeros(scores.shape, dtype=torch.bool)
         for row, tokens in enumerate(input_ids[:, self.prompt_length :].tolist()):
@@ -240,9 +242,13 @@ class WellFormedPrompt(LogitsProcessor):
         writing = torch.zeros_like(allowed)
         writing[: len(writes)] = writes & allowed[: len(writes)]
         allowed &= ~writing
-        candidates = scores.masked_fill(~writing, -torch.inf).argsort(descending=True)[: int(writing.sum())].tolist()
-        for start in range(0, len(candidates), CANDIDATES):
-            chunk = candidates[start : start + CANDIDATES]
+        if not writing.any():
+            return
+        likely = scores.masked_fill(~writing, -torch.inf).softmax(-1).sort(descending=True)
+        candidates = likely.indices[: int(writing.sum())].tolist()
+        first = min(CANDIDATES, 1 + int((likely.values.cumsum(-1) < ENOUGH).sum()))
+        for start, end in pairwise([0, *range(first, len(candidates), CANDIDATES), len(candidates)]):
+            chunk = candidates[start:end]
             texts = self.tokenizer.batch_decode([[*tokens, token] for token in chunk], skip_special_tokens=True)
             for token, text in zip(chunk, texts, strict=True):
                 prompt = text.rpartition(PROMPT_START)[2].partition("<")[0].strip()
@@ -251,8 +257,7 @@ class WellFormedPrompt(LogitsProcessor):
                 allowed[token] = self.count_prompt_tokens(prompt) <= room
             if allowed.any():
                 return
-        if candidates:
-            raise ValueError(f"no prompt fits in max_prompt_tokens={self.max_prompt_tokens}")
+        raise ValueError(f"no prompt fits in max_prompt_tokens={self.max_prompt_tokens}")
 
 
 def well_formed_prompt(

@@ -99,7 +99,7 @@ class ChatSession:
         model: a ``MiniGeminiForConditionalGeneration`` in eval mode (any model whose processor has a chat template will do).
         processor: its processor.
         generator: draws the pictures, or the promise of one that is still being loaded; None: this chat cannot draw.
-        max_new_tokens: most tokens of an answer.
+        max_new_tokens: most tokens of an answer; None: as the checkpoint's generation config says, else 256.
         temperature: 0: the likeliest token each time; else sampled.
         seed: of the first drawing; each conversation after a :meth:`reset` begins with the next one.
     """
@@ -110,14 +110,14 @@ class ChatSession:
         processor: ProcessorMixin,
         generator: ImageGenerator | Future[ImageGenerator] | None = None,
         *,
-        max_new_tokens: int = 256,
+        max_new_tokens: int | None = None,
         temperature: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.model: Any = model
         self.processor: Any = processor
         self._generator = generator
-        self.max_new_tokens = max_new_tokens
+        self.max_new_tokens = max_new_tokens or self.model.generation_config.max_new_tokens or 256
         self.temperature = temperature
         self.seed = seed
         self._cancelled = Flag()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers.utils import logging
@@ -33,11 +33,13 @@ def load_session(model: str, generator: str, draw: Draw, seed: int) -> ChatSessi
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     try:
-        loaded = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=dtype).to(device).eval()
+        loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=dtype)
         processor = MiniGeminiProcessor.from_pretrained(path)
     except OSError as error:
         raise ValueError(f"{model}: no model can be loaded from there ({error})") from error
-    return ChatSession(loaded, processor, None if draw is False else _in_the_background(generator), seed=seed)
+    return ChatSession(
+        loaded.to(device).eval(), processor, None if draw is False else _in_the_background(generator), seed=seed
+    )
 
 
 def _in_the_background(name: str) -> Future[ImageGenerator]:

@@ -164,7 +164,7 @@ def written(name: str, wanted: str, **settings) -> tuple[str, bool]:
         ids = torch.cat([ids, scores.argmax(-1, keepdim=True)], 1)
         if ids[0, -1] == tokenizer.eos_token_id:
             break
-    return tokenizer.decode(ids[0, 1:], skip_special_tokens=True), bool(constraint.shortened)
+    return str(tokenizer.decode(ids[0, 1:], skip_special_tokens=True)), bool(constraint.shortened)
 
 
 def test_a_model_that_does_it_right_is_left_alone() -> None:

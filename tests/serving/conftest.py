@@ -1,7 +1,6 @@
 import pytest
 import tiny_pipelines
 import torch
-from transformers import AutoTokenizer
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.generation.image_generator import ImageGenerator
@@ -12,11 +11,12 @@ def tiny_checkpoint(tiny_parts, tmp_path_factory):
     """Folder of a tiny model with random weights and its processor."""
     folder = tmp_path_factory.mktemp("tiny_checkpoint")
     torch.manual_seed(0)
-    MiniGeminiForConditionalGeneration.from_parts(
+    model = MiniGeminiForConditionalGeneration.from_parts(
         **tiny_parts, vision_feature_layer=-2, image_grid=1, image_global=False, high_res_image_size=64
-    ).save_pretrained(folder)
+    )
+    model.generation_config.max_new_tokens = 24  # what random weights write has no end
+    model.save_pretrained(folder)
     MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=64).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(folder)
     return folder
 
 

@@ -1,21 +1,24 @@
 """The chat as a user meets it: a process of its own, on a pseudo-terminal or a pipe."""
 
+import fcntl
 import json
 import os
 import pty
 import re
 import select
-import signal
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
 from PIL import Image
 
 from minigemini.generation.generation_record import read_record
+from minigemini.generation.prompt_markers import find_prompts
 from minigemini.serving.terminal import printable
 
+CTRL_C, CTRL_D = "\x03", "\x04"
 PATIENCE = 600  # seconds: a busy machine takes minutes to import torch
 
 
@@ -43,7 +46,14 @@ class Terminal:
     def __init__(self, command, folder):
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment(), start_new_session=True
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=folder,
+            env=environment(),
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C reaches it
         )
         os.close(slave)
         self.seen = ""
@@ -72,6 +82,11 @@ class Terminal:
     def type(self, text):
         os.write(self.master, text.encode())
 
+    def say(self, line):
+        """Type a line when it is asked for."""
+        self.wait_for(PROMPT)
+        self.type(line + "\r")
+
     def end(self):
         until = time.monotonic() + PATIENCE
         while self.process.poll() is None and time.monotonic() < until:
@@ -83,7 +98,12 @@ class Terminal:
         return self.process.wait(PATIENCE)
 
 
+PROMPT = "\N{BLACK RIGHT-POINTING TRIANGLE}"
+
+
 def plain(text):
+    """Without what moves the cursor and colours the text; PROMPT where a line is asked for."""
+    text = text.replace("\x1b[?2004h", PROMPT)  # prompt_toolkit: pasted text is welcome from now on
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
 
 
@@ -91,52 +111,51 @@ def test_a_conversation_at_a_terminal(command, picture, tmp_path):
     terminal = Terminal(command, tmp_path)
     try:
         terminal.wait_for("Say something, or /help.")
-        terminal.wait_for("> ")
-        terminal.type("/help\r")
+        terminal.say("/help")
         terminal.wait_for("Ctrl-C stops an answer, Ctrl-D leaves.")
 
-        terminal.type("/image missing.png\r")
+        terminal.say("/image missing.png")
         terminal.wait_for("! missing.png: No such file")
         (tmp_path / "broken.png").write_bytes(picture.read_bytes()[:60])
-        terminal.type("/image broken.png\r")
-        terminal.wait_for("! broken.png: broken picture")
-        terminal.type(f"/image {picture}\r")
+        terminal.say("/image broken.png")
+        terminal.wait_for("! broken.png: ")
+        terminal.say(f"/image {picture}")
         terminal.wait_for("60x40, goes with your next message")
-        terminal.type("what is it?\r")
-        terminal.wait_for("> ")
+        terminal.say("what is it?")
 
-        terminal.type("/draw\r")
+        terminal.say("/draw")
         terminal.wait_for("What shall I draw?")
-        terminal.type("a red circle\r")
+        terminal.say("a red circle")
         terminal.wait_for("drawing: ")
         shown = terminal.wait_for("48x48, seed 0")
         assert "[drawing-1.png]" in shown
-        assert "/20" in shown  # the bar
+        assert "20/20" in shown  # the bar
         assert "steps/s" in shown
-        terminal.type("/draw the same in blue\r")
+        terminal.say("/draw the same in blue")
         terminal.wait_for("[drawing-2.png] 48x48, seed 0")
         assert read_record(tmp_path / "drawing-2.png").parents
 
-        terminal.type("/save\r")
+        terminal.say("/save")
         terminal.wait_for("saved: conversation-1/conversation.html")
         assert (tmp_path / "conversation-1" / "picture-3.png").exists()
-        terminal.type("/reset\r")
+        terminal.say("/reset")
         terminal.wait_for("A new conversation.")
-        terminal.type("/save again\r")
+        terminal.say("/save again")
         terminal.wait_for("! nothing was said yet")
-        terminal.type("/nonsense\r")
+        terminal.say("/nonsense")
         terminal.wait_for("There is no command /nonsense")
 
-        terminal.type("\x03")  # at the prompt: nothing to stop
+        terminal.wait_for(PROMPT)
+        terminal.type(CTRL_C)  # nothing to stop
         terminal.wait_for("Ctrl-D leaves.")
-        terminal.type("/draw a circle\r")
+        terminal.say("/draw a circle")
         terminal.wait_for("drawing: ")
-        os.kill(terminal.process.pid, signal.SIGINT)
-        stopped = terminal.wait_for("(stopped)")
-        assert "drawing-3.png" not in stopped
-        terminal.type("/help\r")  # the program goes on
+        terminal.type(CTRL_C)
+        assert "drawing-3.png" not in terminal.wait_for("(stopped)")
+        terminal.say("/help")  # the program goes on
         terminal.wait_for("Ctrl-D leaves.")
-        terminal.type("\x04")
+        terminal.wait_for(PROMPT)
+        terminal.type(CTRL_D)
         assert terminal.end() == 0
     finally:
         terminal.process.kill()
@@ -170,7 +189,7 @@ def test_one_answer_as_json(command, picture, tmp_path):
     assert image["file"] == "drawing-1.png"
     assert image["record"]["seed"] == 5
     assert read_record(tmp_path / image["file"]).prompt == image["record"]["prompt"]
-    assert f"<h>{image['record']['prompt']}" in found["answer"].replace("<h> ", "<h>")
+    assert [span.prompt for span in find_prompts(found["answer"])] == [image["record"]["prompt"]]
     assert "<h>" not in found["text"]
     assert any("< image>" in notice for notice in found["notices"])
 
