@@ -13,7 +13,7 @@ fi
 
 train/stages.sh "$run"
 minigemini eval tabletop --model "$run/finetune" --out "$run/eval"
-python -m minigemini.evaluation.loss_curves "$run/loss.png" "$run/align" "$run/finetune"
+python -m minigemini.evaluation.loss_curves "$run/align" "$run/finetune" --out "$run/loss.png"
 python eval/sample_conversations.py "$run/finetune" "$run/samples.html"
 
 echo

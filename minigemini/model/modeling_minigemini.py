@@ -358,6 +358,12 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         model.model.language_model = parts.language_model
         model.lm_head = parts.lm_head
         model.tie_weights()
+        with torch.no_grad():
+            # Image tokens are born at the scale of word embeddings. At the usual initialisation they are a hundred times
+            # larger, and drown what the language model adds to them, until the align stage has shrunk them.
+            words = model.get_input_embeddings().weight
+            for parameter in model.model.multi_modal_projector.linear_2.parameters():
+                parameter.mul_(words.square().mean().sqrt())
         model.generation_config = copy.deepcopy(parts.generation_config)
         # A picture cannot be answered: the token has no meaning without pixels.
         model.generation_config.suppress_tokens = [config.image_token_id]

@@ -1,13 +1,15 @@
 """Train the nano's language model from nothing, on words alone.
 
-python train/nano_base/tokenizer.py build/nano_base/language_model
-python train/nano_base/language_model.py build/nano_base/language_model
+python train/nano_base/tokenizer.py build/nano_base/words
+python train/nano_base/language_model.py build/nano_base/words
+python train/nano_base/language_model.py build/nano_base/language_model --after build/nano_base/words --steps 1000 --peak-lr 1.5e-3
 
 A Llama-type model (4 layers x 128) learns to describe, answer and write drawing prompts about scenes it is told of, never
 shown. A scene is told either in words or as *pooled phrases*: nine embeddings in reading order, each the sum of the embeddings
 of the words for one cell ("small red circle K7 top left"), at the places where a picture's tokens will later stand. So the model
 has learned to bind attributes to places before the align stage, which then only has to map what the towers see to such sums.
-The loss is on the answers alone.
+The loss is on the answers alone. The second round speaks of all colour-shape pairs, also of those that no picture will ever show: words
+know them, and whether eyes can use that is what the held-out questions ask.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 from minigemini.tabletop.conversations import Conversation, describing, drawing, looking, random_conversation
 from minigemini.tabletop.language import describe, noun
 from minigemini.tabletop.questions import BENCHMARKED, MOST_THINGS
-from minigemini.tabletop.scene import CELLS, Scene
+from minigemini.tabletop.scene import ALL_PAIRS, CELLS, TRAINED_PAIRS, Scene
 
 NOISE = 0.1  # of the pooled phrases, relative to their size: what towers see is never exact
 TOKENS_PER_BATCH = 4096
@@ -103,18 +105,21 @@ class Encoder:
         return ids, labels, pooled
 
 
-def batches(encoder: Encoder, rng: random.Random, progress: list[float]) -> Iterator[dict[str, Tensor]]:
+def batches(
+    encoder: Encoder, rng: random.Random, progress: list[float], second_round: bool
+) -> Iterator[dict[str, Tensor]]:
     """Endless batches of about TOKENS_PER_BATCH tokens, alike in length. Scenes grow with ``progress[0]`` (0..1)."""
+    pairs = ALL_PAIRS if second_round else TRAINED_PAIRS
     while True:
         pool = []
         for _ in range(1024):
-            done = progress[0]
+            done = 1.0 if second_round else progress[0]
             if done < 0.06:  # first what one word means, on one or two things
                 things = 1 if done < 0.02 else rng.randint(1, 3)
                 make = rng.choice((describing, looking, looking, looking))
                 conversation = make(rng, things)
             else:
-                conversation = random_conversation(rng, MOST_THINGS if done > 0.2 else 4)
+                conversation = random_conversation(rng, MOST_THINGS if done > 0.2 else 4, pairs)
             pool.append(encoder.encode(conversation, in_words=done > 0.06 and rng.random() < 0.2))
         pool.sort(key=lambda row: len(row[0]))
         groups: list[list[tuple[list[int], list[int], list[list[int]]]]] = [[]]
@@ -187,15 +192,17 @@ def accuracies(model: LlamaForCausalLM, encoder: Encoder) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="where the tokenizer is and the model goes")
+    parser.add_argument("--after", type=Path, help="the folder of the first round, for the second")
     parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--peak-lr", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    tokenizer: Any = AutoTokenizer.from_pretrained(arguments.folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(arguments.after or arguments.folder)
+    tokenizer.save_pretrained(arguments.folder)
     encoder = Encoder(tokenizer)
-    model = new_model(tokenizer)
+    model = LlamaForCausalLM.from_pretrained(arguments.after) if arguments.after else new_model(tokenizer)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers" in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "layers" not in n]
@@ -224,7 +231,7 @@ def main() -> None:
         first = state["step"]
         rng = random.Random(first)
     progress = [first / arguments.steps]
-    stream = batches(encoder, rng, progress)
+    stream = batches(encoder, rng, progress, second_round=bool(arguments.after))
     started = time.time()
     for step in range(first, arguments.steps):
         progress[0] = step / arguments.steps

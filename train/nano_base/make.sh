@@ -6,12 +6,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${1:-build/nano_base}
-words=$build/language_model
+words=$build/words
 export OMP_NUM_THREADS=1
 [ -e "$words/tokenizer.json" ] || python train/nano_base/tokenizer.py "$words"
 
 language() {
   [ -e "$words/model.safetensors" ] || python train/nano_base/language_model.py "$words"
+  [ -e "$build/language_model/model.safetensors" ] || python train/nano_base/language_model.py "$build/language_model" \
+    --after "$words" --steps 1000 --peak-lr 1.5e-3
 }
 vision_and_drawing() {
   [ -e "$build/high_res_vision_tower/model.safetensors" ] || python train/nano_base/towers.py high "$words" "$build/high_res_vision_tower"
