@@ -13,7 +13,8 @@ SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 CELLS = ("top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right")
 TAG_CHARACTERS = "ACEFHJKLPTUX23456789"
 
-# No picture, sentence or drawing that anything is trained on shows these; they are the compositional split.
+# The compositional split: no picture or drawing that anything is trained on shows these, and neither stage speaks of them.
+# (The base language model has heard of them: see train/nano_base/language_model.py.)
 HELD_OUT_PAIRS = frozenset(
     {("purple", "circle"), ("green", "square"), ("orange", "triangle"), ("blue", "diamond"), ("black", "cross")}
 )
