@@ -55,7 +55,12 @@ def test_only_the_first_process_of_a_run_says_what_is_wrong(capsys, monkeypatch)
 )
 def test_overrides_and_options_in_any_order(arguments, monkeypatch):
     called = []
-    monkeypatch.setattr("minigemini.training.run.train", lambda *given: called.append(given) or "folder")
+
+    def train(*given):
+        called.append(given)
+        return "folder"
+
+    monkeypatch.setattr("minigemini.training.run.train", train)
     assert main(arguments) == 0
     ((recipe, overrides, resume),) = called
     assert (str(recipe), overrides, resume) == ("recipe.yaml", ["stage=a", "trainer.seed=3"], True)

@@ -3,6 +3,7 @@ template, HF CLIP vision tower, timm ConvNeXt. Random weights; everything is mad
 
 import json
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -28,7 +29,7 @@ CHAT_TEMPLATE = """{{ bos_token }}{% for message in messages %}
 IMAGE_TOKENS = 4  # 28 pixels in patches of 14
 HIGH_RES_SIZE = 64
 ARCHITECTURE = "convnext_atto"
-MODEL_ARGS = {"dims": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
+MODEL_ARGS: dict[str, Any] = {"dims": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
 
 
 def write_parts(folder: Path) -> dict[str, str]:

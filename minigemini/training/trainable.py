@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from rich import box
 from rich.table import Table
 from torch import nn
 from transformers import PreTrainedModel
@@ -69,17 +70,17 @@ def module_rows(model: PreTrainedModel, learning_rate: float, learning_rates: di
 
 def table(rows: list[ModuleRow]) -> Table:
     """The printed form: every module with its parameters, trainable or frozen, and its learning rate."""
-    lines = Table()
+    lines = Table(box=box.SIMPLE)
     for column in ("module", "parameters", "", "learning rate", "dtype"):
         lines.add_column(column, justify="right" if column in ("parameters", "learning rate") else "left", no_wrap=True)
     for row in rows:
-        count = f"(tied to {row.shared_with})" if row.shared_with else f"{row.parameters:,}"
+        count = "tied" if row.shared_with else f"{row.parameters:,}"
         state, rate = ("frozen", "-") if row.learning_rate is None else ("trainable", f"{row.learning_rate:g}")
         lines.add_row(row.name, count, state, rate, str(row.dtype).removeprefix("torch."))
-    trained = sum(row.parameters for row in rows if row.learning_rate is not None)
-    total = sum(row.parameters for row in rows)
     lines.add_section()
-    lines.add_row("all", f"{total:,}", f"{trained:,} trainable", "", "")
+    trained = sum(row.parameters for row in rows if row.learning_rate is not None)
+    lines.add_row("all", f"{sum(row.parameters for row in rows):,}")
+    lines.add_row("all trainable", f"{trained:,}")
     return lines
 
 

@@ -71,7 +71,7 @@ def test_the_beginning_of_text_is_there_once(tiny_parts, written_by):
     processor = MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=tiny.HIGH_RES_SIZE)
     bos = processor.tokenizer.bos_token_id
     if written_by == "tokenizer":
-        processor.chat_template = processor.chat_template.replace("{{ bos_token }}", "")
+        processor.chat_template = str(processor.chat_template).replace("{{ bos_token }}", "")
     processor.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", bos)]
     )

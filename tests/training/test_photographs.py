@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_both_stages_train_on_photographs(photographs, tiny_parts, tmp_path, cap
     curve = losses(tmp_path / "finetune")
     assert np.mean(curve[-3:]) < 0.6 * np.mean(curve[:3])
 
-    model = MiniGeminiForConditionalGeneration.from_pretrained(tmp_path / "finetune")
+    model: Any = MiniGeminiForConditionalGeneration.from_pretrained(tmp_path / "finetune")
     processor = MiniGeminiProcessor.from_pretrained(tmp_path / "finetune")
     question = {"type": "text", "text": "Which animal is it?"}
     photo = {"type": "image", "image": Image.open(photographs / "photos" / "cat.png")}
