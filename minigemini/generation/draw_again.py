@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import diffusers
+import transformers
+
 from minigemini.generation.generation_record import pixel_hash, read_record, save_png
 from minigemini.generation.image_generator import NANO, ImageGenerator
 from minigemini.generation.untrusted_image import open_image
@@ -38,6 +41,8 @@ def run(
             f"{file} says it was drawn by {record.generator!r}; if you trust that, name it as the generator"
         )
 
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     image, drawn = ImageGenerator.from_pretrained(generator or NANO, device).draw_again(record)
     save_png(image, drawn, output)
     same = pixel_hash(image) == pixel_hash(original)

@@ -361,9 +361,9 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         with torch.no_grad():
             # Image tokens are born at the scale of word embeddings. At the usual initialisation they are a hundred times
             # larger, and drown what the language model adds to them, until the align stage has shrunk them.
-            words = model.get_input_embeddings().weight
+            scale = torch.cat(list(parts.language_model.get_input_embeddings().parameters())).square().mean().sqrt()
             for parameter in model.model.multi_modal_projector.linear_2.parameters():
-                parameter.mul_(words.square().mean().sqrt())
+                parameter.mul_(scale)
         model.generation_config = copy.deepcopy(parts.generation_config)
         # A picture cannot be answered: the token has no meaning without pixels.
         model.generation_config.suppress_tokens = [config.image_token_id]

@@ -96,12 +96,13 @@ class MiniGeminiProcessor(ProcessorMixin):
             image_processor, tokenizer, patch_size=tower.patch_size, chat_template=template, image_token=image_token
         )
 
-    def validate_inputs(self, images: Any = None, text: Any = None, **kwargs: Any) -> None:
+    def validate_inputs(self, images: Any = None, text: Any = None, **kwargs: Any) -> None:  # type: ignore[override]
         """As `ProcessorMixin.validate_inputs`, which does not count the pictures in transformers 5.19."""
         super().validate_inputs(images=images, text=text, **kwargs)
         if text is not None:
             shown = sum(sample.count(self.image_token) for sample in text)
-            given = 0 if images is None else len(make_flat_list_of_images(images))
+            flat: Any = [] if images is None else make_flat_list_of_images(images)
+            given = len(flat)
             if shown != given:
                 raise ValueError(f"the text has {shown} {self.image_token} tokens and {given} images were given")
 

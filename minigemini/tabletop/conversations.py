@@ -42,7 +42,8 @@ class Turn:
 Conversation = tuple[Turn, ...]
 Pairs = Sequence[tuple[str, str]]
 KINDS = tuple(questions.TRAINED)
-HARD_KINDS = ("relation", "relation", "relation", "count", "tag", "tag", "position")  # asked about more often than the others
+# Asked about more often than the others.
+HARD_KINDS = ("relation", "relation", "relation", "count", "tag", "tag", "position")
 
 
 def casual(rng: random.Random, text: str) -> str:

@@ -78,7 +78,7 @@ class LowResTower(nn.Module):
         size_now = self.eval()(pixels_of(scenes))[0].square().mean().sqrt()
         for name, parameter in self.tower.named_parameters():
             if any(part in name for part in ("pre_layrnorm", "out_proj", "mlp.fc2")):
-                parameter /= size_now
+                parameter.div_(size_now)
         self.tower.half().save_pretrained(folder)
         size = {"height": LOW_SIZE, "width": LOW_SIZE}
         CLIPImageProcessor(
