@@ -1,0 +1,22 @@
+"""The shipped nano, as ``minigemini chat`` loads it."""
+
+from PIL import Image
+
+from minigemini.generation import draw_again
+from minigemini.generation.generation_record import save_png
+from minigemini.serving.chat_session import Done, ImageDrawn
+from minigemini.serving.load_session import load_session
+
+
+def test_it_looks_and_draws_and_the_drawing_can_be_drawn_again(tmp_path):
+    session = load_session("nano", "nano", "auto", seed=3)
+    done = list(session.reply("how many objects are there?", [Image.new("RGB", (96, 96), "beige")], draw=False))[-1]
+    assert isinstance(done, Done)
+    assert done.finish_reason == "stop"
+
+    (drawn,) = [e for e in session.reply("draw a red circle", draw=True) if isinstance(e, ImageDrawn)]
+    assert "red circle" in drawn.record.prompt
+    assert drawn.image.size == (48, 48)
+    assert (drawn.record.generator, drawn.record.seed) == ("nano", 3)
+    save_png(drawn.image, drawn.record, tmp_path / "drawn.png")
+    assert draw_again.run(tmp_path / "drawn.png") == 0
