@@ -31,11 +31,7 @@ def _said(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": [{"type": "text", "text": text}]}
 
 
-def _question(kind: str, rng: random.Random) -> Example | None:
-    picture = some_picture(rng, rng.randint(2, 5))
-    question = questions.BENCHMARKED[kind](picture.scene, rng)
-    if question is None or not reserved(picture.scene):
-        return None
+def _asked(rng: random.Random, picture: Picture, question: questions.Question) -> Example:
     return {
         "messages": [_message(Turn(casual(rng, question.text), "", (picture,)))],
         "answer": question.answer,
@@ -44,6 +40,14 @@ def _question(kind: str, rng: random.Random) -> Example | None:
         "draw": False,
         "scene": picture.scene,
     }
+
+
+def _question(kind: str, rng: random.Random) -> Example | None:
+    picture = some_picture(rng, rng.randint(2, 5))
+    question = questions.BENCHMARKED[kind](picture.scene, rng)
+    if question is None or not reserved(picture.scene):
+        return None
+    return _asked(rng, picture, question)
 
 
 def _held_out(kind: str, rng: random.Random) -> Example | None:
@@ -59,14 +63,7 @@ def _held_out(kind: str, rng: random.Random) -> Example | None:
     asked_of_it = question and any(name in question.text for name in (*names, f"the {unseen.size} {colour} object"))
     if question is None or not asked_of_it or not reserved(picture.scene):
         return None
-    return {
-        "messages": [_message(Turn(casual(rng, question.text), "", (picture,)))],
-        "answer": question.answer,
-        "choices": question.choices,
-        "bag": question.bag,
-        "draw": False,
-        "scene": picture.scene,
-    }
+    return _asked(rng, picture, question)
 
 
 def _drawing(edits: int, rng: random.Random) -> Example | None:
