@@ -359,8 +359,8 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         model.lm_head = parts.lm_head
         model.tie_weights()
         with torch.no_grad():
-            # Image tokens are born at the scale of word embeddings. At the usual initialisation they are a hundred times
-            # larger, and drown what the language model adds to them, until the align stage has shrunk them.
+            # Image tokens are born at the scale of word embeddings. At the usual initialisation the nano's were fifty times
+            # larger, before and after align, and drowned what the language model adds to them.
             scale = torch.cat(list(parts.language_model.get_input_embeddings().parameters())).square().mean().sqrt()
             for parameter in model.model.multi_modal_projector.linear_2.parameters():
                 parameter.mul_(scale)
