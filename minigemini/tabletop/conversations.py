@@ -43,7 +43,7 @@ Conversation = tuple[Turn, ...]
 Pairs = Sequence[tuple[str, str]]
 KINDS = tuple(questions.TRAINED)
 # Asked about more often than the others.
-HARD_KINDS = ("relation", "relation", "relation", "count", "tag", "tag", "position")
+HARD_KINDS = ("relation", "relation", "count", "count", "count", "tag", "position")
 
 
 def casual(rng: random.Random, text: str) -> str:
@@ -153,11 +153,11 @@ def random_conversation(
     """One conversation of the finetune mixture."""
     way = rng.random()
     things = rng.randint(1, most_things)
-    if way < 0.48:
+    if way < 0.36:
         return looking(rng, things, pairs=pairs)
-    if way < 0.60:
+    if way < 0.52:
         return looking(rng, things, kinds=HARD_KINDS, pairs=pairs)
-    if way < 0.65:
+    if way < 0.56:
         return describing(rng, things, pairs)
     if way < 0.92:
         return drawing(rng, pairs)

@@ -2,7 +2,7 @@
 
 python train/nano_base/tokenizer.py build/nano_base/words
 python train/nano_base/language_model.py build/nano_base/words
-python train/nano_base/language_model.py build/nano_base/language_model --after build/nano_base/words --steps 1000 --peak-lr 1.5e-3
+python train/nano_base/language_model.py build/nano_base/language_model --after build/nano_base/words --steps 7000 --peak-lr 2e-3
 
 A Llama-type model (4 layers x 128) learns to describe, answer and write drawing prompts about scenes it is told of, never
 shown. A scene is told either in words or as *pooled phrases*: nine embeddings in reading order, each the sum of the embeddings

@@ -13,7 +13,7 @@ export OMP_NUM_THREADS=1
 language() {
   [ -e "$words/model.safetensors" ] || python train/nano_base/language_model.py "$words"
   [ -e "$build/language_model/model.safetensors" ] || python train/nano_base/language_model.py "$build/language_model" \
-    --after "$words" --steps 1000 --peak-lr 1.5e-3
+    --after "$words" --steps 7000 --peak-lr 2e-3
 }
 vision_and_drawing() {
   [ -e "$build/high_res_vision_tower/model.safetensors" ] || python train/nano_base/towers.py high "$words" "$build/high_res_vision_tower"

@@ -4,9 +4,10 @@ python train/nano_base/towers.py low build/nano_base/language_model build/nano_b
 python train/nano_base/towers.py high build/nano_base/language_model build/nano_base/high_res_vision_tower
 
 Both learn from crowded tables, one training signal per cell: open_clip's contrastive loss between every cell and the phrase for what
-lies in it ("small red circle", and for the high-resolution tower "small red circle K7": tags make nearly all phrases of a batch
-different, so they must be read), plus a linear read-out of the attributes from the features that the language model will get
-(the last but one layer of the CLIP ViT; the last stage of the ConvNeXt). Tags are asked of the high-resolution tower only.
+lies in it ("small red circle top left" for the low-resolution tower, "small red circle K7" for the high-resolution one: tags make
+nearly all phrases of a batch different, so they must be read), plus a linear read-out of the attributes from the features that the
+language model will get (the last but one layer of the CLIP ViT; the last stage of the ConvNeXt). Tags are asked of the high-resolution
+tower only, places of the low-resolution one only: mining adds to its tokens, so what these know of their place stays.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from minigemini.tabletop.language import noun
 from minigemini.tabletop.picture import SIZE
 from minigemini.tabletop.scene import (
     ALL_PAIRS,
+    CELLS,
     COLOURS,
     HELD_OUT_PAIRS,
     SHAPES,
@@ -49,8 +51,9 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 LOW_SIZE, PATCH = 42, 14
 CONVNEXT: dict[str, Any] = {"depths": [1, 1, 3, 1], "dims": [32, 64, 128, 256], "drop_path_rate": 0.0}
 WORDS = 6
-LOW_HEADS = {"size": len(SIZES), "colour": len(COLOURS), "shape": len(SHAPES), "present": 2}
-HIGH_HEADS = LOW_HEADS | {"first": len(TAG_CHARACTERS), "second": len(TAG_CHARACTERS), "tagged": 2}
+HEADS = {"size": len(SIZES), "colour": len(COLOURS), "shape": len(SHAPES), "present": 2}
+LOW_HEADS = HEADS | {"place": len(CELLS)}  # the one tower whose tokens know their place: a ConvNeXt's do not
+HIGH_HEADS = HEADS | {"first": len(TAG_CHARACTERS), "second": len(TAG_CHARACTERS), "tagged": 2}
 
 
 class LowResTower(nn.Module):
@@ -137,8 +140,9 @@ def pixels_of(scenes: list[tuple[Scene, Image.Image]]) -> Tensor:
 
 def targets_of(scenes: list[tuple[Scene, Image.Image]]) -> dict[str, Tensor]:
     """Per cell the class of every attribute, -100 where there is nothing to say: [N, 9]."""
-    targets = {name: torch.full((len(scenes), 9), -100) for name in HIGH_HEADS}
+    targets = {name: torch.full((len(scenes), 9), -100) for name in LOW_HEADS | HIGH_HEADS}
     targets["present"].fill_(0)
+    targets["place"].copy_(torch.arange(9))
     for row, (scene, _) in enumerate(scenes):
         for thing in scene.things:
             targets["present"][row, thing.cell] = 1
@@ -152,12 +156,12 @@ def targets_of(scenes: list[tuple[Scene, Image.Image]]) -> dict[str, Tensor]:
     return targets
 
 
-def one_cell_per_phrase(scenes: list[tuple[Scene, Image.Image]], tags: bool) -> tuple[list[int], list[str]]:
+def one_cell_per_phrase(scenes: list[tuple[Scene, Image.Image]], high: bool) -> tuple[list[int], list[str]]:
     """Cells (index into N*9) with phrases that are all different, so that the contrastive loss has no false negatives."""
     found: dict[str, int] = {}
     for row, (scene, _) in enumerate(scenes):
         for thing in scene.things:
-            phrase = " " + noun(thing) + (f" {thing.tag}" if tags and thing.tag else "")
+            phrase = f" {noun(thing)} {thing.tag if high else CELLS[thing.cell]}".rstrip()
             found.setdefault(phrase, row * 9 + thing.cell)
     return list(found.values()), list(found)
 
@@ -183,7 +187,7 @@ def main() -> None:
     parser.add_argument("tower", choices=("low", "high"))
     parser.add_argument("tokenizer", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=None, help="default: 2500 for low, 1800 for high")
+    parser.add_argument("--steps", type=int, default=None, help="default: 4000 for low, 1800 for high")
     parser.add_argument("--images", type=int, default=32, help="per step, six to nine things on each")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -191,7 +195,7 @@ def main() -> None:
     torch.manual_seed(0)
     rng = random.Random(0)
     high = arguments.tower == "high"
-    steps = arguments.steps or (1800 if high else 2500)
+    steps = arguments.steps or (1800 if high else 4000)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer)
     tower = HighResTower() if high else LowResTower()
@@ -221,7 +225,7 @@ def main() -> None:
         loss = torch.zeros(())
         for name, logits in readout.attributes(cells).items():
             loss = loss + F.cross_entropy(logits.flatten(0, 1), targets[name].flatten())
-        chosen, phrases = one_cell_per_phrase(scenes, tags=high)
+        chosen, phrases = one_cell_per_phrase(scenes, high)
         ids = tokenizer(phrases, add_special_tokens=False, padding="max_length", max_length=WORDS, return_tensors="pt")
         seen = F.normalize(readout.projection(to_contrast.flatten(0, 1)[chosen]), dim=-1)
         said = F.normalize(text_tower(ids["input_ids"]), dim=-1)
