@@ -26,10 +26,13 @@ class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
     pooler_output: one tensor per image, [tokens, hidden size of the language model], ready for it.
     last_hidden_state: what the low-resolution tower gave, [N * T, n * n, D].
     mining_attentions: [N, tokens, P, P] if asked for: where in its cell each image token looked.
+    mining_residual_norms: [N, tokens], with them: what the high-resolution tower added to each token of the
+        low-resolution tower, |mined| / |token| (before the projector).
     """
 
     pooler_output: list[Tensor] | None = None  # type: ignore[assignment]
     mining_attentions: Tensor | None = None
+    mining_residual_norms: Tensor | None = None
 
 
 @dataclass
@@ -135,7 +138,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         Args:
             pixel_values: [N, 3, h, w], or with an image grid [N, T, 3, h, w].
             high_res_pixel_values: [N, 3, H, W]; without it nothing is mined, the tokens are the low-resolution tower's.
-            output_mining_attentions: whether to return where each token looked.
+            output_mining_attentions: whether to return where each token looked, and how much it found there.
 
         Returns:
             [`MiniGeminiImageFeatures`]. A picture's tokens are in the order whole view (if there is one), then crops
@@ -162,21 +165,28 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
                 "a class token (CLIP), 'full' for one without (SigLIP)"
             )
         tokens = low_res.unflatten(0, (images, views))
-        attention = None
+        attentions = residual_norms = None
         if high_res_pixel_values is not None:
-            tokens, attention = self.patch_info_mining(tokens, self.high_res_vision_tower(high_res_pixel_values))
+            before = tokens
+            tokens, attention = self.patch_info_mining(before, self.high_res_vision_tower(high_res_pixel_values))
+            if output_mining_attentions:
+                attentions = self._in_order_of_tokens(attention)
+                residual_norms = self._in_order_of_tokens(norms(tokens - before) / norms(before))
         if self.training and outputs.pooler_output is not None:
             # A trained tower has layers behind the selected one: they get a gradient of zero instead of none.
             tokens = tokens + 0.0 * outputs.pooler_output.sum()
-        if config.image_global:  # from the order of pixels to the order of tokens
-            tokens = tokens.roll(1, dims=1)
-            attention = None if attention is None else attention.roll(1, dims=1)
-        features = self.multi_modal_projector(tokens.flatten(1, 2).to(self.multi_modal_projector.linear_1.weight.dtype))
+        tokens = self._in_order_of_tokens(tokens)
+        features = self.multi_modal_projector(tokens.to(self.multi_modal_projector.linear_1.weight.dtype))
         return MiniGeminiImageFeatures(
             last_hidden_state=low_res,
             pooler_output=list(features),
-            mining_attentions=attention.flatten(1, 2) if output_mining_attentions and attention is not None else None,
+            mining_attentions=attentions,
+            mining_residual_norms=residual_norms,
         )
+
+    def _in_order_of_tokens(self, views: Tensor) -> Tensor:
+        """[N, T, n * n, ...], the views in the order of `pixel_values` -> [N, tokens, ...]: the whole view goes first."""
+        return (views.roll(1, dims=1) if self.config.image_global else views).flatten(1, 2)
 
     def _check_pixels(self, pixel_values: Tensor, high_res_pixel_values: Tensor | None) -> None:
         config = self.config
@@ -454,6 +464,11 @@ def new_mining(config: MiniGeminiConfig, tower: MiniGeminiHighResVisionModel) ->
         image_grid=config.image_grid,
         image_global=config.image_global,
     )
+
+
+def norms(tokens: Tensor) -> Tensor:
+    """[..., D] -> [...], in at least float32."""
+    return tokens.to(torch.promote_types(tokens.dtype, torch.float32)).norm(dim=-1)
 
 
 def is_trainable(module: nn.Module) -> bool:

@@ -92,6 +92,7 @@ def test_towers_and_grids(vision, grid, whole, views):
     out = model.get_image_features(low[:, 0] if views == 1 else low, high, output_mining_attentions=True)
     assert [feature.shape for feature in out.pooler_output] == [(views * TOKENS, 32)] * 2
     assert out.mining_attentions.shape == (2, views * TOKENS, 8, 8)
+    assert out.mining_residual_norms.shape == (2, views * TOKENS)
     assert model.config.tokens_per_image == views * TOKENS
 
 
@@ -103,6 +104,26 @@ def test_the_whole_view_comes_first_and_attends_to_the_whole_picture():
     other[:, 4] += 1  # the pixels of the whole view come last
     changed = (model.get_image_features(other, high).pooler_output[0] != features).any(1)
     assert changed.tolist() == [True] * TOKENS + [False] * 4 * TOKENS
+
+
+@pytest.mark.parametrize(("grid", "whole"), [(1, False), (2, True)])
+def test_what_the_high_resolution_tower_added(grid, whole):
+    """Relative to the token, in the order of the image tokens."""
+    model = make(high_res=96 * grid, image_grid=grid, image_global=whole)
+    views = model.config.views_per_image
+    low, high = torch.randn(2, views, 3, 42, 42), torch.randn(2, 3, 96 * grid, 96 * grid)
+    low = low[:, 0] if views == 1 else low
+    found: list[torch.Tensor] = []
+    handle = model.model.patch_info_mining.register_forward_hook(lambda _, given, out: found.extend([given[0], out[0]]))
+    out = model.get_image_features(low, high, output_mining_attentions=True)
+    handle.remove()
+    before, after = found
+    expected = (after - before).norm(dim=-1) / before.norm(dim=-1)
+    order = [4, 0, 1, 2, 3] if whole else [0]
+    torch.testing.assert_close(out.mining_residual_norms, expected[:, order].flatten(1))
+    assert out.mining_residual_norms.min() > 0.01
+    assert model.get_image_features(low, high).mining_residual_norms is None
+    assert model.get_image_features(low, output_mining_attentions=True).mining_residual_norms is None
 
 
 def test_high_resolution_is_a_dial():
