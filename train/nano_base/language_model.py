@@ -118,6 +118,10 @@ def batches(
                 things = 1 if done < 0.02 else rng.randint(1, 3)
                 make = rng.choice((describing, looking, looking, looking))
                 conversation = make(rng, things)
+            elif second_round and (way := rng.random()) < 0.4:  # what is learnt last: to change drawings, and to count
+                conversation = (
+                    drawing(rng, pairs) if way < 0.3 else looking(rng, rng.randint(2, 6), 8, ("count",), pairs)
+                )
             else:
                 conversation = random_conversation(rng, MOST_THINGS if done > 0.2 else 4, pairs)
             pool.append(encoder.encode(conversation, in_words=done > 0.06 and rng.random() < 0.2))
