@@ -1,0 +1,196 @@
+"""``minigemini eval score``: lines of predictions -> verdicts -> numbers, without a model."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from minigemini.evaluation.benchmark import Line
+from minigemini.evaluation.scorers.metric import RESAMPLES, SEED, Metric
+from minigemini.evaluation.scorers.protocols import BENCHMARKS, Protocol, protocol_of
+from minigemini.evaluation.scorers.verdict import UNPARSABLE, Verdict
+
+OFFICIAL_SEED = 42  # of the tools' random fallback
+SCORED, NEEDS_JUDGE = "scored", "needs judge"
+JUDGE_FAILURES = 0.01  # the share of rows without a judge's answer above which there is no score
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The result of one benchmark under one protocol.
+
+    ``metrics`` is empty where a judge is needed; ``with_fallback`` holds the same metrics with what the tool makes of
+    unparsable replies, when that was asked for and the protocol has such a thing.
+    """
+
+    benchmark: str
+    protocol: str
+    verdicts: Sequence[Verdict]
+    metrics: Sequence[Metric]
+    with_fallback: Sequence[Metric] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def status(self) -> str:
+        return SCORED if self.metrics else NEEDS_JUDGE
+
+    @property
+    def unparsable(self) -> int:
+        return sum(verdict.path == UNPARSABLE for verdict in self.verdicts)
+
+    def as_json(self) -> dict[str, Any]:
+        counted = sorted(Counter(verdict.path for verdict in self.verdicts).items())
+        return {
+            "benchmark": self.benchmark,
+            "protocol": self.protocol,
+            "says": BENCHMARKS[self.benchmark].protocols[self.protocol].says,
+            "status": self.status,
+            "n": len(self.verdicts),
+            "unparsable": {"count": self.unparsable, "rate": self.unparsable / len(self.verdicts)},
+            "paths": dict(counted),
+            "metrics": [_metric_as_json(metric) for metric in self.metrics],
+            "with_official_fallback": [_metric_as_json(metric) for metric in self.with_fallback],
+            "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "clusters": "images"},
+            "notes": list(self.notes),
+            "verdicts": [vars(verdict) for verdict in self.verdicts],
+        }
+
+    def print(self, console: Console) -> None:
+        """The protocol beside the number, the interval beside the value, the rate of unparsable replies below."""
+        title = f"{self.benchmark}@{self.protocol}: {BENCHMARKS[self.benchmark].protocols[self.protocol].says}"
+        console.print(title, style="bold", highlight=False)
+        if self.metrics:
+            table = Table(box=None, pad_edge=False)
+            table.add_column("")
+            for heading in ("value", "95 % interval", "n", "images"):
+                table.add_column(heading, justify="right")
+            if self.with_fallback:
+                table.add_column("with the tool's fallback", justify="right")
+            for row, metric in enumerate(self.metrics):
+                fallback = [value_text(self.with_fallback[row])] if self.with_fallback else []
+                table.add_row(
+                    metric.name,
+                    value_text(metric),
+                    interval_text(metric),
+                    str(metric.n),
+                    str(len(metric.images)),
+                    *fallback,
+                )
+            console.print(table, highlight=False)
+        else:
+            console.print(f"{NEEDS_JUDGE}: no number", style="bold red")
+        rate = self.unparsable / len(self.verdicts)
+        console.print(
+            f"unparsable, counted as wrong: {self.unparsable} of {len(self.verdicts)} ({rate:.1%})", highlight=False
+        )
+        for note in self.notes:
+            console.print(note, style="dim", highlight=False)
+
+
+def value_text(metric: Metric) -> str:
+    return f"{metric.value:.2f}{' %' if metric.unit == '%' else ''}"
+
+
+def interval_text(metric: Metric) -> str:
+    interval = metric.interval()
+    return f"{interval[0]:.2f} .. {interval[1]:.2f}" if interval else "one image"
+
+
+def _metric_as_json(metric: Metric) -> dict[str, Any]:
+    interval = metric.interval()
+    return {
+        "name": metric.name,
+        "value": metric.value,
+        "unit": metric.unit,
+        "n": metric.n,
+        "images": len(metric.images),
+        "interval": list(interval) if interval else None,
+    }
+
+
+def score(benchmark: str, lines: Sequence[Line], protocol: str | None = None, official_random: bool = False) -> Scored:
+    """Scores ``lines`` in their order.
+
+    Args:
+        benchmark: a name of :data:`protocols.BENCHMARKS`.
+        protocol: one of its protocols; its first by default.
+        official_random: also compute what the tool's own fallback for unparsable replies gives.
+
+    Raises:
+        ValueError: an unknown name, an id that is there twice, no lines, a reference without what the rule needs, rows that are
+            not the protocol's, or a fallback asked of a protocol that has none.
+    """
+    name, chosen = protocol_of(benchmark, protocol)
+    twice = [id for id, count in Counter(line["id"] for line in lines).items() if count > 1]
+    if twice or not lines:
+        raise ValueError(f"{benchmark}: row {twice[0]!r} is there twice" if twice else f"{benchmark}: no rows")
+    if official_random and chosen.fallback is None:
+        raise ValueError(
+            f"{benchmark}@{name} has no fallback for unparsable replies; they are wrong in the tool as well"
+        )
+    if chosen.check is not None:
+        chosen.check(lines)
+    verdicts = [chosen.rule(line) for line in lines]
+    notes = _notes(benchmark, lines)
+    unjudged = sum(verdict.points is None for verdict in verdicts)
+    if unjudged:
+        notes.append(f"{unjudged} of {len(lines)} rows were not judged")
+    judged = list(verdicts)
+    if 0 < unjudged <= JUDGE_FAILURES * len(verdicts):
+        judged = [verdict for verdict in verdicts if verdict.points is not None]
+    fallback = _fallback(chosen, lines, verdicts) if official_random else []
+    return Scored(
+        benchmark,
+        name,
+        verdicts,
+        chosen.metrics(judged) if all(verdict.points is not None for verdict in judged) else (),
+        chosen.metrics(fallback) if fallback and not unjudged else (),
+        notes,
+    )
+
+
+def _fallback(protocol: Protocol, lines: Sequence[Line], verdicts: Sequence[Verdict]) -> list[Verdict]:
+    assert protocol.fallback is not None
+    random = Random(OFFICIAL_SEED)
+    return [
+        protocol.fallback(line, random) if verdict.path == UNPARSABLE else verdict
+        for line, verdict in zip(lines, verdicts, strict=True)
+    ]
+
+
+def _notes(benchmark: str, lines: Sequence[Line]) -> list[str]:
+    """What the reader of the number has to know about the rows."""
+    notes = []
+    sizes = BENCHMARKS[benchmark].sizes
+    if sizes and len(lines) not in sizes:
+        known = ", ".join(f"{size} ({name})" for size, name in sizes.items())
+        notes.append(f"{len(lines)} rows; the published data has {known}: not comparable with published numbers")
+    if not any("image" in line["reference"] for line in lines):
+        notes.append(
+            "which rows share an image is not known; the interval takes them as independent and may be too narrow"
+        )
+    if benchmark == "textvqa" and all("prompt" in line for line in lines):
+        with_ocr = sum("Reference OCR token" in line["prompt"] for line in lines)
+        notes.append(f"{with_ocr} of {len(lines)} prompts hold reference OCR tokens")
+    judges = sorted({name for line in lines for name in _judge_names(line)})
+    if judges:
+        notes.append(f"judge: {', '.join(judges)}")
+    return notes
+
+
+def _judge_names(line: Line) -> list[str]:
+    grade = line.get("grade")
+    return list(grade.get("model", [])) if isinstance(grade, dict) else []
+
+
+def write(scored: Scored, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(scored.as_json(), ensure_ascii=False, indent=1) + "\n")
