@@ -32,6 +32,7 @@ from minigemini.generation.prompt_markers import (
     ask_for_drawing,
     neutralise,
 )
+from minigemini.model.attention_picture import draw_answer
 from minigemini.serving.conversation import Conversation, Message, Picture
 
 if TYPE_CHECKING:  # diffusers takes seconds to import
@@ -130,6 +131,9 @@ class ChatSession:
         self._unseen: list[Image.Image] = []  # drawn in the last answer; shown to the model with the next message
         self._drawn: list[GenerationRecord] = []  # of the last answer with drawings
         self._drawn_hashes: list[str] = []
+        self._last: tuple[dict[str, Any], torch.Tensor] | None = (
+            None  # what the model read, and the tokens of its answer
+        )
 
     def reset(self) -> None:
         """Forget the conversation. The next one's first drawing has the next seed, else all would look alike."""
@@ -139,6 +143,21 @@ class ChatSession:
     def cancel(self) -> None:
         """Stop the reply that is being made, from any thread or signal handler. Its events end with :class:`Done`."""
         self._cancelled.set()
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the model has seen a picture in this conversation."""
+        return any(part["type"] == "image" for message in self.messages for part in message["content"])
+
+    def attention_picture(self) -> Image.Image:
+        """Where the last answer looked in the pictures of the conversation, see ``attention_picture.draw_attention``.
+
+        Raises:
+            ValueError: nothing was answered yet, or without a word, or no picture was shown.
+        """
+        if self._last is None:
+            raise ValueError("nothing was answered yet, so there is no attention to show")
+        return draw_answer(self.model, self.processor, self.messages[:-1], *self._last)
 
     @property
     def generator(self) -> ImageGenerator | None:
@@ -292,6 +311,7 @@ class ChatSession:
                 notices.append(_broken_up(found, "the answer"))
             self.messages += [user, {"role": "assistant", "content": [{"type": "text", "text": again}]}]
             self.conversation.messages.extend([asked, Message("assistant", parts, answer, notices=notices)])
+            self._last = settings, written
             self._unseen = [image for image, _ in drawn]
             if drawn:
                 self._drawn = [record for _, record in drawn]
