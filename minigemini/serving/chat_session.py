@@ -152,6 +152,8 @@ class ChatSession:
     def attention_picture(self) -> Image.Image:
         """Where the last answer looked in the pictures of the conversation, see ``attention_picture.draw_attention``.
 
+        No other session may use the model meanwhile: it gives weights only with eager attention, to which it is set.
+
         Raises:
             ValueError: nothing was answered yet, or without a word, or no picture was shown.
         """

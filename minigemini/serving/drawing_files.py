@@ -7,6 +7,33 @@ from PIL import Image
 from minigemini.generation.generation_record import GenerationRecord, save_png
 
 
+def check_attention_file(path: str | Path) -> None:
+    """Before a model is loaded.
+
+    Raises:
+        ValueError: the attention cannot be written there, as a PNG.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path}: the picture of the attention is a PNG; name a .png file")
+    if path.is_dir():
+        raise ValueError(f"{path}: the picture of the attention cannot be written (it is a folder)")
+
+
+def write_attention(picture: Image.Image, path: str | Path) -> None:
+    """Write a picture of the attention; one that is there is replaced.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+    except OSError as error:
+        raise ValueError(f"{path}: the picture cannot be written ({error.strerror or error})") from error
+
+
 def write_drawing(image: Image.Image, record: GenerationRecord, folder: str | Path) -> Path:
     """Write a picture as the first ``drawing-N.png`` that is not there yet; nothing is replaced.
 

@@ -13,7 +13,7 @@ from typing import Any
 from minigemini.generation.constrained import Draw
 from minigemini.generation.untrusted_image import open_image
 from minigemini.serving.chat_session import Done, ImageDrawn, Notice, TextDelta
-from minigemini.serving.drawing_files import write_drawing
+from minigemini.serving.drawing_files import check_attention_file, write_attention, write_drawing
 from minigemini.serving.load_session import load_session
 
 
@@ -26,18 +26,28 @@ def answer_once(
     seed: int,
     out: str | Path,
     as_json: bool,
+    show_attention: str | Path | None = None,
 ) -> int:
     """Answer one message; stdout has the answer and nothing else, notices go to stderr.
 
     As JSON: ``model``, ``text`` (without drawing prompts), ``answer`` (with them), ``images`` (each ``file`` and ``record``),
-    ``notices``, ``finish_reason``, ``new_tokens``, ``seconds``.
+    ``notices``, ``finish_reason``, ``new_tokens``, ``seconds``, and if it was asked for ``attention``, the file.
+
+    Args:
+        show_attention: PNG to write, with where the answer looked.
 
     Returns:
         0, or 1 if a picture was asked for and none was drawn.
 
     Raises:
-        ValueError: as :func:`load_session`, :func:`open_image` and :meth:`ChatSession.reply`; nothing was printed.
+        ValueError: as :func:`load_session`, :func:`open_image` and :meth:`ChatSession.reply`, or attention shall be shown and
+            no picture is; nothing was printed. As :meth:`ChatSession.attention_picture`; the answer was printed, but
+            not as JSON.
     """
+    if show_attention is not None:
+        check_attention_file(show_attention)
+        if not images:
+            raise ValueError("attention is shown on a picture: give an image to look at with it")
     pictures = [open_image(path) for path in images]
     found: dict[str, Any] = {"model": model, "text": "", "answer": "", "images": [], "notices": []}
     with redirect_stdout(sys.stderr):  # libraries may have something to say while they load
@@ -58,8 +68,12 @@ def answer_once(
             print(f"minigemini: {event.text}", file=sys.stderr)
         elif isinstance(event, Done):
             found |= {**asdict(event), "text": found["text"].strip()}
+    if found["text"] and not as_json:
+        print()
+    if show_attention is not None:
+        write_attention(session.attention_picture(), show_attention)
+        found["attention"] = str(show_attention)
+        print(f"minigemini: where the answer looked: {show_attention}", file=sys.stderr)
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=2))
-    elif found["text"]:
-        print()
     return 1 if draw is True and not found["images"] else 0

@@ -25,7 +25,7 @@ from minigemini.serving.chat_session import (
     TextDelta,
 )
 from minigemini.serving.conversation import Picture, save_conversation
-from minigemini.serving.drawing_files import write_drawing
+from minigemini.serving.drawing_files import check_attention_file, write_attention, write_drawing
 from minigemini.serving.load_session import load_session
 from minigemini.serving.one_shot import answer_once
 
@@ -49,6 +49,7 @@ def run(
     draw: Draw = "auto",
     seed: int = 0,
     out: str | Path = ".",
+    show_attention: str | Path | None = None,
 ) -> int:
     """Talk to a model: in the terminal, line by line from a pipe, or once with ``prompt``.
 
@@ -61,19 +62,23 @@ def run(
         draw: "auto": the model decides; True: every answer draws one picture; False: none does.
         seed: of the first drawing.
         out: folder for drawn pictures.
+        show_attention: PNG to write after each answer about a picture, with where it looked.
 
     Returns:
         Exit code.
 
     Raises:
-        ValueError: the model, the generator or a picture cannot be loaded, or ``as_json`` without ``prompt``.
+        ValueError: the model, the generator or a picture cannot be loaded, ``as_json`` without ``prompt``, or a file for the
+            attention that is no PNG.
     """
     if prompt is not None:
-        return answer_once(model, generator, prompt, images, draw, seed, out, as_json)
+        return answer_once(model, generator, prompt, images, draw, seed, out, as_json, show_attention)
     if as_json:
         raise ValueError("JSON is for one answer: give a prompt with it")
+    if show_attention is not None:
+        check_attention_file(show_attention)
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    chat = TerminalChat(load_session(model, generator, draw, seed), console, draw, Path(out))
+    chat = TerminalChat(load_session(model, generator, draw, seed), console, draw, Path(out), show_attention)
     for image in images:
         chat.show(str(image))
     console.print(f"{model} on {chat.session.model.device.type}. Say something, or /help.", style="dim")
@@ -85,11 +90,14 @@ def run(
 class TerminalChat:
     """Takes one line of the user after another and prints what comes of it."""
 
-    def __init__(self, session: ChatSession, console: Console, draw: Draw, out: Path) -> None:
+    def __init__(
+        self, session: ChatSession, console: Console, draw: Draw, out: Path, show_attention: str | Path | None = None
+    ) -> None:
         self.session = session
         self.console = console
         self.draw = draw
         self.out = out
+        self.show_attention = show_attention
         self.shown: list[Picture] = []  # with the next message
         self.draw_next = False
 
@@ -140,6 +148,7 @@ class TerminalChat:
 
     def answer(self, text: str, draw: Draw) -> None:
         """Say something and print the reply as it comes; Ctrl-C stops it."""
+        before = len(self.session.messages)
         events = self.session.reply(text, [picture.image for picture in self.shown], draw)
         self.shown, self.draw_next = [], False
         at_line_start = True
@@ -171,6 +180,16 @@ class TerminalChat:
                     self.tell(f"({event.text})")
                 elif isinstance(event, Done) and event.finish_reason == "cancelled":
                     self.tell("(stopped)")
+        if self.show_attention is not None and len(self.session.messages) > before:
+            self.draw_attention(self.show_attention)
+
+    def draw_attention(self, file: str | Path) -> None:
+        """Write where the last answer looked, if there was a picture to look at."""
+        if not self.session.has_pictures:
+            self.tell("(no picture was shown yet, so there is no attention to show)")
+            return
+        write_attention(self.session.attention_picture(), file)
+        self.tell(f"where it looked: {file}")
 
 
 def printable(text: str) -> str:
