@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
-.PHONY: install quickstart test test-slow check nano-base nano
+.PHONY: install quickstart test test-slow test-matrix check nano-base nano
 
 install: $(INSTALLED)
 
@@ -26,6 +26,14 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# The tests with the oldest transformers that pyproject.toml allows and with the newest release, each in an environment of its own.
+test-matrix:
+	for transformers in transformers==5.19.0 transformers; do \
+	  $(PYTHON) -m venv --clear .venv-matrix && \
+	  .venv-matrix/bin/pip install --quiet --disable-pip-version-check -e '.[dev]' $$transformers && \
+	  .venv-matrix/bin/python -m pytest -m "not slow" || exit 1; \
+	done
 
 check: install
 	$(BIN)/ruff check .

@@ -37,14 +37,16 @@ class MiniGeminiConfig(PreTrainedConfig):
     r"""
     Args:
         text_config: any decoder language model of transformers (default: Llama).
-        vision_config: low-resolution tower, a CLIP or SigLIP vision model (default: CLIP ViT-L/14 at 336 pixels).
+        vision_config: low-resolution tower, a CLIP, SigLIP or DINO vision model (default: CLIP ViT-L/14 at 336 pixels).
         high_res_vision_config: [`MiniGeminiHighResVisionConfig`]; `None` makes a model with the low-resolution tower
             alone, without patch info mining.
         image_token_id: the id that stands in `input_ids` once for every image token.
         vision_feature_layer: index into the low-resolution tower's hidden states.
-        vision_feature_select_strategy: `"default"` drops the first token (CLIP's class token), `"full"` keeps all
-            (SigLIP has no class token).
+        vision_feature_select_strategy: `"default"` drops what stands before the patches (CLIP's class token, DINO's
+            class and register tokens), `"full"` keeps all (SigLIP has nothing there).
         projector_hidden_act: activation between the two layers of the projector.
+        image_feature_scale: what image features are multiplied by behind the projector. 1, but in Gemma checkpoints of the
+            original the square root of the hidden size: it scaled words and pictures alike, today's Gemma only words.
         image_grid: g cuts the picture into g x g crops for the low-resolution tower ("HD" with g = 2).
         image_global: with a grid, adds the whole picture as one more view, in front of the crops' tokens.
     """
@@ -63,6 +65,7 @@ class MiniGeminiConfig(PreTrainedConfig):
     vision_feature_layer: int = -2
     vision_feature_select_strategy: Literal["default", "full"] = "default"
     projector_hidden_act: str = "gelu"
+    image_feature_scale: float = 1.0
     image_grid: int = 1
     image_global: bool = False
     tie_word_embeddings: bool = False
@@ -109,15 +112,28 @@ class MiniGeminiConfig(PreTrainedConfig):
             raise ValueError("image_global needs image_grid > 1: with one crop the crop is the whole picture already")
         if self.high_res_vision_config is None:
             return
-        size, stride = self.high_res_vision_config.image_size, self.high_res_vision_config.stem_stride
-        side = self.tokens_per_side * self.image_grid
-        # The last of the four stages halves the stem's map three times; every token of every crop owns whole positions.
+        self.check_high_res_size(self.high_res_vision_config.image_size, "high_res_vision_config.image_size")
+
+    def check_high_res_size(self, size: int, name: str) -> None:
+        """See whether high-resolution pictures of `size` x `size` pixels fit this model.
+
+        The last of the ConvNeXt's four stages halves the stem's map three times, and every token of every crop owns whole
+        positions of the finest stage: the size is a multiple of both.
+
+        Args:
+            size: in pixels.
+            name: of the size, for the message.
+
+        Raises:
+            ValueError: they do not; names the nearest sizes that do.
+        """
+        stride, side = self.high_res_vision_config.stem_stride, self.tokens_per_side * self.image_grid
         step = math.lcm(stride * 8, stride * side)
-        if size % step != 0:
+        if size < step or size % step != 0:
             nearest = max(1, round(size / step))
             valid = [step * k for k in range(max(1, nearest - 2), nearest + 3)]
             raise ValueError(
-                f"high_res_vision_config.image_size = {size} does not fit the low-resolution tower: "
+                f"{name} = {size} does not fit the low-resolution tower: "
                 f"{side} x {side} tokens (image_size {self.vision_config.image_size}, patch_size "
                 f"{self.vision_config.patch_size}, image_grid {self.image_grid}) need a multiple of {step} pixels, "
                 f"such as {', '.join(map(str, valid))}"

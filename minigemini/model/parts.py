@@ -18,6 +18,9 @@ from transformers import (
 
 from .high_res_vision_tower import MiniGeminiHighResVisionModel
 
+# Types of vision models that turn a square picture into one token a patch, in reading order.
+LOW_RES_TOWERS = ("clip_vision_model", "siglip_vision_model", "dinov2", "dinov2_with_registers", "dinov3_vit")
+
 
 @dataclass
 class Parts:
@@ -61,18 +64,23 @@ def load_parts(
         generation_config=causal.generation_config,
         image_token_id=image_token_id,
         vision_tower=tower,
-        vision_feature_select_strategy="default" if tower.config.model_type == "clip_vision_model" else "full",
+        vision_feature_select_strategy="full" if tower.config.model_type == "siglip_vision_model" else "default",
         high_res_vision_tower=high_res,
     )
 
 
 def vision_config(vision_tower: str) -> PreTrainedConfig:
-    """Configuration of a vision tower, also out of a whole CLIP or SigLIP model."""
+    """Configuration of a vision tower, also out of a whole CLIP or SigLIP model.
+
+    Raises:
+        ValueError: it is none of `LOW_RES_TOWERS`; SigLIP 2 is one, but not in its variant for any shape (NaFlex).
+    """
     config = AutoConfig.from_pretrained(vision_tower)
     config = getattr(config, "vision_config", config)
-    if config.model_type not in ("clip_vision_model", "siglip_vision_model"):
+    if config.model_type not in LOW_RES_TOWERS:
         raise ValueError(
-            f"{vision_tower}: the low-resolution tower must be CLIP's or SigLIP's, not {config.model_type}"
+            f"{vision_tower}: the low-resolution tower must be one of {', '.join(LOW_RES_TOWERS)}, "
+            f"not {config.model_type}"
         )
     return config
 

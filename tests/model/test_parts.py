@@ -168,7 +168,7 @@ def test_errors_name_the_part(tiny_parts, tmp_path):
         assemble(tiny_parts, high_res_image_size=72)
     with pytest.raises(ValueError, match="high_res_image_size is needed"):
         MiniGeminiForConditionalGeneration.from_parts(**tiny_parts)
-    with pytest.raises(ValueError, match="must be CLIP's or SigLIP's, not llama"):
+    with pytest.raises(ValueError, match="must be one of clip_vision_model, .*, not llama"):
         MiniGeminiForConditionalGeneration.from_parts(
             **{**tiny_parts, "vision_tower": tiny_parts["language_model"]}, high_res_image_size=64
         )
