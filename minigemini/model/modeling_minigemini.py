@@ -17,20 +17,19 @@ from transformers.utils import TransformersKwargs, can_return_tuple, torch_compi
 from .configuration_minigemini import MiniGeminiConfig
 from .high_res_vision_tower import MiniGeminiHighResVisionModel
 from .parts import load_parts
-from .patch_info_mining import AbsorbedLinear, PatchInfoMining, StageReader
+from .patch_info_mining import AbsorbedLinear, PatchInfoMining
 
 
 @dataclass
 class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
     r"""
-    pooler_output: one tensor per image, [tokens, hidden size of the language model], ready for it.
+    pooler_output: [N, tokens, hidden size of the language model], ready for it.
     last_hidden_state: what the low-resolution tower gave, [N * T, n * n, D].
     mining_attentions: [N, tokens, P, P] if asked for: where in its cell each image token looked.
     mining_residual_norms: [N, tokens], with them: what the high-resolution tower added to each token of the
         low-resolution tower, |mined| / |token| (before the projector).
     """
 
-    pooler_output: list[Tensor] | None = None  # type: ignore[assignment]
     mining_attentions: Tensor | None = None
     mining_residual_norms: Tensor | None = None
 
@@ -107,10 +106,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Of what is new: mining and projector. The towers and the language model initialise themselves."""
-        if isinstance(module, StageReader):
-            for name, table in zip(("shrink_index", "shrink_weight", "index", "weight"), module.tables(), strict=True):
-                init.copy_(getattr(module, name), table)
-        elif isinstance(module, (nn.Linear, AbsorbedLinear)):
+        if isinstance(module, (nn.Linear, AbsorbedLinear)):
             # As torch does it, and as the original system started; the language model's scale would not fit.
             bound = 1 / math.sqrt(module.weight.shape[1])
             init.uniform_(module.weight, -bound, bound)
@@ -137,7 +133,9 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
 
         Args:
             pixel_values: [N, 3, h, w], or with an image grid [N, T, 3, h, w].
-            high_res_pixel_values: [N, 3, H, W]; without it nothing is mined, the tokens are the low-resolution tower's.
+            high_res_pixel_values: [N, 3, S, S]; without it nothing is mined, the tokens are the low-resolution tower's.
+                S need not be the size that the model was trained with, but one of those that fit it
+                ([`MiniGeminiConfig.check_high_res_size`]).
             output_mining_attentions: whether to return where each token looked, and how much it found there.
 
         Returns:
@@ -179,7 +177,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         features = self.multi_modal_projector(tokens.to(self.multi_modal_projector.linear_1.weight.dtype))
         return MiniGeminiImageFeatures(
             last_hidden_state=low_res,
-            pooler_output=list(features),
+            pooler_output=features,
             mining_attentions=attentions,
             mining_residual_norms=residual_norms,
         )
@@ -200,12 +198,13 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
                     "this model has no high-resolution tower but got high_res_pixel_values; make its processor with "
                     "do_high_res=False"
                 )
-            side = config.high_res_vision_config.image_size
+            side = high_res_pixel_values.shape[-1]
             if tuple(high_res_pixel_values.shape) != (len(pixel_values), 3, side, side):
                 raise ValueError(
-                    f"high_res_pixel_values must be [{len(pixel_values)}, 3, {side}, {side}], one picture for each of "
+                    f"high_res_pixel_values must be [{len(pixel_values)}, 3, S, S], one square picture for each of "
                     f"pixel_values, not {list(high_res_pixel_values.shape)}"
                 )
+            config.check_high_res_size(side, "the side of high_res_pixel_values")
         elif self.training and self.patch_info_mining is not None and is_trainable(self.patch_info_mining):
             raise ValueError("patch_info_mining is being trained, but the batch has no high_res_pixel_values to mine")
 
@@ -258,7 +257,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             encoded = self.get_image_features(pixel_values, high_res_pixel_values, return_dict=True)
         image_features = None
         if encoded is not None:
-            image_features = torch.cat(list(encoded.pooler_output)).to(inputs_embeds.device, inputs_embeds.dtype)
+            image_features = encoded.pooler_output.flatten(0, 1).to(inputs_embeds.device, inputs_embeds.dtype)
             mask = self.get_placeholder_mask(input_ids, inputs_embeds, image_features, len(encoded.pooler_output))
             inputs_embeds = inputs_embeds.masked_scatter(mask, image_features)
         elif self.training and self._sees_trainable():
@@ -421,7 +420,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         Args:
             input_ids: [B, L], with `config.image_token_id` once for every image token.
             pixel_values: [N, 3, h, w] or [N, T, 3, h, w], the N pictures of the batch in reading order.
-            high_res_pixel_values: [N, 3, H, W]; without it nothing is mined.
+            high_res_pixel_values: [N, 3, S, S] of any size that fits; without it nothing is mined.
             labels: [B, L], -100 where nothing is to be learnt.
             mm_encoder_outputs: `{"image": get_image_features(...)}` in place of pixels.
         """
@@ -459,7 +458,6 @@ def new_mining(config: MiniGeminiConfig, tower: MiniGeminiHighResVisionModel) ->
     return PatchInfoMining(
         hidden_size=config.vision_config.hidden_size,
         stage_channels=tower.stage_channels,
-        fine_side=config.high_res_vision_config.image_size // config.high_res_vision_config.stem_stride,
         tokens_per_side=config.tokens_per_side,
         image_grid=config.image_grid,
         image_global=config.image_global,

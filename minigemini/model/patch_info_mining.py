@@ -25,24 +25,25 @@ Shapes: B pictures, n x n cells (one per token) of P x P positions, K x K positi
 the low-resolution tower, C_s channels of stage s.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import functools
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.utils.generic import maybe_autocast
 
-EPS = 1e-5  # of the LayerNorms over queries, keys and values
+EPS = 1e-5  # of the LayerNorms over queries, keys and values, as released; each norm has its own `eps`
 
 
 class PatchInfoMining(nn.Module):
     """Adds to every low-resolution token what it finds in the high-resolution picture.
 
+    Its weights know channels, not sizes: a pyramid of any size will do whose every cell has whole positions.
+
     Args:
         hidden_size: D.
         stage_channels: C_s of each stage, finest first; stage s + 1 has half the side of stage s.
-        fine_side: side of the finest stage's map.
         tokens_per_side: n of one view.
         image_grid, image_global: as in the configuration.
     """
@@ -51,31 +52,19 @@ class PatchInfoMining(nn.Module):
         self,
         hidden_size: int,
         stage_channels: list[int],
-        fine_side: int,
         tokens_per_side: int,
         image_grid: int = 1,
         image_global: bool = False,
     ):
         super().__init__()
-        self.stage_channels, self.grid = stage_channels, image_grid
+        self.tokens_per_side, self.grid, self.has_global_view = tokens_per_side, image_grid, image_global
         channels = sum(stage_channels)
         self.query_norm = nn.LayerNorm(hidden_size, eps=EPS)
         self.query_projection = nn.Linear(hidden_size, hidden_size)
-        self.key_norm = AbsorbedLayerNorm(channels)
+        self.key_norm = AbsorbedLayerNorm(channels, eps=EPS)
         self.key_projection = AbsorbedLinear(channels, hidden_size)
-        self.value_norm = PooledLayerNorm(channels)
+        self.value_norm = PooledLayerNorm(channels, eps=EPS)
         self.value_projection = nn.Linear(channels, hidden_size)
-
-        def view(positions: int, cells: int) -> Any:
-            return nn.ModuleList(
-                StageReader(fine_side // 2**s, fine_side, positions, cells) for s in range(len(stage_channels))
-            )
-
-        # The crops are cells of one large map. The whole view reads the map shrunk to the size of a crop's.
-        self.crops_view: Sequence[StageReader] = view(fine_side, tokens_per_side * image_grid)
-        self.global_view: Sequence[StageReader] | None = None
-        if image_global:
-            self.global_view = view(fine_side // image_grid, tokens_per_side)
 
     def forward(self, tokens: Tensor, pyramid: list[Tensor]) -> tuple[Tensor, Tensor]:
         """
@@ -89,40 +78,50 @@ class PatchInfoMining(nn.Module):
         """
         with maybe_autocast(device_type=tokens.device.type, enabled=False):
             stages = [centred(stage) for stage in pyramid]
+        # The crops are cells of one large map. The whole view reads the map shrunk to the size of a crop's.
         crops = self.grid**2
-        mined, attention = self._mine(tiles_to_grid(tokens[:, :crops], self.grid), stages, self.crops_view)
+        mined, attention = self._mine(tiles_to_grid(tokens[:, :crops], self.grid), stages, shrink=1)
         mined, attention = grid_to_tiles(mined, self.grid), grid_to_tiles(attention, self.grid)
-        if self.global_view is not None:
-            whole = self._mine(tokens[:, crops], stages, self.global_view)
+        if self.has_global_view:
+            whole = self._mine(tokens[:, crops], stages, shrink=self.grid)
             mined = torch.cat([mined, whole[0][:, None]], dim=1)
             attention = torch.cat([attention, whole[1][:, None]], dim=1)
         return tokens + mined.to(tokens.dtype), attention
 
-    def _mine(
-        self, tokens: Tensor, stages: list[tuple[Tensor, Tensor]], readers: "Sequence[StageReader]"
-    ) -> tuple[Tensor, Tensor]:
-        """Tokens [B, n * n, D] -> mined [B, n * n, D] and attention [B, n * n, P, P]."""
+    def _mine(self, tokens: Tensor, stages: list[tuple[Tensor, Tensor]], shrink: int) -> tuple[Tensor, Tensor]:
+        """Tokens [B, cells * cells, D] -> mined [B, cells * cells, D] and attention [B, cells * cells, P, P]."""
+        # Sizes as plain numbers also for torch.compile, which may have made symbols of them: tables depend on them.
+        sides = [len(range(z.shape[1])) for z, _ in stages]
+        cells = self.tokens_per_side * self.grid // shrink
+        readers = [StageReader(side, sides[0], sides[0] // shrink, cells, tokens.device) for side in sides]
         query = self.query_projection(self.query_norm(tokens)) * tokens.shape[-1] ** -0.5
         reading_query = self.key_norm(self.key_projection(query))
         # Statistics, softmax and pooling in (at least) float32, also under autocast.
         with maybe_autocast(device_type=tokens.device.type, enabled=False):
-            pooled, attention = pool(reading_query.to(stages[0][0].dtype), stages, readers)
+            reading_query = reading_query.to(stages[0][0].dtype)
+            pooled, attention = pool(reading_query, stages, readers, self.key_norm.eps, self.value_norm.eps)
         mined = self.value_projection(self.value_norm(pooled.to(query.dtype)))
         return mined, attention
 
 
 def centred(stage: Tensor) -> tuple[Tensor, Tensor]:
     """[B, C, S, S] -> (z [B, S, S, C] without its mean over channels, the mean [B, S, S, 1]), at least in float32."""
-    stage = stage.permute(0, 2, 3, 1).to(torch.promote_types(stage.dtype, torch.float32))
+    stage = stage.permute(0, 2, 3, 1).to(torch.promote_types(stage.dtype, torch.float32)).contiguous()
     mean = stage.mean(-1, keepdim=True)
     return stage - mean, mean
 
 
-def pool(query: Tensor, stages: list[tuple[Tensor, Tensor]], readers: "Sequence[StageReader]") -> tuple[Tensor, Tensor]:
-    """Attend with ``query`` [B, n * n, C] over the normalised positions of each cell.
+def pool(
+    query: Tensor,
+    stages: list[tuple[Tensor, Tensor]],
+    readers: "list[StageReader]",
+    key_eps: float,
+    value_eps: float,
+) -> tuple[Tensor, Tensor]:
+    """Attend with ``query`` [B, cells * cells, C] over the normalised positions of each cell.
 
     Returns:
-        sum_i a_i g_i, [B, n * n, C]; and a, [B, n * n, P, P].
+        sum_i a_i g_i, [B, cells * cells, C]; and a, [B, cells * cells, P, P].
     """
     queries = query.split([z.shape[-1] for z, _ in stages], dim=-1)
     cells = [reader.cells(z) for reader, (z, _) in zip(readers, stages, strict=True)]
@@ -137,10 +136,10 @@ def pool(query: Tensor, stages: list[tuple[Tensor, Tensor]], readers: "Sequence[
         variance = variance + (reader.squared_norms(z) + z.shape[-1] * offset.square()) / channels
         dots = torch.einsum("bnkc,bnc->bnk", z, u)
         logits = logits + reader.interpolate(dots) + offset * u.sum(-1)[..., None, None]
-    inverse_std = (variance + EPS).rsqrt()
 
-    attention = (logits * inverse_std).flatten(-2).softmax(-1).view_as(logits)
-    weights = attention * inverse_std
+    logits = logits * (variance + key_eps).rsqrt()
+    attention = logits.flatten(-2).softmax(-1).view_as(logits)
+    weights = attention * (variance + value_eps).rsqrt()
     pooled = [
         torch.einsum("bnk,bnkc->bnc", reader.spread(weights), z) + (weights * offset).sum((-2, -1))[..., None]
         for reader, z, offset in zip(readers, cells, offsets, strict=True)
@@ -148,58 +147,35 @@ def pool(query: Tensor, stages: list[tuple[Tensor, Tensor]], readers: "Sequence[
     return torch.cat(pooled, dim=-1), attention
 
 
-class StageReader(nn.Module):
+class StageReader:
     """How the cells of a view read one stage of the pyramid.
 
     The stage's map (side ``native``) is thought to be interpolated bilinearly (align_corners=False) to the finest side
     ``fine``, then shrunk so to ``positions``, then cut into ``cells`` x ``cells`` cells. Along an axis all this is one
     matrix, the same for both axes; a cell sees only a window of K of its columns. Where a window would be larger than
     the cell itself (fine stages of the shrunk view), the map is shrunk first and the cells read it one to one.
-
-    Its buffers are numbers that follow from the sizes; they are not saved.
     """
 
-    shrink_index: Tensor
-    shrink_weight: Tensor
-    index: Tensor
-    weight: Tensor
-
-    def __init__(self, native: int, fine: int, positions: int, cells: int):
-        super().__init__()
-        self.sizes = (native, fine, positions, cells)
-        self.per_cell = positions // cells  # P
-        shrink_index, shrink_weight, index, weight = self.tables()
-        self.one_to_one = index.shape[1] == self.per_cell
-        self.shrinks = shrink_index.tolist() != [[i] for i in range(native)]  # else it only copies
-        self.register_buffer("shrink_index", shrink_index, persistent=False)
-        self.register_buffer("shrink_weight", shrink_weight, persistent=False)
-        self.register_buffer("index", index, persistent=False)
-        self.register_buffer("weight", weight, persistent=False)
-
-    def tables(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Indices and weights of the shrinking [positions, taps] and of the windows [cells, K], [cells, P, K]."""
-        native, fine, positions, cells = self.sizes
-        matrix = interpolation_matrix(fine, positions) @ interpolation_matrix(native, fine)
-        shrink_index, shrink_weight = windows(matrix, positions)
-        index, weight = windows(matrix, cells)
-        if index.shape[1] >= self.per_cell:
-            index, weight = windows(np.eye(positions), cells)
-        else:
-            shrink_index, shrink_weight = windows(np.eye(native), native)
-        # Made with numpy, because a context (a meta device, ZeRO's) may change what torch makes.
-        indices, weights = torch.from_numpy(index), torch.from_numpy(weight.astype(np.float32))
-        shrink_weights = torch.from_numpy(shrink_weight[:, 0].astype(np.float32))
-        return torch.from_numpy(shrink_index), shrink_weights, indices, weights
+    def __init__(self, native: int, fine: int, positions: int, cells: int, device: torch.device):
+        self.shrink_index, self.shrink_weight, self.index, self.weight = tables_on(
+            native, fine, positions, cells, device
+        )
+        self.shrinks = self.shrink_index.shape != (native, 1)  # else every position is only itself
+        self.one_to_one = self.index.shape[1] == positions // cells
 
     def cells(self, maps: Tensor) -> Tensor:
         """[B, native, native, C] -> the positions around each cell, [B, cells * cells, K * K, C]."""
         if self.shrinks:
             maps = self._shrink(self._shrink(maps, 1).transpose(1, 2), 1).transpose(1, 2)
+        pictures, side = maps.shape[:2]
         cells, window = self.index.shape
-        if not self.one_to_one:
-            maps = maps.index_select(1, self.index.flatten()).index_select(2, self.index.flatten())
-        maps = maps.unflatten(2, (cells, window)).unflatten(1, (cells, window)).transpose(2, 3)
-        return maps.reshape(maps.shape[0], cells * cells, window * window, maps.shape[-1])
+        if self.one_to_one:
+            maps = maps.unflatten(2, (cells, window)).unflatten(1, (cells, window)).transpose(2, 3)
+            return maps.reshape(pictures, cells * cells, window * window, maps.shape[-1])
+        # Windows overlap. They are looked up as words are, because that is fast both ways.
+        index = (self.index[:, None, :, None] * side + self.index[:, None]).reshape(cells * cells, window * window)
+        first = torch.arange(pictures, device=maps.device)[:, None, None] * (side * side)
+        return F.embedding(first + index, maps.flatten(0, 2))
 
     def _shrink(self, maps: Tensor, axis: int) -> Tensor:
         weight = self.shrink_weight.to(maps.dtype)
@@ -207,7 +183,7 @@ class StageReader(nn.Module):
             maps.index_select(axis, self.shrink_index[:, tap]) * weight[:, tap, None, None]
             for tap in range(weight.shape[1])
         ]
-        return torch.stack(taps).sum(0)
+        return functools.reduce(torch.add, taps)
 
     def interpolate(self, values: Tensor) -> Tensor:
         """Numbers around each cell [B, cells * cells, K * K] -> at its positions [B, cells * cells, P, P]."""
@@ -229,7 +205,7 @@ class StageReader(nn.Module):
     def squared_norms(self, z: Tensor) -> Tensor:
         """|interpolated z|^2 at each position of each cell: [B, cells * cells, K * K, C] -> [B, cells * cells, P, P]."""
         if self.one_to_one:
-            return self._square(z.square().sum(-1)).flatten(1, 2)
+            return self._square(torch.linalg.vector_norm(z, dim=-1).square()).flatten(1, 2)
         gram = torch.matmul(z, z.transpose(-1, -2))  # [B, cells * cells, K * K, K * K]
         cells, window = self.index.shape
         gram = gram.unflatten(3, (window, window)).unflatten(2, (window, window)).unflatten(1, (cells, cells))
@@ -241,6 +217,35 @@ class StageReader(nn.Module):
     def _square(self, values: Tensor) -> Tensor:
         cells, window = self.index.shape
         return values.unflatten(2, (window, window)).unflatten(1, (cells, cells))
+
+
+@torch.compiler.assume_constant_result
+def tables_on(
+    native: int, fine: int, positions: int, cells: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`tables` on a device; constants in a compiled or exported graph."""
+    # While torch exports, tensors may be placeholders, which nobody else may find in the cache.
+    copy = _copied.__wrapped__ if torch.compiler.is_compiling() else _copied
+    return copy(native, fine, positions, cells, device)
+
+
+@functools.cache
+@torch.inference_mode(False)  # tensors made in inference mode would be of no use to training
+def _copied(native: int, fine: int, positions: int, cells: int, device: torch.device) -> tuple[Tensor, ...]:
+    return tuple(torch.from_numpy(table).to(device) for table in tables(native, fine, positions, cells))
+
+
+@functools.cache
+def tables(native: int, fine: int, positions: int, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Indices and weights of the shrinking [size, taps] and of the windows [cells, K], [cells, P, K]."""
+    matrix = interpolation_matrix(fine, positions) @ interpolation_matrix(native, fine)
+    shrink_index, shrink_weight = windows(matrix, positions)
+    index, weight = windows(matrix, cells)
+    if index.shape[1] >= positions // cells:
+        index, weight = windows(np.eye(positions), cells)
+    else:
+        shrink_index, shrink_weight = windows(np.eye(native), native)
+    return shrink_index, shrink_weight[:, 0].astype(np.float32), index, weight.astype(np.float32)
 
 
 def interpolation_matrix(native: int, size: int) -> np.ndarray:
@@ -288,8 +293,9 @@ def grid_to_tiles(picture: Tensor, grid: int) -> Tensor:
 class AbsorbedLayerNorm(nn.Module):
     """Scale of a LayerNorm over keys, applied to the queries. Its bias has no effect and a gradient of zero."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, eps: float):
         super().__init__()
+        self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -314,8 +320,9 @@ class AbsorbedLinear(nn.Module):
 class PooledLayerNorm(nn.Module):
     """Scale and bias of a LayerNorm over values, applied after the pooling."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, eps: float):
         super().__init__()
+        self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 

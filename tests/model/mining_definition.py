@@ -36,7 +36,7 @@ def attend(mining: PatchInfoMining, tokens: Tensor, high_res: Tensor) -> tuple[T
 
 
 def layer_norm(module: Any, values: Tensor) -> Tensor:
-    return F.layer_norm(values, values.shape[-1:], module.weight, module.bias, 1e-5)
+    return F.layer_norm(values, values.shape[-1:], module.weight, module.bias, module.eps)
 
 
 def linear(module: Any, values: Tensor) -> Tensor:

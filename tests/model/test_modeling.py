@@ -189,7 +189,7 @@ def test_wrong_inputs_name_the_numbers():
         model(input_ids=prompt(2, None, 2, None), **pixels(1))
     with pytest.raises(ValueError, match=r"pixel_values must be \[N, 3, 42, 42\], not \[1, 3, 56, 56\]"):
         model(input_ids=prompt(2, None), pixel_values=torch.zeros(1, 3, 56, 56))
-    with pytest.raises(ValueError, match=r"high_res_pixel_values must be \[1, 3, 96, 96\].*\[2, 3, 96, 96\]"):
+    with pytest.raises(ValueError, match=r"high_res_pixel_values must be \[1, 3, S, S\].*\[2, 3, 96, 96\]"):
         model(input_ids=prompt(2, None), **{**pixels(2), "pixel_values": torch.zeros(1, 3, 42, 42)})
     with pytest.raises(ValueError, match="use 'default' for a tower with a class token"):
         make(vision_feature_select_strategy="full")(input_ids=prompt(2, None), **pixels(1))
@@ -267,9 +267,7 @@ def test_half_precision_load_keeps_the_interpolation_exact(tmp_path):
     model.save_pretrained(tmp_path)
     again = MiniGeminiForConditionalGeneration.from_pretrained(tmp_path, dtype=torch.bfloat16)
     assert again.model.patch_info_mining.value_projection.weight.dtype == torch.bfloat16
-    buffers = dict(again.named_buffers())
-    for name, buffer in model.model.patch_info_mining.named_buffers():
-        torch.testing.assert_close(buffers[f"model.patch_info_mining.{name}"].float(), buffer.float(), atol=0, rtol=0)
+    assert not list(again.model.patch_info_mining.buffers())  # nothing there that a dtype could round
     ids, images = prompt(4, None, 6), pixels(1)
     expected, found = model(input_ids=ids, **images).logits, again(input_ids=ids, **images).logits.float()
     assert (found - expected).norm() < 0.05 * expected.norm()
@@ -290,11 +288,11 @@ def test_attention_back_ends_reach_both_towers(attention):
 def test_compiles_in_one_graph():
     model = make()
     images = pixels(2)
-    expected = torch.stack(model.get_image_features(**images).pooler_output)
+    expected = model.get_image_features(**images).pooler_output
     compiled = torch.compile(model.model.patch_info_mining, backend="eager", fullgraph=True)
     mining = copy.copy(model.model.patch_info_mining)
     model.model.patch_info_mining = compiled
-    found = torch.stack(model.get_image_features(**images).pooler_output)
+    found = model.get_image_features(**images).pooler_output
     model.model.patch_info_mining = mining
     torch.testing.assert_close(found, expected)
 

@@ -24,7 +24,7 @@ def make(geometry: str, seed: int = 0) -> tuple[PatchInfoMining, torch.Tensor, l
     """A module with no weight at its initial value, tokens and a pyramid, all in float64."""
     fine, side, grid, whole = GEOMETRIES[geometry]
     torch.manual_seed(seed)
-    mining = PatchInfoMining(WIDTH, CHANNELS, fine, side, grid, whole).double()
+    mining = PatchInfoMining(WIDTH, CHANNELS, side, grid, whole).double()
     for parameter in mining.parameters():
         parameter.data.add_(0.3 * torch.randn_like(parameter))
     tokens = torch.randn(2, grid**2 + whole, side**2, WIDTH, dtype=torch.float64)
