@@ -1,4 +1,4 @@
-"""The command line: ``minigemini chat | train | eval | data | draw-again``.
+"""The command line: ``minigemini chat | train | eval | data | convert | draw-again``.
 
 Each command imports what it needs when it runs, so that ``--help`` needs no torch. What a user can mend (ValueError,
 FileNotFoundError) is printed as one line; set MINIGEMINI_TRACEBACK=1 to see where it came from.
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="A dual-encoder vision-language model of the Mini-Gemini kind: train it, evaluate it, talk to it.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (add_chat, add_train, add_eval, add_data, add_draw_again):
+    for add in (add_chat, add_train, add_eval, add_data, add_convert, add_draw_again):
         add(commands)
     parsed, left = parser.parse_known_args(arguments)
     # argparse stops collecting overrides at the first option; those that come after it belong to them too
@@ -135,6 +135,41 @@ def run_eval(parsed: argparse.Namespace) -> int:
     return evaluate(
         parsed.suite, parsed.model, parsed.out, parsed.limit, parsed.controls, parsed.strict, parsed.overrides
     )
+
+
+def add_convert(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "convert",
+        help="turn a released MGM checkpoint into one that chat, training and from_pretrained load",
+        description="Turn a released MGM checkpoint (2B to 34B, HD too) into one that chat, training and from_pretrained load. "
+        "Every tensor is placed or accounted for in OUT/conversion.md. An interrupted conversion goes on when run again.",
+    )
+    parser.add_argument("source", metavar="SRC", help="folder or hub id, such as YanweiLi/MGM-7B")
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder to write")
+    parser.add_argument("--vision-tower", metavar="PATH_OR_ID", help="CLIP, if it is none of the released checkpoints'")
+    parser.add_argument("--high-res-vision-tower", metavar="PATH_OR_ID", help="its ConvNeXt, likewise")
+    parser.set_defaults(run=run_convert)
+
+
+def run_convert(parsed: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from minigemini.model.convert_mgm import convert
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("weights", total=None)
+        report = convert(
+            parsed.source,
+            parsed.out,
+            parsed.vision_tower,
+            parsed.high_res_vision_tower,
+            lambda written, total: bar.update(task, completed=written, total=total),
+        )
+    print(report.summary())
+    print(f"converted; the checkpoint is in {parsed.out}, the report in {parsed.out / 'conversion.md'}")
+    return 0
 
 
 def add_draw_again(commands: argparse._SubParsersAction) -> None:

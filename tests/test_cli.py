@@ -8,7 +8,7 @@ import pytest
 
 from minigemini.cli import main
 
-COMMANDS = [[], ["chat"], ["train"], ["eval"], ["data"], ["data", "tabletop"], ["data", "check"], ["draw-again"]]
+COMMANDS = [[], ["chat"], ["train"], ["eval"], ["data"], ["data", "tabletop"], ["data", "check"], ["convert"], ["draw-again"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "minigemini")

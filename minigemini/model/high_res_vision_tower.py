@@ -93,7 +93,7 @@ class MiniGeminiHighResVisionModel(PreTrainedModel):
         Raises:
             ValueError: neither format, or weights that do not fit.
         """
-        architecture, model_args, prefix, weight_names = _describe(path)
+        architecture, model_args, prefix, weight_names = describe(path)
         model = cls(
             MiniGeminiHighResVisionConfig(
                 architecture=architecture, model_args=model_args, image_size=image_size, dtype=dtype
@@ -128,7 +128,7 @@ def normalisation(path: str) -> tuple[list[float], list[float]] | None:
     return (list(stated["mean"]), list(stated["std"])) if "mean" in stated and "std" in stated else None
 
 
-def _describe(path: str) -> tuple[str, dict[str, Any], str, list[str]]:
+def describe(path: str) -> tuple[str, dict[str, Any], str, list[str]]:
     """Architecture, its arguments, the prefix of its keys in the weights, the names the file of weights may have."""
     if (open_clip := _json(path, OPEN_CLIP_CONFIG)) is not None:
         vision = open_clip["model_cfg"]["vision_cfg"]
