@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,11 +14,24 @@ from rich.console import Console
 from rich.table import Table
 
 from minigemini.evaluation.benchmark import Line
+from minigemini.evaluation.foreign import gold as gold_files
+from minigemini.evaluation.foreign import grades, llava, lmms_eval, mgm, mme_tool, vlmevalkit
+from minigemini.evaluation.foreign.join import identified, join
+from minigemini.evaluation.foreign.lines import read_predictions
 from minigemini.evaluation.scorers.metric import RESAMPLES, SEED, Metric
 from minigemini.evaluation.scorers.protocols import BENCHMARKS, Protocol, protocol_of
-from minigemini.evaluation.scorers.verdict import UNPARSABLE, Verdict
+from minigemini.evaluation.scorers.verdict import JUDGE_FAILED, NOT_JUDGED, UNPARSABLE, Verdict
 
 OFFICIAL_SEED = 42  # of the tools' random fallback
+READERS = {
+    "minigemini": read_predictions,
+    "llava": llava.read,
+    "mgm": mgm.read,
+    "mme-tool": mme_tool.read,
+    "lmms-eval": lmms_eval.read,
+    "vlmevalkit": vlmevalkit.read,
+    "grades": grades.read,
+}
 SCORED, NEEDS_JUDGE = "scored", "needs judge"
 JUDGE_FAILURES = 0.01  # the share of rows without a judge's answer above which there is no score
 
@@ -116,6 +129,41 @@ def _metric_as_json(metric: Metric) -> dict[str, Any]:
     }
 
 
+def score_file(
+    benchmark: str,
+    file: Path,
+    gold: Path | None = None,
+    protocol: str | None = None,
+    format: str = "minigemini",
+    official_random: bool = False,
+    out: Path | None = None,
+) -> int:
+    """``minigemini eval score``: prints the numbers and writes them, with every verdict, to ``out``. The exit code: 0.
+
+    Args:
+        file: predictions in one of the formats of :data:`READERS`; a folder for MME's tool and MGM's shards.
+        gold: the gold answers, for formats that do not bring them (see ``foreign/gold.py``).
+
+    Raises:
+        ValueError: what :func:`score` and the readers refuse.
+        FileNotFoundError: ``file`` or ``gold`` is not there.
+    """
+    protocol_of(benchmark, protocol)  # a wrong name is said before anything is read
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: no such file or folder")
+    rows = READERS[format](file, benchmark)
+    if gold is None:
+        rows = identified(benchmark, rows)
+    else:
+        rows = join(benchmark, rows, gold_files.read(benchmark, gold))
+    scored = score(benchmark, rows, protocol, official_random)
+    scored.print(Console(soft_wrap=True))
+    if out is not None:
+        write(scored, out)
+        print(f"written: {out}")
+    return 0
+
+
 def score(benchmark: str, lines: Sequence[Line], protocol: str | None = None, official_random: bool = False) -> Scored:
     """Scores ``lines`` in their order.
 
@@ -140,21 +188,15 @@ def score(benchmark: str, lines: Sequence[Line], protocol: str | None = None, of
         chosen.check(lines)
     verdicts = [chosen.rule(line) for line in lines]
     notes = _notes(benchmark, lines)
-    unjudged = sum(verdict.points is None for verdict in verdicts)
-    if unjudged:
-        notes.append(f"{unjudged} of {len(lines)} rows were not judged")
-    judged = list(verdicts)
-    if 0 < unjudged <= JUDGE_FAILURES * len(verdicts):
-        judged = [verdict for verdict in verdicts if verdict.points is not None]
-    fallback = _fallback(chosen, lines, verdicts) if official_random else []
-    return Scored(
-        benchmark,
-        name,
-        verdicts,
-        chosen.metrics(judged) if all(verdict.points is not None for verdict in judged) else (),
-        chosen.metrics(fallback) if fallback and not unjudged else (),
-        notes,
-    )
+    paths = Counter(verdict.path for verdict in verdicts)
+    for path in (NOT_JUDGED, JUDGE_FAILED):
+        if paths[path]:
+            notes.append(f"{path}: {paths[path]} of {len(lines)} rows")
+    if paths[NOT_JUDGED] or paths[JUDGE_FAILED] > JUDGE_FAILURES * len(lines):
+        return Scored(benchmark, name, verdicts, (), (), notes)
+    verdicts = [replace(verdict, points=0.0) if verdict.points is None else verdict for verdict in verdicts]
+    fallback = chosen.metrics(_fallback(chosen, lines, verdicts)) if official_random else ()
+    return Scored(benchmark, name, verdicts, chosen.metrics(verdicts), fallback, notes)
 
 
 def _fallback(protocol: Protocol, lines: Sequence[Line], verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -17,7 +17,7 @@ from minigemini.evaluation.benchmark import Line
 from minigemini.evaluation.scorers import yes_no
 from minigemini.evaluation.scorers.circular import all_right
 from minigemini.evaluation.scorers.metric import Metric, mean_points
-from minigemini.evaluation.scorers.verdict import NOTHING, Reading, Verdict, judged, reference_of
+from minigemini.evaluation.scorers.verdict import UNASKED, Reading, Verdict, judged, reference_of
 
 PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")
 
@@ -37,7 +37,7 @@ def rule(line: Line) -> Verdict:
 def graded(line: Line) -> Verdict:
     """By ``line["grade"]``: 0, 1 or 2."""
     if "grade" not in line:
-        return _placed(line, None, NOTHING)
+        return _placed(line, None, UNASKED)
     grade = str(line["grade"])
     if grade not in ("0", "1", "2"):
         raise ValueError(f"row {line['id']!r}: the grade is {grade!r}; it must be 0, 1 or 2")

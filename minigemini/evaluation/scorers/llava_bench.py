@@ -4,20 +4,19 @@ The score is 100 * mean(model's) / mean(reference's), each mean rounded to three
 summarize_gpt_review.py; the 7B's first review prints 64.7 for that reason, not 64.8). The judge was gpt-4-0314, which is gone:
 absolute numbers cannot be reproduced. The two grades are on the first line of the review, separated by a space or comma.
 
-A review without them is (-1, -1) in the tool, and averaged in; here there is then no score (a judge that failed), and the
-tool's number is had with ``--official-random``. Fixtures: three reviews of LLaVA-1.5-13B, overall and by category.
+A review without them is (-1, -1) in the tool, and averaged in; here there is then no score: the judge failed.
+Fixtures: three reviews of LLaVA-1.5-13B, overall and by category.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 
 import numpy as np
 
 from minigemini.evaluation.benchmark import Line
 from minigemini.evaluation.scorers.metric import Array, Metric, by_kind, metric
-from minigemini.evaluation.scorers.verdict import FALLBACK, NOTHING, Reading, Verdict, judged
+from minigemini.evaluation.scorers.verdict import UNANSWERED, UNASKED, Reading, Verdict, judged
 
 
 def two_grades(review: str) -> list[float] | None:
@@ -37,19 +36,14 @@ def rule(line: Line) -> Verdict:
         ValueError: the stored pair is not what the review says.
     """
     if "grade" not in line:
-        return judged(line, None, NOTHING)
+        return judged(line, None, UNASKED)
     grades = two_grades(line["grade"]["content"])
     stored = line["grade"].get("tuple")
     if stored is not None and list(stored) != (grades or [-1, -1]):
         raise ValueError(f"row {line['id']!r}: the review says {grades}, the grades stored beside it are {stored}")
     if grades is None:
-        return judged(line, None, NOTHING)
+        return judged(line, None, UNANSWERED)
     return judged(line, min(grades[1] / 10, 1.0), Reading(grades, "judge"))
-
-
-def minus_one(line: Line, _: Random) -> Verdict:
-    """What the tool makes of a review that it cannot read."""
-    return judged(line, 0.0, Reading([-1.0, -1.0], FALLBACK))
 
 
 def relative(sums: Array) -> Array:

@@ -7,7 +7,7 @@ equals; an integer is str(int(float(x))), a float str(round(float(x), precision)
 
 One difference, on purpose: an *empty* extraction is wrong. The tool takes the choice nearest to "" and so gives 16.8 % to a
 judge that is not there; that is had with ``--official-random``. An empty extraction of a reply that is not empty is a judge
-that failed; with more than 1 % of them there is no score.
+that failed: wrong, and with more than 1 % of them there is no score.
 
 ``rules`` is another number under another name: no judge, only what can be read off (:func:`read_off`).
 
@@ -26,7 +26,16 @@ from minigemini.evaluation.benchmark import Line
 from minigemini.evaluation.scorers.anls import edit_distance
 from minigemini.evaluation.scorers.metric import Metric, by_kind, mean_points
 from minigemini.evaluation.scorers.option_letter import letters
-from minigemini.evaluation.scorers.verdict import FALLBACK, NOTHING, Reading, Verdict, judged, reference_of
+from minigemini.evaluation.scorers.verdict import (
+    FALLBACK,
+    NOTHING,
+    UNANSWERED,
+    UNASKED,
+    Reading,
+    Verdict,
+    judged,
+    reference_of,
+)
 
 IN_BRACKETS = re.compile(r"\(([a-zA-Z])\)")
 QUOTED_ANSWER = re.compile(r'The answer is "(.*)"\.')
@@ -67,11 +76,13 @@ def rule(line: Line) -> Verdict:
     problem, gold = line["reference"], reference_of(line, "answer")
     if "extraction" not in line:
         reading = exactly(line["prediction"], problem)
-        return judged(line, None if reading is NOTHING else float(reading.answer == gold), reading)
+        if reading is NOTHING:
+            return judged(line, None, UNASKED)
+        return judged(line, float(reading.answer == gold), reading)
     extraction = line["extraction"]
     if extraction is None or not str(extraction).strip():
         if line["prediction"].strip():
-            return judged(line, None, NOTHING)
+            return judged(line, None, UNANSWERED)
         return judged(line, 0.0, NOTHING)
     reading = normalised(str(extraction), problem)
     return judged(line, float(reading.answer == gold), reading)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from minigemini.evaluation.benchmark import Line
 from minigemini.evaluation.scorers.metric import Metric, mean_points, metric, ratio
-from minigemini.evaluation.scorers.verdict import NOTHING, Reading, Verdict, judged
+from minigemini.evaluation.scorers.verdict import UNASKED, Reading, Verdict, judged
 
 CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")
 
@@ -23,7 +23,7 @@ def rule(line: Line) -> Verdict:
     """``kind`` becomes the question's capabilities joined by "+", if the reference names them."""
     kind = "+".join(line["reference"].get("capability", ())) or line["kind"]
     if "grade" not in line:
-        verdict = judged(line, None, NOTHING)
+        verdict = judged(line, None, UNASKED)
     else:
         scores = line["grade"]["score"]
         if not scores or not all(isinstance(score, int | float) and 0 <= score <= 1 for score in scores):

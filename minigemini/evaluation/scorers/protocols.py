@@ -300,11 +300,7 @@ BENCHMARKS: dict[str, Published] = {
     "llava_bench": Published(
         "LLaVA-Bench (in the wild)",
         {60: "all"},
-        {
-            "llava": Protocol(
-                llava_bench.rule, "grades against the reference answers'", llava_bench.metrics, llava_bench.minus_one
-            )
-        },
+        {"llava": Protocol(llava_bench.rule, "grades against the reference answers'", llava_bench.metrics)},
     ),
 }
 

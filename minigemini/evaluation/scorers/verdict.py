@@ -9,6 +9,7 @@ from minigemini.evaluation.benchmark import Line
 
 UNPARSABLE = "unparsable"
 FALLBACK = "fallback"
+NOT_JUDGED, JUDGE_FAILED = "not judged", "judge failed"
 
 
 class Reading(NamedTuple):
@@ -19,6 +20,8 @@ class Reading(NamedTuple):
 
 
 NOTHING = Reading(None, UNPARSABLE)
+UNASKED = Reading(None, NOT_JUDGED)
+UNANSWERED = Reading(None, JUDGE_FAILED)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Verdict:
         points: 0..1 (MM-Vet's and VQA's rules give fractions); None where a judge has to say it and has not.
         reading: what was understood of the reply, plain JSON; None where nothing was.
         path: the step of the rule by which it was understood; :data:`UNPARSABLE` where nothing was (such an answer is
-            wrong); :data:`FALLBACK` where it was asked for what the tool then does instead (a random choice, mostly).
+            wrong); :data:`FALLBACK` where it was asked for what the tool then does instead (a random choice, mostly);
+            :data:`NOT_JUDGED` and :data:`JUDGE_FAILED` where a judge was not asked, or asked in vain.
         gold: the right answer, plain JSON.
         image: what the answer is about. Answers about one image are not independent of each other.
         together: answers with the same value here count as one (an MME pair, the rotations of an MMBench question).

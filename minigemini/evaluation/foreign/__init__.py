@@ -1,0 +1,12 @@
+"""Predictions and gold answers as other tools store them, read into our lines.
+
+lines        our own predictions.jsonl, JSON and JSONL in general
+llava        answers of LLaVA's evaluation scripts: question_id, prompt, text
+mgm          MGM's shards CHUNKS_IDX.jsonl, and its MMMU and MathVista rows, which bring their gold answers
+mme_tool     a folder of MME's eval_tool: one file a task, image, question, gold and reply
+lmms_eval    DATE_samples_TASK.jsonl of lmms-eval
+vlmevalkit   result tables of VLMEvalKit (xlsx or tsv), and its data (tsv)
+grades       what a judge said of the answers: MM-Vet, LLaVA-Bench, MathVista
+gold         the benchmarks' own files of gold answers
+join         which reply belongs to which gold answer; anything missing, twice or unknown is refused
+"""
