@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 OVERRIDES = "key.path=value"
+EVAL_COMMANDS = ("score",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["eval"] and arguments[1:2] and arguments[1] in EVAL_COMMANDS:
+        arguments[:2] = [f"eval {arguments[1]}"]  # beside `eval SUITE`, whose suite is a name of the user's
     parser = argparse.ArgumentParser(
         prog="minigemini",
         description="A dual-encoder vision-language model of the Mini-Gemini kind: train it, evaluate it, talk to it.",
@@ -127,6 +131,37 @@ def add_eval(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--no-controls", dest="controls", action="store_false", help="leave out the control models")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a floor is missed")
     parser.set_defaults(run=run_eval)
+    add_eval_score(commands)
+
+
+def add_eval_score(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "eval score",
+        help="score predictions of any tool on a published benchmark, without a model",
+        description="Score predictions by the published rule of a benchmark. An answer that the rule cannot read is wrong, "
+        "and their rate is printed; every number has its protocol and a 95 %% interval beside it.",
+    )
+    parser.add_argument("benchmark", help="such as textvqa, pope, mme, mmbench, mmmu (another word lists them all)")
+    parser.add_argument("file", type=Path, help="predictions; a folder for mme-tool and for the shards of mgm")
+    parser.add_argument("--gold", type=Path, help="gold answers, for formats that do not bring them; see eval/README.md")
+    parser.add_argument("--protocol", help="llava, lmms, vlmevalkit, ... (default: the benchmark's first)")
+    formats = ("minigemini", "llava", "mme-tool", "lmms-eval", "vlmevalkit", "mgm", "grades")
+    parser.add_argument("--format", choices=formats, default="minigemini", help="of FILE (default: our predictions.jsonl)")
+    parser.add_argument(
+        "--official-random",
+        action="store_true",
+        help="show beside the score what the tool's own fallback for unreadable answers gives (a random choice, seed 42)",
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers and every verdict to this file")
+    parser.set_defaults(run=run_eval_score)
+
+
+def run_eval_score(parsed: argparse.Namespace) -> int:
+    from minigemini.evaluation.score import score_file
+
+    return score_file(
+        parsed.benchmark, parsed.file, parsed.gold, parsed.protocol, parsed.format, parsed.official_random, parsed.json
+    )
 
 
 def run_eval(parsed: argparse.Namespace) -> int:
