@@ -192,7 +192,13 @@ def run_convert(parsed: argparse.Namespace) -> int:
 
     from minigemini.model.convert_mgm import convert
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("weights", total=None)
         report = convert(
@@ -232,6 +238,7 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of drawings; another one, another picture (default: 0)")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for drawn pictures (default: here)")
     parser.add_argument("--generator", default="nano", help="image generator: folder, hub id or nano (default)")
+    parser.add_argument("--show-attention", type=Path, metavar="OUT.png", help="draw where the answer looked")
     parser.set_defaults(run=run_chat)
 
 
@@ -248,4 +255,5 @@ def run_chat(parsed: argparse.Namespace) -> int:
         draw=draw[parsed.draw],
         seed=parsed.seed,
         out=parsed.out,
+        show_attention=parsed.show_attention,
     )
