@@ -200,13 +200,13 @@ def run_convert(parsed: argparse.Namespace) -> int:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("weights", total=None)
+        task = bar.add_task("weights", visible=False)
         report = convert(
             parsed.source,
             parsed.out,
             parsed.vision_tower,
             parsed.high_res_vision_tower,
-            lambda written, total: bar.update(task, completed=written, total=total),
+            lambda written, total: bar.update(task, completed=written, total=total, visible=True),
         )
     print(report.summary())
     print(f"converted; the checkpoint is in {parsed.out}, the report in {parsed.out / 'conversion.md'}")

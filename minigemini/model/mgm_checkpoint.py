@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -44,18 +44,18 @@ def local_folder(source: str) -> Path:
     if folder.exists():
         raise ValueError(f"{source} is a file; give the folder it lies in")
     try:
-        names = HfApi().list_repo_files(source)
-        single, index = next(((one, many) for many, one in WEIGHTS if many in names or one in names), (None, None))
-        wanted = [*TEXT_FILES]
-        if single is not None:
-            suffix = Path(single).suffix
-            # mm_projector.bin repeats what the shards hold
-            wanted += [name for name in names if name.endswith(suffix) and name != "mm_projector.bin"]
-        return Path(snapshot_download(source, allow_patterns=wanted))
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        folder = Path(snapshot_download(source, allow_patterns=TEXT_FILES))
+        for index, single in WEIGHTS:
+            wanted = sorted(set(_weight_map(folder / index).values())) if (folder / index).is_file() else [single]
+            folder = Path(snapshot_download(source, allow_patterns=[*TEXT_FILES, *wanted]))
+            if all((folder / name).is_file() for name in wanted):
+                break
+    except (HFValidationError, OSError) as error:
+        reason = str(error).splitlines()[0]
         raise ValueError(
-            f"{source}: no such folder, and no repository of the hub that can be reached ({error})"
+            f"{source}: no such folder, and no repository of the hub that can be reached ({reason})"
         ) from error
+    return folder
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def source_tensors(folder: Path) -> list[SourceTensor]:
                 raise ValueError(f"{tensor.name!r} is both in {tensors[tensor.name].file.name} and in {file.name}")
             tensors[tensor.name] = tensor
     if index is not None:
-        listed = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"]
+        listed = _weight_map(folder / index)
         wrong = sorted(name for name in listed.keys() | tensors.keys() if not _agree(listed, tensors, name))
         if wrong:
             raise ValueError(
@@ -110,7 +110,7 @@ def weight_files(folder: Path) -> tuple[str | None, list[Path]]:
     """The index, if there is one, and the files with the weights, sorted by name."""
     for index, single in WEIGHTS:
         if (folder / index).is_file():
-            names = set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values())
+            names = set(_weight_map(folder / index).values())
             if any(Path(name).name != name for name in names):
                 raise ValueError(f"{folder / index} names files outside of its folder")
             return index, [folder / name for name in sorted(names)]
@@ -184,3 +184,7 @@ def _described(file: Path) -> list[SourceTensor]:
 
 def _agree(listed: dict[str, str], tensors: dict[str, SourceTensor], name: str) -> bool:
     return name in tensors and listed.get(name) == tensors[name].file.name
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    return json.loads(index.read_text(encoding="utf-8"))["weight_map"]
