@@ -201,7 +201,8 @@ class WellFormedPrompt(LogitsProcessor):
 
     def _allow(self, row: int, tokens: list[int], scores: torch.Tensor, allowed: torch.Tensor) -> None:
         """Set ``allowed`` [V] for one answer of which ``tokens`` are written."""
-        grammar, kinds = self.grammar, self.kind_of_token
+        grammar = self.grammar
+        kinds = self.kind_of_token[: scores.shape[-1]]  # a picture's token may have no score
         state = 0
         for kind in kinds[tokens].tolist():
             state = self.after[state][kind]
