@@ -45,6 +45,18 @@ def test_padding_is_the_mean_colour_and_cropping_loses_the_sides():
     assert (cropped > 254.9).all()
 
 
+@pytest.mark.parametrize("size", [(50, 30), (30, 50), (41, 40), (150, 97), (64, 64), (200, 1)])
+def test_the_pixels_are_those_of_one_picture_padded_and_resized_in_one_go(size):
+    """Whatever is done for speed, every value is what the plain steps give."""
+    noise = Image.fromarray(np.random.default_rng(2).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    longest = max(size)
+    square = Image.new("RGB", (longest, longest), (122, 116, 104))
+    square.paste(noise, ((longest - size[0]) // 2, (longest - size[1]) // 2))
+    resized = np.array(square.resize((96, 96), Image.Resampling.BICUBIC))
+    expected = (torch.from_numpy(resized).permute(2, 0, 1).float().contiguous() / 255 - MEAN) / STD
+    assert torch.equal(processor()(noise, return_tensors="pt")["high_res_pixel_values"][0], expected)
+
+
 def test_crops_row_by_row_then_the_whole():
     process = processor(image_grid=2, image_global=True, high_res_size=192)
     image = Image.new("RGB", (96, 96))
