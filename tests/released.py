@@ -15,7 +15,7 @@ from transformers import CLIPVisionModel, PreTrainedModel
 from minigemini.model.convert_mgm import convert
 from minigemini.model.parts import load_vision_tower
 
-RECORDED = Path(__file__).parents[3] / "shared" / "parity"
+RECORDED = Path(__file__).parents[2] / "shared" / "parity"
 needs_recorded = pytest.mark.skipif(
     not RECORDED.is_dir() and not os.environ.get("CI"), reason="the recorded outputs are not beside this checkout"
 )
