@@ -12,6 +12,7 @@ import time
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import encoder
 import flops
@@ -55,7 +56,9 @@ def main() -> None:
         say(f"the load is {machine['load_before']}: something else is running, and the times will not be good")
     name = name_of(machine)
     file = out / f"{name}.json"
-    result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"name": name, "benchmarks": {}}
+    result: dict[str, Any] = {"name": name, "benchmarks": {}}
+    if file.exists():
+        result = json.loads(file.read_text(encoding="utf-8"))
     top = roofs(arguments.device, torch.bfloat16 if arguments.device == "cuda" else torch.float32, arguments.toy)
     for benchmark in arguments.names or BENCHMARKS:
         started = time.perf_counter()

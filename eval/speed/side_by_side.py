@@ -103,7 +103,7 @@ class Worker:
     def __init__(self, job: Job, device: str):
         self.name = job.name
         # Forked from a fresh process that has computed nothing. CUDA does not survive a fork, so not there.
-        context = multiprocessing.get_context("spawn" if device == "cuda" else "forkserver")
+        context: Any = multiprocessing.get_context("spawn" if device == "cuda" else "forkserver")
         context.set_forkserver_preload(PRELOADED)
         self.pipe, other = context.Pipe()
         threads = torch.get_num_threads()
