@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 OVERRIDES = "key.path=value"
-EVAL_COMMANDS = ("score",)
+EVAL_COMMANDS = ("score", "diff")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,6 +132,7 @@ def add_eval(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a floor is missed")
     parser.set_defaults(run=run_eval)
     add_eval_score(commands)
+    add_eval_diff(commands)
 
 
 def add_eval_score(commands: argparse._SubParsersAction) -> None:
@@ -143,10 +144,14 @@ def add_eval_score(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("benchmark", help="such as textvqa, pope, mme, mmbench, mmmu (another word lists them all)")
     parser.add_argument("file", type=Path, help="predictions; a folder for mme-tool and for the shards of mgm")
-    parser.add_argument("--gold", type=Path, help="gold answers, for formats that do not bring them; see eval/README.md")
+    parser.add_argument(
+        "--gold", type=Path, help="gold answers, for formats that do not bring them; see eval/README.md"
+    )
     parser.add_argument("--protocol", help="llava, lmms, vlmevalkit, ... (default: the benchmark's first)")
     formats = ("minigemini", "llava", "mme-tool", "lmms-eval", "vlmevalkit", "mgm", "grades")
-    parser.add_argument("--format", choices=formats, default="minigemini", help="of FILE (default: our predictions.jsonl)")
+    parser.add_argument(
+        "--format", choices=formats, default="minigemini", help="of FILE (default: our predictions.jsonl)"
+    )
     parser.add_argument(
         "--official-random",
         action="store_true",
@@ -162,6 +167,28 @@ def run_eval_score(parsed: argparse.Namespace) -> int:
     return score_file(
         parsed.benchmark, parsed.file, parsed.gold, parsed.protocol, parsed.format, parsed.official_random, parsed.json
     )
+
+
+def add_eval_diff(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "eval diff",
+        help="compare two runs on the same rows: flips, exact McNemar, paired intervals; for CI",
+        description="Is B better or worse than A? Both are JSON of `eval score`, output folders of `eval tabletop`, or "
+        "predictions.jsonl with --benchmark. The verdict is on the benchmark's first number. Exit code: 0 when B is not worse "
+        "(better, or not resolvable), 1 when it is worse or the two cannot be compared.",
+    )
+    parser.add_argument("a", metavar="A", type=Path, help="the baseline")
+    parser.add_argument("b", metavar="B", type=Path, help="what is compared with it")
+    parser.add_argument("--benchmark", help="by which to judge predictions.jsonl")
+    parser.add_argument("--protocol", help="likewise (default: the benchmark's first)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the comparison, with the rows that flipped")
+    parser.set_defaults(run=run_eval_diff)
+
+
+def run_eval_diff(parsed: argparse.Namespace) -> int:
+    from minigemini.evaluation.diff import diff
+
+    return diff(parsed.a, parsed.b, parsed.benchmark, parsed.protocol, parsed.json)
 
 
 def run_eval(parsed: argparse.Namespace) -> int:

@@ -1,0 +1,181 @@
+"""A run whose answers are judged, as it lies on disk: what ``eval diff`` compares and ``eval report`` shows.
+
+Three things are read: the JSON of ``eval score``; predictions.jsonl, judged here under a named benchmark and protocol; and the output
+folder of ``eval tabletop``. None needs a model or torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minigemini.evaluation.benchmark import Line
+from minigemini.evaluation.foreign.lines import read_json, read_predictions
+from minigemini.evaluation.score import NEEDS_JUDGE, SCORED, score
+from minigemini.evaluation.scorers.metric import Metric, by_kind, mean_of_groups, mean_points
+from minigemini.evaluation.scorers.protocols import protocol_of
+from minigemini.evaluation.scorers.verdict import UNPARSABLE, Reading, Verdict, judged
+from minigemini.evaluation.tabletop import DECISION, DRAWN, decides_to_draw, exact, shows
+
+TABLETOP = "tabletop"
+
+
+@dataclass(frozen=True)
+class JudgedRun:
+    """
+    Attributes:
+        path: where it was read from.
+        benchmark, protocol: what judged it; for the tabletop the protocol names the seed of its examples.
+        says: what the protocol is, for the reader of the numbers.
+        verdicts: one a row.
+        prompts, answers: of each row, as the model was asked and as it answered; "" where the file did not have them.
+        metrics: the benchmark's numbers, the published one first, from verdicts in any order.
+        shown: the numbers as they were printed: ``{"name", "value", "unit", "n", "images", "interval"}``; empty where a
+            judge is needed.
+        beside: columns of numbers that belong beside them: name -> metric -> value.
+        notes: what the reader has to know of the rows.
+    """
+
+    path: Path
+    benchmark: str
+    protocol: str
+    says: str
+    verdicts: Sequence[Verdict]
+    prompts: Sequence[str]
+    answers: Sequence[str]
+    metrics: Callable[[Sequence[Verdict]], list[Metric]]
+    shown: Sequence[dict[str, Any]]
+    beside: dict[str, dict[str, float]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def status(self) -> str:
+        return SCORED if self.shown else NEEDS_JUDGE
+
+    @property
+    def unparsable(self) -> int:
+        return sum(verdict.path == UNPARSABLE for verdict in self.verdicts)
+
+
+def read_run(path: Path, benchmark: str | None = None, protocol: str | None = None) -> JudgedRun:
+    """
+    Args:
+        path: JSON of ``eval score``, an output folder of ``eval tabletop``, or predictions.jsonl.
+        benchmark, protocol: by which to judge predictions.jsonl; of the others, what they must be.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: it is none of the three, is not complete, or is of another benchmark or protocol.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    if path.suffix == ".jsonl":
+        if benchmark is None:
+            raise ValueError(f"{path}: predictions need --benchmark, to be judged")
+        scored = score(benchmark, read_predictions(path, benchmark), protocol)
+        return _from_json(path, scored.as_json())
+    run = _from_tabletop(path) if path.is_dir() else _from_json(path, read_json(path))
+    for name, wanted, found in (("benchmark", benchmark, run.benchmark), ("protocol", protocol, run.protocol)):
+        if wanted is not None and wanted != found:
+            raise ValueError(f"{path}: its {name} is {found!r}, not {wanted!r}")
+    return run
+
+
+def _from_json(path: Path, stored: Any) -> JudgedRun:
+    """As ``score.Scored.as_json`` writes it."""
+    try:
+        rows = stored["verdicts"]
+        verdicts = [Verdict(**{name: row[name] for name in Verdict.__dataclass_fields__}) for row in rows]
+        return JudgedRun(
+            path=path,
+            benchmark=stored["benchmark"],
+            protocol=stored["protocol"],
+            says=stored["says"],
+            verdicts=verdicts,
+            prompts=[row["prompt"] for row in rows],
+            answers=[row["answer"] for row in rows],
+            metrics=protocol_of(stored["benchmark"], stored["protocol"])[1].metrics,
+            shown=stored["metrics"],
+            notes=stored["notes"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not written by `minigemini eval score --json` ({error!r})") from None
+
+
+def _from_tabletop(folder: Path) -> JudgedRun:
+    results_file = folder / "results.json"
+    if not results_file.is_file():
+        raise ValueError(f"{folder}: no results.json; is this the --out of a finished `minigemini eval`?")
+    results = read_json(results_file)
+    if results.get("benchmark") != TABLETOP:
+        raise ValueError(f"{results_file}: benchmark {results.get('benchmark')!r}, not {TABLETOP!r}")
+    files = [folder / part / "predictions.jsonl" for part in ("model", "drawn")]
+    lines = [json.loads(text) for file in files if file.is_file() for text in file.read_text("utf-8").splitlines()]
+    verdicts = [_tabletop_verdict(line) for line in lines]
+    counted = {kind: len(part) for kind, part in by_kind(verdicts).items()}
+    for row in results["rows"]:
+        if counted.get(row["kind"], 0) != row["n"]:
+            raise ValueError(
+                f"{folder}: {row['n']} examples of {row['kind']} in results.json, {counted.get(row['kind'], 0)} predictions"
+            )
+    beside: dict[str, dict[str, float]] = {}
+    for row in results["rows"]:
+        for name, control in row["controls"].items():
+            beside.setdefault(name, {})[row["kind"]] = 100 * control["value"]
+    return JudgedRun(
+        path=folder,
+        benchmark=TABLETOP,
+        protocol=f"seed {results['about']['seed']}",
+        says=f"{results['model']}: greedy decoding, exact match of the whole answer",
+        verdicts=verdicts,
+        prompts=[line.get("prompt", line["reference"].get("prompt", "")) for line in lines],
+        answers=[line["seen"] if line["kind"] == DRAWN else line["prediction"] for line in lines],
+        metrics=tabletop_metrics,
+        shown=[_tabletop_number(row) for row in results["rows"]],
+        beside=beside,
+        notes=results["complaints"],
+    )
+
+
+def _tabletop_verdict(line: Line) -> Verdict:
+    reference = line["reference"]
+    if line["kind"] == DRAWN:
+        prompt = reference["prompt"]
+        return judged(line, float(shows(line, prompt)), Reading(line["seen"], "seen by the oracle"), gold=prompt)
+    gold, answer = reference["answer"], line["prediction"]
+    if line["kind"] == DECISION:
+        decided = decides_to_draw(answer)
+        reading = Reading("draw" if decided else "answer", "begins with <h>" if decided else "does not begin with <h>")
+        return judged(line, float(decided == (gold == "draw")), reading)
+    return judged(line, float(exact(answer, gold)), Reading(answer.strip(), "whole answer"))
+
+
+def tabletop_metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
+    """The mean of the kinds, each counting the same; then each kind (the decision's two classes counting the same)."""
+    kinds = by_kind(verdicts)
+    found = [mean_of_groups("mean of kinds", verdicts, kinds)]
+    for kind, part in kinds.items():
+        if kind == DECISION:
+            classes: dict[str, list[Verdict]] = {}
+            for verdict in part:
+                classes.setdefault("draw" if verdict.gold == "draw" else "answer", []).append(verdict)
+            found.append(mean_of_groups(kind, part, classes))
+        else:
+            found.append(mean_points(kind, part))
+    return found
+
+
+def _tabletop_number(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of results.json in percent, with its Wilson interval."""
+    interval = [100 * end for end in row["interval"]] if row["interval"] else None
+    return {
+        "name": row["kind"],
+        "value": 100 * row["value"],
+        "unit": "%",
+        "n": row["n"],
+        "images": row["n"],
+        "interval": interval,
+    }
