@@ -46,6 +46,7 @@ class Scored:
 
     benchmark: str
     protocol: str
+    lines: Sequence[Line]
     verdicts: Sequence[Verdict]
     metrics: Sequence[Metric]
     with_fallback: Sequence[Metric] = ()
@@ -73,7 +74,14 @@ class Scored:
             "with_official_fallback": [_metric_as_json(metric) for metric in self.with_fallback],
             "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "clusters": "images"},
             "notes": list(self.notes),
-            "verdicts": [vars(verdict) for verdict in self.verdicts],
+            "verdicts": [
+                {
+                    **vars(verdict),
+                    "prompt": line.get("prompt") or line.get("question", ""),
+                    "answer": line["prediction"],
+                }
+                for verdict, line in zip(self.verdicts, self.lines, strict=True)
+            ],
         }
 
     def print(self, console: Console) -> None:
@@ -193,10 +201,10 @@ def score(benchmark: str, lines: Sequence[Line], protocol: str | None = None, of
         if paths[path]:
             notes.append(f"{path}: {paths[path]} of {len(lines)} rows")
     if paths[NOT_JUDGED] or paths[JUDGE_FAILED] > JUDGE_FAILURES * len(lines):
-        return Scored(benchmark, name, verdicts, (), (), notes)
+        return Scored(benchmark, name, lines, verdicts, (), (), notes)
     verdicts = [replace(verdict, points=0.0) if verdict.points is None else verdict for verdict in verdicts]
     fallback = chosen.metrics(_fallback(chosen, lines, verdicts)) if official_random else ()
-    return Scored(benchmark, name, verdicts, chosen.metrics(verdicts), fallback, notes)
+    return Scored(benchmark, name, lines, verdicts, chosen.metrics(verdicts), fallback, notes)
 
 
 def _fallback(protocol: Protocol, lines: Sequence[Line], verdicts: Sequence[Verdict]) -> list[Verdict]:
