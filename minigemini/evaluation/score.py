@@ -121,12 +121,12 @@ def value_text(metric: Metric) -> str:
 
 
 def interval_text(metric: Metric) -> str:
-    interval = metric.interval()
-    return f"{interval[0]:.2f} .. {interval[1]:.2f}" if interval else "one image"
+    interval = metric.interval
+    return f"{interval[0]:.2f} .. {interval[1]:.2f}" if interval else "too few images"
 
 
 def _metric_as_json(metric: Metric) -> dict[str, Any]:
-    interval = metric.interval()
+    interval = metric.interval
     return {
         "name": metric.name,
         "value": metric.value,
@@ -192,9 +192,9 @@ def score(benchmark: str, lines: Sequence[Line], protocol: str | None = None, of
         raise ValueError(
             f"{benchmark}@{name} has no fallback for unparsable replies; they are wrong in the tool as well"
         )
+    verdicts = [chosen.rule(line) for line in lines]
     if chosen.check is not None:
         chosen.check(lines)
-    verdicts = [chosen.rule(line) for line in lines]
     notes = _notes(benchmark, lines)
     paths = Counter(verdict.path for verdict in verdicts)
     for path in (NOT_JUDGED, JUDGE_FAILED):

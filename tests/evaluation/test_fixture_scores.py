@@ -58,9 +58,9 @@ def test_pope_interval_is_clustered_by_image(pope):
     """Drawn by row, the interval was recorded as 85.2..86.7; 18 questions about one picture are not independent."""
     metric = pope.metrics[0]
     assert len(metric.images) == 500
-    low, high = metric.interval()
+    low, high = metric.interval
     alone = [Verdict(**{**vars(verdict), "image": verdict.id}) for verdict in pope.verdicts]
-    by_row = metrics_of_pope(alone)[0].interval()
+    by_row = metrics_of_pope(alone)[0].interval
     assert by_row == pytest.approx((85.2, 86.7), abs=0.1)
     assert low < by_row[0] - 0.3
     assert high > by_row[1] + 0.3
@@ -83,7 +83,7 @@ def test_scienceqa():
     assert points(scored) == 3155
     assert scored.unparsable == 5
     assert [v.reading or "FAILED" for v in scored.verdicts] == [r["parsed"] for r in rows]
-    assert scored.metrics[0].interval() == pytest.approx((69.8, 73.7), abs=0.3)
+    assert scored.metrics[0].interval == pytest.approx((69.8, 73.7), abs=0.3)
 
 
 @pytest.mark.parametrize(("model", "right"), [("llava15_13b", 9708), ("gpt4v", 9831)])

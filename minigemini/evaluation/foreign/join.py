@@ -56,7 +56,8 @@ def _keys(benchmark: str, rows: Sequence[Row]) -> list[str]:
     seen: Counter[str] = Counter()
     keys = []
     for row in rows:
-        key = f"{row['id']} {question_key(row.get('question', ''))}" if benchmark in WITH_QUESTION else row["id"]
+        question = f" {question_key(row.get('question', ''))}" if benchmark in WITH_QUESTION else ""
+        key = (row["id"] + question).rstrip()
         seen[key] += 1
         keys.append(key if seen[key] == 1 else f"{key}{AGAIN} {seen[key] - 1}")
     return keys

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from minigemini.evaluation.scorers.verdict import Verdict
 Array = NDArray[np.float64]
 RESAMPLES = 2000
 SEED = 0
+DRAWS_AT_ONCE = 1_000_000  # what is held in memory
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,29 @@ class Metric:
     def value(self) -> float:
         return float(self.formula(self.sums.sum(axis=0)))
 
+    @cached_property
     def resampled(self) -> Array:
         """[RESAMPLES] values over images drawn with replacement, the same draws for metrics over as many images."""
-        random, count = np.random.default_rng(SEED), len(self.sums)
-        totals = np.empty((RESAMPLES, self.sums.shape[1]))
-        for row in totals:
-            drawn = np.bincount(random.integers(0, count, count), minlength=count)
-            row[:] = drawn @ self.sums
-        return self.formula(totals)
+        random, images = np.random.default_rng(SEED), len(self.sums)
+        block = max(1, DRAWS_AT_ONCE // images)
+        totals = []
+        for start in range(0, RESAMPLES, block):
+            size = min(block, RESAMPLES - start)
+            drawn = random.integers(0, images, (size, images)) + images * np.arange(size)[:, None]
+            totals.append(np.bincount(drawn.ravel(), minlength=size * images).reshape(size, images) @ self.sums)
+        return self.formula(np.concatenate(totals))
 
+    @cached_property
     def interval(self) -> tuple[float, float] | None:
         """95 % percentile bootstrap interval (Efron and Tibshirani 1993, ch. 13) clustered by image.
 
-        None with fewer than two images. It is of width zero where all answers are right or all are wrong; that says
-        something about the bootstrap, not about the model.
+        None with fewer than two images, or where most resamples lack a task that the formula needs. It is of width zero where all
+        answers are right or all are wrong; that says something about the bootstrap, not about the model.
         """
-        if len(self.sums) < 2:
+        defined = self.resampled[np.isfinite(self.resampled)]
+        if len(self.sums) < 2 or len(defined) < RESAMPLES / 2:
             return None
-        low, high = np.nanquantile(self.resampled(), [0.025, 0.975])
+        low, high = np.quantile(defined, [0.025, 0.975])
         return float(low), float(high)
 
 

@@ -42,9 +42,10 @@ def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
     if len(runs) != 1:
         raise ValueError(f"MM-Vet: rows have {sorted(runs)} grades; all must have the same number")
     found = [mean_points("total", verdicts)]
-    for run in range(runs.pop()):
+    (count,) = runs
+    for run in range(count if count > 1 else 0):
         found.append(metric(f"run {run + 1}", verdicts, [(v.reading[run], 1) for v in verdicts], ratio))
     for capability in CAPABILITIES:
         part = [verdict for verdict in verdicts if capability in verdict.kind.split("+")]
         found += [mean_points(capability, part)] if part else []
-    return found if len(found) != 2 else found[:1]  # a single run is the total
+    return found

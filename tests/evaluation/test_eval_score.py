@@ -1,0 +1,104 @@
+"""`minigemini eval score` on our own predictions.jsonl, and what it refuses."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from minigemini.cli import main
+from minigemini.evaluation.scorers.protocols import BENCHMARKS
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def row(id, reply, gold="A", **reference):
+    return {
+        "id": id,
+        "kind": "",
+        "prediction": reply,
+        "reference": {"answer": gold, "choices": ["x y", "z w"], **reference},
+    }
+
+
+def test_our_own_predictions(tmp_path, capsys):
+    file = write(
+        tmp_path / "predictions.jsonl",
+        [row("a", "A", image="1"), row("b", "A", "B", image="2"), row("c", "?", image="3")],
+    )
+    assert main(["eval", "score", "ai2d", file, "--json", str(tmp_path / "out.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "ai2d@vlmevalkit: VLMEvalKit's matching" in printed
+    assert "33.33 %" in printed
+    assert "unparsable, counted as wrong: 1 of 3 (33.3%)" in printed
+    assert "3 rows; the published data has 3088 (test): not comparable" in printed
+    assert "may be too narrow" not in printed
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert [verdict["path"] for verdict in written["verdicts"]] == ["letter", "letter", "unparsable"]
+
+
+def test_the_same_file_gives_the_same_bytes(tmp_path, capsys):
+    file = write(tmp_path / "predictions.jsonl", [row(str(i), "AB"[i % 3 == 0]) for i in range(50)])
+    for name in ("one", "two"):
+        assert main(["eval", "score", "ai2d", file, "--json", str(tmp_path / name)]) == 0
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert "may be too narrow" in capsys.readouterr().out  # no row says its image
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["nothing", "{file}"], "no scorer for 'nothing'; there are ai2d, blink, chartqa"),
+        (["ai2d", "{file}", "--protocol", "official"], "ai2d has no protocol 'official'; it has vlmevalkit, lmms"),
+        (["ai2d", "nowhere.jsonl"], "nowhere.jsonl: no such file or folder"),
+        (["ai2d", "{file}", "--official-random"], "ai2d@vlmevalkit has no fallback"),
+        (["ai2d", "{file}", "--format", "llava"], "a row has no 'question_id', but id, kind, prediction, reference"),
+        (["ai2d", "{twice}"], "1 rows are there twice, such as 'a'"),
+        (["ai2d", "{empty}"], "ai2d: no rows"),
+        (["ai2d", "{torn}"], "line 2: not JSON"),
+        (["ai2d", "{file}", "--gold", "{file}.json"], "no such file or folder"),
+    ],
+)
+def test_refusals(arguments, error, tmp_path, capsys):
+    files = {
+        "file": write(tmp_path / "file.jsonl", [row("a", "A")]),
+        "twice": write(tmp_path / "twice.jsonl", [row("a", "A"), row("a", "B")]),
+        "empty": write(tmp_path / "empty.jsonl", []),
+        "torn": write(tmp_path / "torn.jsonl", [row("a", "A")]) and str(tmp_path / "torn.jsonl"),
+    }
+    with open(files["torn"], "a") as torn:
+        torn.write('{"id": "b", "pred')
+    assert main(["eval", "score", *(argument.format(**files) for argument in arguments)]) == 1
+    captured = capsys.readouterr()
+    assert error in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_scoring_needs_no_torch(tmp_path):
+    file = write(tmp_path / "predictions.jsonl", [row("a", "A")])
+    code = (
+        "import sys; from minigemini.cli import main\n"
+        f"main(['eval', 'score', 'ai2d', {file!r}])\n"
+        "print([name for name in ('torch', 'transformers', 'PIL') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.endswith("[]\n"), done.stderr
+
+
+def test_a_suite_may_still_be_named(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["eval", "tabletop"])  # without --out
+    assert exit.value.code == 2
+    assert "--out" in capsys.readouterr().err
+
+
+NAMES = """textvqa vqav2 gqa vizwiz scienceqa pope mme mmbench mmbench_cn mmvet llava_bench seed_bench mmmu mmmu_pro
+mathvista ai2d chartqa docvqa infovqa ocrbench realworldqa mmstar hallusionbench blink"""
+
+
+def test_every_benchmark_that_was_promised_has_a_scorer():
+    assert set(BENCHMARKS) == set(NAMES.split())
+    assert all(protocol.says for published in BENCHMARKS.values() for protocol in published.protocols.values())

@@ -1,0 +1,374 @@
+"""Predictions as other tools store them, written to disk as they write them, and scored through the command line."""
+
+import base64
+import json
+
+import openpyxl
+import pytest
+import shared
+
+from minigemini.cli import main
+from minigemini.evaluation.foreign import gold, lmms_eval, mgm, vlmevalkit
+from minigemini.evaluation.foreign.join import join
+from minigemini.evaluation.foreign.llava import question_of
+from minigemini.evaluation.scorers.mme import COGNITION, PERCEPTION
+
+
+def write_jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def scored(tmp_path, *arguments):
+    """What `minigemini eval score` writes."""
+    out = tmp_path / "out" / "score.json"
+    assert main(["eval", "score", *map(str, arguments), "--json", str(out)]) == 0
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+def refusal(capsys, *arguments):
+    """The one line by which it refuses."""
+    assert main(["eval", "score", *map(str, arguments)]) == 1
+    return capsys.readouterr().err
+
+
+@pytest.fixture
+def pope_files(tmp_path):
+    """LLaVA's answers, and the gold answers of commit e3e3926, from the fixture."""
+    rows = shared.read_rows("pope_llava15_13b/rows.jsonl.gz")
+    for split, offset in gold.POPE_OFFSETS.items():
+        labels = [
+            {"question_id": r["question_id"] - offset, "image": r["image"], "text": r["question"], "label": r["label"]}
+            for r in rows
+            if r["category"] == split
+        ]
+        write_jsonl(tmp_path / f"coco_pope_{split}.json", labels)
+    answers = [
+        {"question_id": r["question_id"], "prompt": r["question"], "text": r["response"], "metadata": {}} for r in rows
+    ]
+    return write_jsonl(tmp_path / "answers.jsonl", answers), tmp_path, answers
+
+
+@shared.needs_fixtures
+def test_llava_answers_with_popes_own_labels(pope_files, tmp_path, capsys):
+    file, labels, _ = pope_files
+    found = scored(tmp_path, "pope", file, "--gold", labels, "--format", "llava")
+    assert found["metrics"][0]["value"] == pytest.approx(85.94688091)
+    assert (found["protocol"], found["status"], found["n"]) == ("llava", "scored", 8910)
+    assert found["metrics"][0]["images"] == 500
+    assert len(found["verdicts"]) == 8910
+    printed = capsys.readouterr().out
+    assert "pope@llava" in printed
+    assert "85.95 %" in printed
+    assert "unparsable, counted as wrong: 0 of 8910 (0.0%)" in printed
+
+
+@shared.needs_fixtures
+def test_shards_of_mgm(pope_files, tmp_path, capsys):
+    """Three shards give the same as one file; two of three are refused."""
+    _, labels, answers = pope_files
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for index in range(3):
+        write_jsonl(folder / f"3_{index}.jsonl", answers[index * 2970 : (index + 1) * 2970])
+    found = scored(tmp_path, "pope", folder, "--gold", labels, "--format", "mgm")
+    assert found["metrics"][0]["value"] == pytest.approx(85.94688091)
+    (folder / "3_1.jsonl").unlink()
+    assert "1 of 3 shards are missing: 3_1.jsonl" in refusal(capsys, "pope", folder, "--format", "mgm")
+    write_jsonl(folder / "2_0.jsonl", [])
+    assert "shards CHUNKS_IDX.jsonl of one run" in refusal(capsys, "pope", folder, "--format", "mgm")
+
+
+@shared.needs_fixtures
+def test_missing_unknown_and_doubled_rows_are_refused(pope_files, tmp_path, capsys):
+    _, labels, answers = pope_files
+    arguments = ("--gold", labels, "--format", "llava")
+    file = write_jsonl(tmp_path / "less.jsonl", answers[:-1])
+    assert "1 rows are missing, such as '20003000' (8909 rows, 8910 gold" in refusal(capsys, "pope", file, *arguments)
+    file = write_jsonl(tmp_path / "twice.jsonl", [*answers, answers[0]])
+    assert "1 rows are there twice, such as '1, again 1'" in refusal(capsys, "pope", file, *arguments)
+    file = write_jsonl(tmp_path / "more.jsonl", [*answers, answers[0] | {"question_id": 77777}])
+    assert "1 rows are without a gold answer, such as '77777'" in refusal(capsys, "pope", file, *arguments)
+    assert "give the gold answers with --gold" in refusal(capsys, "pope", file, "--format", "llava")
+
+
+@shared.needs_fixtures
+def test_mme_folder(tmp_path, capsys):
+    found = scored(tmp_path, "mme", shared.FIXTURES / "mme_lavin", "--format", "mme-tool")
+    values = {metric["name"]: metric["value"] for metric in found["metrics"]}
+    assert values["perception"] == pytest.approx(963.6114445778312)
+    assert values["cognition"] == pytest.approx(249.64285714285714)
+    assert found["metrics"][0]["interval"][0] < 963 < found["metrics"][0]["interval"][1]
+    assert "first four characters" in found["paths"]
+    assert "OCR.txt is missing" not in capsys.readouterr().err
+
+
+@shared.needs_fixtures
+def test_mme_answers_of_llava_join_by_question(tmp_path, capsys):
+    """LLaVA's question_id is the image, which has two questions; its prompt lacks the request to answer yes or no."""
+    answers = []
+    for task in (*PERCEPTION, *COGNITION):
+        for text in (shared.FIXTURES / "mme_lavin" / f"{task}.txt").read_text().splitlines():
+            image, question, _, reply = text.split("\t")
+            prompt = question.replace("  Please answer yes or no.", "").replace(" Please answer yes or no.", "")
+            prompt += "\nAnswer the question using a single word or phrase."
+            answers.append({"question_id": f"{task}/{image}", "prompt": prompt, "text": reply})
+    answers.reverse()
+    file = write_jsonl(tmp_path / "answers.jsonl", answers)
+    arguments = ("--gold", shared.FIXTURES / "mme_lavin", "--format", "llava")
+    found = scored(tmp_path, "mme", file, *arguments)
+    assert found["metrics"][0]["value"] == pytest.approx(963.6114445778312)
+    write_jsonl(file, answers[1:])
+    assert "rows are missing" in refusal(capsys, "mme", file, *arguments)
+
+
+@shared.needs_fixtures
+def test_mmmu_of_mgm(tmp_path):
+    rows = [
+        {key: row[key] for key in ("id", "question_type", "answer", "response", "index2ans") if key in row}
+        for subject in shared.read_json("mmmu_val_examples/qwen_vl_responses.json").values()
+        for row in subject
+    ]
+    found = scored(
+        tmp_path, "mmmu", write_jsonl(tmp_path / "merge.jsonl", rows), "--format", "mgm", "--official-random"
+    )
+    assert found["metrics"][0]["value"] * 9 == pytest.approx(309)
+    assert found["with_official_fallback"][0]["value"] * 9 == pytest.approx(325)
+    assert found["unparsable"] == {"count": 48, "rate": 48 / 900}
+    kinds = {metric["name"] for metric in found["metrics"]}
+    assert {"Art_Theory", "Clinical_Medicine"} < kinds
+
+
+@shared.needs_fixtures
+@pytest.mark.parametrize("protocol", ["llava", "rules"])
+def test_mathvista_of_mgm(protocol, tmp_path):
+    """Rows as model_math_vista.py writes them, and as extract_answer.py then stores them."""
+    problems = {row["pid"]: row for row in shared.read_rows("mathvista_testmini/problems.jsonl.gz")}
+    replies = shared.read_json("mathvista_testmini/responses_llava_llama_2_13b.json")
+    run = shared.read_json("mathvista_testmini/run_llava_llama_2_13b.json")
+    rows = [{**problem, "query": "", "response": replies[pid]} for pid, problem in problems.items()]
+    file = write_jsonl(tmp_path / "merge.jsonl", rows)
+    found = scored(tmp_path, "mathvista", file, "--format", "mgm", "--protocol", protocol)
+    assert found["status"] == {"llava": "needs judge", "rules": "scored"}[protocol]
+    if protocol == "llava":
+        assert found["metrics"] == []
+        extracted = {row["pid"]: row | {"extraction": run[row["pid"]][0]} for row in rows}
+        file = tmp_path / "extracted.json"
+        file.write_text(json.dumps(extracted))
+        found = scored(tmp_path, "mathvista", file, "--format", "grades")
+        assert found["metrics"][0]["value"] == pytest.approx(26.1)
+
+
+@shared.needs_fixtures
+def test_textvqa_with_its_own_annotations(tmp_path):
+    """The image's id is no key: two questions about one image are told apart by the prompt."""
+    rows = shared.read_rows("textvqa_first30/rows.jsonl")
+    for i, row in enumerate(rows):
+        row["image"] = f"image{i // 2}"
+    annotations = [
+        {"question_id": i, "image_id": r["image"], "question": question_of(r["prompt"]).upper(), "answers": r["gold"]}
+        for i, r in enumerate(rows)
+    ]
+    (tmp_path / "val.json").write_text(json.dumps({"data": annotations}))
+    answers = [{"question_id": r["image"], "prompt": r["prompt"], "text": r["llava15_13b"]} for r in reversed(rows)]
+    file = write_jsonl(tmp_path / "answers.jsonl", answers)
+    found = scored(tmp_path, "textvqa", file, "--gold", tmp_path / "val.json", "--format", "llava")
+    assert found["metrics"][0]["value"] == pytest.approx(60.66666667)
+    assert (found["metrics"][0]["n"], found["metrics"][0]["images"]) == (30, 15)
+
+
+@shared.needs_fixtures
+def test_judges_files(tmp_path, capsys):
+    folder = shared.FIXTURES / "mmvet_llava15"
+    found = scored(tmp_path, "mmvet", folder / "llava-v1.5-13b_gpt-4-grade-1runs.json", "--format", "grades")
+    assert found["metrics"][0]["value"] == pytest.approx(36.1468, abs=1e-4)
+    found = scored(tmp_path, "mmvet", folder / "llava-v1.5-13b.json", "--format", "llava")
+    assert (found["status"], found["metrics"]) == ("needs judge", [])
+    assert "needs judge: no number" in capsys.readouterr().out
+    review = shared.FIXTURES / "llava_bench_wild_llava15" / "llava-v1.5-13b-eval2.jsonl"
+    assert round(scored(tmp_path, "llava_bench", review, "--format", "grades")["metrics"][0]["value"], 1) == 72.7
+    rows = shared.read_rows("llava_bench_wild_llava15/llava-v1.5-13b-eval2.jsonl")
+    rows[3]["content"] = "I cannot say"
+    rows[3]["tuple"] = [-1, -1]
+    file = write_jsonl(tmp_path / "failed.jsonl", rows)
+    assert scored(tmp_path, "llava_bench", file, "--format", "grades")["status"] == "needs judge"
+    rows[3]["tuple"] = [9, 9]
+    assert "row '3': the review says None" in refusal(
+        capsys, "llava_bench", write_jsonl(file, rows), "--format", "grades"
+    )
+    assert "pope has no judge" in refusal(capsys, "pope", file, "--format", "grades")
+
+
+def lmms_row(doc_id, reply, target, **fields):
+    return {"doc_id": doc_id, "input": "", "target": target, "filtered_resps": [[reply]], "doc_hash": "x", **fields}
+
+
+def test_lmms_eval_samples(tmp_path, capsys):
+    """The ranks write their rows one after the other; MME's fields hold the task and the image."""
+    rows = []
+    for task in (*PERCEPTION, *COGNITION):
+        for i, target in enumerate(["Yes", "No"]):
+            metric = {"mme_score": {"question_id": f"{task}/1.jpg", "category": task, "score": 1.0}}
+            rows.append(lmms_row(len(rows), "yes." if task == "count" else ["yes", "no."][i], target, **metric))
+    file = write_jsonl(tmp_path / "samples_mme.jsonl", rows[::2] + rows[1::2])
+    found = scored(tmp_path, "mme", file, "--format", "lmms-eval", "--protocol", "lmms")
+    values = {metric["name"]: metric["value"] for metric in found["metrics"]}
+    assert (values["perception"], values["count"], values["OCR"]) == (1850, 50, 200)
+    assert [verdict["id"] for verdict in found["verdicts"][:3]] == ["0", "1", "2"]
+    rows[0]["filtered_resps"] = ["yes", "no"]
+    assert "doc_id 0: 2 replies" in refusal(capsys, "mme", write_jsonl(file, rows), "--format", "lmms-eval")
+
+
+def test_lmms_eval_joins_by_row_number(tmp_path, capsys):
+    answers = write_jsonl(
+        tmp_path / "gold.jsonl",
+        [{"id": f"q{i}", "kind": "k", "reference": {"answer": "AB"[i], "image": "one"}} for i in range(2)],
+    )
+    file = write_jsonl(tmp_path / "samples.jsonl", [lmms_row(1, "B", "B"), lmms_row(0, "B", "A")])
+    arguments = ("--format", "lmms-eval", "--protocol", "lmms", "--gold", answers)
+    found = scored(tmp_path, "ai2d", file, *arguments)
+    assert [(v["id"], v["points"], v["image"]) for v in found["verdicts"]] == [("q0", 0, "one"), ("q1", 1, "one")]
+    assert found["metrics"][0]["interval"] is None  # one image
+    write_jsonl(file, [lmms_row(1, "B", "A"), lmms_row(0, "B", "A")])
+    assert "doc_id 1: lmms-eval's target is 'A', the gold answer 'B'" in refusal(capsys, "ai2d", file, *arguments)
+    write_jsonl(file, [lmms_row(1, "B", "B")])
+    assert "doc_id 0 is missing" in refusal(capsys, "ai2d", file, *arguments)
+
+
+def test_lmms_eval_without_gold_says_what_is_missing(tmp_path, capsys):
+    file = write_jsonl(tmp_path / "samples.jsonl", [lmms_row(0, "B", "A")])
+    assert "nothing says its 'choices'" in refusal(capsys, "mmstar", file, "--format", "lmms-eval")
+    assert lmms_eval.read(file, "textvqa")[0]["reference"] == {"answers": ["A"]}
+
+
+MMBENCH = [
+    ("index", "question", "hint", "A", "B", "C", "answer", "category", "image", "prediction"),
+    (3, "which?", None, "apple", "banana", None, "A", "ocr", base64.b64encode(b"x" * 90).decode(), "A. apple"),
+    (1000003, "which?", None, "banana", "apple", None, "B", "ocr", "3", "apple"),
+    (4, "how?", None, "red", "blue", "green", "C", "color", "3", 5.0),
+]
+
+
+def write_table(path, table):
+    if path.suffix == ".xlsx":
+        book = openpyxl.Workbook()
+        for row in table:
+            book.active.append(row)
+        book.save(path)
+    else:
+        cells = [["" if cell is None else str(cell) for cell in row] for row in table]
+        path.write_text("".join("\t".join(row) + "\n" for row in cells), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".tsv"])
+def test_vlmevalkit_tables(suffix, tmp_path, capsys):
+    file = write_table(tmp_path / f"table{suffix}", MMBENCH)
+    found = scored(tmp_path, "mmbench", file, "--format", "vlmevalkit", "--protocol", "vlmevalkit")
+    values = {metric["name"]: metric["value"] for metric in found["metrics"]}
+    assert values["circular accuracy"] == 50
+    assert values["vanilla accuracy"] == pytest.approx(200 / 3)
+    assert found["unparsable"]["count"] == 1
+    assert {verdict["image"] for verdict in found["verdicts"]} == {
+        found["verdicts"][0]["image"]
+    }  # all the same picture
+    assert "3 rows; the published data has 4377" in capsys.readouterr().out
+    table = write_table(tmp_path / f"no{suffix}", [row[:-1] for row in MMBENCH])
+    assert "a row has no 'prediction'" in refusal(capsys, "mmbench", table, "--format", "vlmevalkit")
+
+
+def test_a_cell_that_was_cut_is_refused(tmp_path, capsys):
+    table = [MMBENCH[0], (*MMBENCH[1][:-1], "x" * 32767)]
+    file = write_table(tmp_path / "table.xlsx", table)
+    assert "index 3: the prediction was cut at 32767" in refusal(capsys, "mmbench", file, "--format", "vlmevalkit")
+
+
+def test_vlmevalkit_data_as_gold(tmp_path):
+    data = write_table(tmp_path / "MMBench.tsv", [row[:-1] for row in MMBENCH])
+    answers = [{"question_id": row[0], "prompt": "", "text": "A"} for row in MMBENCH[1:]]
+    file = write_jsonl(tmp_path / "answers.jsonl", answers)
+    found = scored(tmp_path, "mmbench", file, "--gold", data, "--format", "llava")
+    assert [verdict["points"] for verdict in found["verdicts"]] == [1, 0, 0]
+
+
+def test_vlmevalkit_lists_and_places(tmp_path):
+    table = [("index", "answer", "category", "l2-category"), ("HB_VS_map_0_1_2", "Yes", "VS", "map")]
+    (row,) = vlmevalkit.read_gold(write_table(tmp_path / "hb.tsv", table), "hallusionbench")
+    place = {key: row["reference"][key] for key in ("set_id", "figure_id", "question_id")}
+    assert place == {"set_id": "0", "figure_id": "1", "question_id": "2"}
+    assert vlmevalkit.listed("['a', 'b']") == ["a", "b"]
+    assert vlmevalkit.listed("[sic") == ["[sic"]
+    assert vlmevalkit.listed("7") == ["7"]
+
+
+def test_own_gold_files(tmp_path):
+    """The benchmarks' own files, at the size of one or two rows."""
+    answers = [{"answer": "a"}] * 10
+    files = {
+        "vqav2": {"annotations": [{"question_id": 5, "image_id": 9, "answer_type": "other", "answers": answers}]},
+        "vizwiz": [{"image": "VizWiz_val_1.jpg", "answer_type": "other", "answers": answers}],
+        "gqa": {
+            "1": {"isBalanced": True, "types": {"structural": "query"}, "answer": "red", "imageId": "n1"},
+            "2": {"isBalanced": False, "types": {"structural": "verify"}, "answer": "no", "imageId": "n1"},
+        },
+        "seed_bench": {
+            "questions": [
+                {"question_id": 7, "data_id": "d", "data_type": "image", "answer": "B"}
+                | {f"choice_{letter}": letter for letter in "abcd"}
+            ]
+        },
+        "mmvet": {"v1_0": {"imagename": "a.png", "answer": "x", "capability": ["ocr", "math"]}},
+        "mmmu": {"validation_Art_Theory_3": {"question_type": "multiple-choice", "ground_truth": "C"}},
+    }
+    expected = {
+        "vqav2": ("5", "other", {"answers": ["a"] * 10, "image": "9"}),
+        "vizwiz": ("VizWiz_val_1", "other", {"answers": ["a"] * 10, "image": "VizWiz_val_1.jpg"}),
+        "gqa": ("1", "open", {"answer": "red", "image": "n1"}),
+        "seed_bench": ("7", "image", {"answer": "B", "choices": ["a", "b", "c", "d"], "image": "d"}),
+        "mmvet": ("v1_0", "", {"answer": "x", "capability": ["ocr", "math"], "image": "a.png"}),
+        "mmmu": ("validation_Art_Theory_3", "Art_Theory", {"answer": "C", "question_type": "multiple-choice"}),
+    }
+    for name, content in files.items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(content))
+        (row,) = gold.read(name, path)
+        assert (row["id"], row["kind"], row["reference"]) == expected[name]
+    with pytest.raises(ValueError, match="not the gold answers of mmvet, 'answer' is missing"):
+        gold.read("mmvet", tmp_path / "mmmu.json")
+    (tmp_path / "problems.json").write_text(
+        json.dumps({"8": {"answer": 1, "choices": ["x", "y"], "image": "image.png"}, "9": {}})
+    )
+    (tmp_path / "pid_splits.json").write_text(json.dumps({"test": ["8"]}))
+    (row,) = gold.read("scienceqa", tmp_path)
+    assert row["reference"] == {"answer": "B", "choices": ["x", "y"], "is_multimodal": True}
+
+
+def test_capabilities_of_mmvet(tmp_path):
+    content = {
+        "v1_0": {"imagename": "a.png", "answer": "x", "capability": ["ocr", "math"]},
+        "v1_1": {"imagename": "b.png", "answer": "x", "capability": ["ocr"]},
+    }
+    (tmp_path / "mm-vet.json").write_text(json.dumps(content))
+    grades = {
+        id: {"model": ["judge"], "content": ["1"], "score": [score]} for id, score in {"v1_0": 1.0, "v1_1": 0.5}.items()
+    }
+    (tmp_path / "grades.json").write_text(json.dumps(grades))
+    found = scored(
+        tmp_path, "mmvet", tmp_path / "grades.json", "--gold", tmp_path / "mm-vet.json", "--format", "grades"
+    )
+    assert {metric["name"]: metric["value"] for metric in found["metrics"]} == {"total": 75, "ocr": 75, "math": 100}
+
+
+def test_a_question_that_is_in_the_list_twice():
+    """As one of SEED-Bench is; the same twice among the predictions, and only then."""
+    answers = [{"id": "7", "kind": "image", "reference": {"answer": letter}} for letter in "AB"]
+    rows = [{"id": "7", "kind": "", "prediction": "A", "reference": {}}] * 2
+    assert [row["id"] for row in join("seed_bench", rows, answers)] == ["7", "7, again 1"]
+    with pytest.raises(ValueError, match="1 rows are there twice"):
+        join("seed_bench", rows, answers[:1])
+
+
+def test_shards_of_a_run_are_concatenated_by_their_number(tmp_path):
+    for index in range(12):
+        (tmp_path / f"12_{index}.jsonl").write_text("")
+    assert [file.name for file in mgm.shards(tmp_path)] == [f"12_{index}.jsonl" for index in range(12)]

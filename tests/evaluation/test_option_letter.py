@@ -1,0 +1,215 @@
+"""How each tool reads the letter of an option, and what is made of letters: worked out by hand."""
+
+import pytest
+
+from minigemini.evaluation.score import score
+from minigemini.evaluation.scorers import mathvista, mmmu, option_letter
+
+FRUIT = ("apple", "banana", "cherry", "date")
+READERS = {
+    "exact": option_letter.exact,
+    "scienceqa": option_letter.llava_scienceqa,
+    "lmms scienceqa": option_letter.lmms_scienceqa,
+    "first": option_letter.first_character,
+    "lmms exact": option_letter.lmms_exact,
+    "mmstar": option_letter.lmms_mmstar,
+    "blink": option_letter.lmms_blink,
+    "vlmevalkit": option_letter.vlmevalkit,
+    "mmmu": mmmu.official_letter,
+    "lmms mmmu": mmmu.lmms_letter,
+    "mmmu pro": mmmu.pro_letter,
+}
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ("B", dict.fromkeys(READERS, "B")),
+        (
+            "B.",
+            {
+                "lmms scienceqa": "B",
+                "first": "B",
+                "lmms exact": "B",
+                "mmstar": "B",
+                "blink": "B",
+                "vlmevalkit": "B",
+                "mmmu": "B",
+                "lmms mmmu": "B",
+                "mmmu pro": "B",
+            },
+        ),
+        ("b", {"lmms exact": "B", "mmstar": "B", "blink": "B"}),
+        (
+            "B. banana",
+            {
+                "scienceqa": "B",
+                "lmms scienceqa": "B",
+                "first": "B",
+                "mmstar": "B",
+                "blink": "B",
+                "vlmevalkit": "B",
+                "lmms mmmu": "B",  # as "B."
+                "mmmu pro": "B",
+            },
+        ),
+        (
+            "(C)",
+            {
+                "lmms exact": "C",
+                "mmstar": "C",
+                "blink": "C",
+                "vlmevalkit": "C",
+                "mmmu": "C",
+                "lmms mmmu": "C",
+                "mmmu pro": "C",
+            },
+        ),
+        (
+            "The answer is C.",
+            {
+                "scienceqa": "C",
+                "first": "T",
+                "mmstar": "C",
+                "blink": "T",
+                "vlmevalkit": "C",
+                "mmmu": "C",
+                "lmms mmmu": "C",
+                "mmmu pro": "C",
+            },
+        ),
+        ("banana", {"mmstar": "B", "blink": "B", "vlmevalkit": "B"}),  # by its first letter, by the text
+        (
+            "It must be the cherry, I would say",
+            {
+                "first": "I",
+                "mmstar": "I",
+                "blink": "I",
+                "vlmevalkit": "C",
+                "mmmu": "C",
+                "lmms mmmu": "C",
+                "mmmu pro": "C",
+            },
+        ),
+        (
+            "Not A but (D) or (B)",
+            {"first": "N", "mmstar": "N", "blink": "N", "mmmu": "B", "lmms mmmu": "B", "mmmu pro": "B"},
+        ),
+        (
+            "A or B? Answer: D",
+            {"first": "A", "mmstar": "A", "blink": "A", "mmmu": "D", "lmms mmmu": "D", "mmmu pro": "D"},
+        ),
+        ("", {}),
+    ],
+)
+def test_reading(reply, expected):
+    found = {name: read(reply, FRUIT).answer for name, read in READERS.items()}
+    assert {name: letter for name, letter in found.items() if letter is not None} == expected
+
+
+def test_what_only_some_of_them_do():
+    assert option_letter.llava_scienceqa("The answer is A. The answer is B.", FRUIT).answer is None
+    assert mmmu.lmms_letter("BANANA or so", FRUIT).answer == "A"  # "A " inside a word
+    assert mmmu.official_letter("BANANA or so", FRUIT).answer is None
+    assert mmmu.pro_letter("A. Answer: B", FRUIT).answer == "B"
+    assert mmmu.lmms_letter("A. Answer: B", FRUIT).answer == "B"
+    assert mmmu.official_letter("A. Answer: B", FRUIT).answer == "B"
+
+
+def test_vlmevalkit_in_detail():
+    read = option_letter.vlmevalkit
+    assert read("B is what I would take here", FRUIT).answer is None  # not among the last four words
+    assert read("I would rather take the B here today", FRUIT).answer == "B"
+    assert read("The correct answer is **c** because of this and that and more", FRUIT).path == "the answer is"
+    assert read("I'm sorry, but without the image provided I say A", FRUIT).answer == "Z"
+    assert read("banana " + "x" * 60, FRUIT).answer is None  # longer than twice all options
+    assert read("a banana and a cherry", FRUIT).answer is None  # two options named
+    assert read("Failed to obtain answer via API. A", FRUIT).answer is None
+
+
+def row(id, reply, gold="A", kind="", choices=FRUIT, **reference):
+    return {
+        "id": str(id),
+        "kind": kind,
+        "prediction": reply,
+        "reference": {"answer": gold, "choices": list(choices), **reference},
+    }
+
+
+def test_mmbench_circular():
+    """Question 1: both rotations right; 2: one of two; 3: its only row wrong. 1/3 circular, 3/5 vanilla, 2/3 first pass."""
+    lines = [
+        row(1, "A", kind="ocr"),
+        row(1_000_001, "B", "B", kind="ocr"),
+        row(2, "banana", "B", kind="ocr"),
+        row(1_000_002, "C", "D", kind="ocr"),
+        row(3, "who knows", kind="counting"),
+    ]
+    scored = score("mmbench", lines)
+    found = {metric.name: metric.value for metric in scored.metrics}
+    assert found == pytest.approx(
+        {
+            "circular accuracy": 100 / 3,
+            "vanilla accuracy": 60,
+            "first pass accuracy": 200 / 3,
+            "ocr": 50,
+            "counting": 0,
+        }
+    )
+    assert [metric.n for metric in scored.metrics[:2]] == [3, 5]
+    assert len(scored.metrics[0].images) == 3  # the rotations share their image
+    with pytest.raises(ValueError, match="index is a whole number"):
+        score("mmbench", [row("x", "A")])
+
+
+def test_a_letter_beyond_the_options_is_wrong():
+    assert score("scienceqa", [row(1, "E", is_multimodal=True)]).verdicts[0].points == 0
+
+
+def test_mmstar_takes_the_mean_of_the_categories():
+    lines = [row(1, "A", kind="math"), row(2, "A", kind="logic"), row(3, "B", kind="logic"), row(4, "B", kind="logic")]
+    found = {metric.name: metric.value for metric in score("mmstar", lines).metrics}
+    assert found == pytest.approx({"mean of categories": 200 / 3, "accuracy": 50, "math": 100, "logic": 100 / 3})
+
+
+@pytest.mark.parametrize(
+    ("reply", "gold", "right"),
+    [
+        ("The answer is 1,234", "1234", True),
+        ("x = 2.499", "2.5", True),  # rounded to two places
+        ("x = 2.49", "2.5", False),
+        ("It is a hormone", "hormone", True),
+        ("therefore the result is blue\nno more", "blue", True),
+        ("about 1e3", "1000", True),
+        ("c", "C", True),
+        ("nice", "C", False),  # a single letter needs a space beside it
+        ("either one", ["two", "one"], True),
+        ("", "x", False),
+    ],
+)
+def test_mmmu_open_answers(reply, gold, right):
+    assert mmmu.open_is_right(mmmu.open_candidates(reply), gold) is right
+
+
+@pytest.mark.parametrize(
+    ("extraction", "kind", "expected"),
+    [
+        ("(B) 8/11", "choice", "banana"),
+        ("b", "choice", "date"),  # no letter in lower case; distances: apple 5, banana 5, cherry 6, date 4
+        ("bananas", "choice", "banana"),
+        ("2.0", "integer", "2"),
+        ("2.9", "integer", "2"),
+        ("two", "integer", None),
+        ("inf", "integer", None),
+        ("2.347", "float", "2.35"),
+        ("[1, 2]", "list", "[1, 2]"),
+    ],
+)
+def test_mathvista_normalisation(extraction, kind, expected):
+    problem = {
+        "question_type": "multi_choice" if kind == "choice" else "free_form",
+        "answer_type": "text" if kind == "choice" else kind,
+        "choices": list(FRUIT),
+        "precision": 2.0 if kind == "float" else None,
+    }
+    assert mathvista.normalised(extraction, problem).answer == expected

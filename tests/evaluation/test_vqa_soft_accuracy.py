@@ -1,0 +1,66 @@
+"""The rule worked out by hand; the m4c cleaning and accuracy are also checked on real outputs in test_fixture_scores."""
+
+import pytest
+
+from minigemini.evaluation.scorers import vqa_soft_accuracy as vqa
+
+
+def line(reply, answers):
+    return {"id": "1", "kind": "", "prediction": reply, "reference": {"answers": answers}}
+
+
+@pytest.mark.parametrize(("matches", "accuracy"), [(0, 0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1), (10, 1)])
+def test_each_annotator_is_left_out_in_turn(matches, accuracy):
+    """With 2 matches: two annotators leave one match (1/3), eight leave two (2/3): (2/3 + 16/3) / 10 = 0.6; not 2/3."""
+    answers = ["cat"] * matches + [f"other {i}" for i in range(10 - matches)]
+    assert vqa.soft_accuracy("cat", answers) == pytest.approx(accuracy)
+    assert vqa.m4c_accuracy(line("Cat.", answers)).points == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize(
+    ("raw", "m4c", "official", "vlmevalkit"),
+    [
+        ("The two dogs", "2 dogs", "2 dogs", "2 dogs"),
+        ("None", "0", "0", "0"),
+        ("dont", "don't", "don't", "don't"),
+        ("couldnt've", "couldn't've", "couldn't've", "couldn't've"),
+        ("somebody'd", "somebodyd", "somebodyd", "somebodyd"),
+        ("wendy's", "wendy 's", "wendy's", "wendy's"),  # m4c alone sets the 's apart
+        ("3.", "3", "3", "3."),  # the mistyped look-behind
+        ("$3.50.", "$3.50", "$3.50", "$3.50."),
+        ("red, white", "red white", "red white", "red white"),
+        ("1,000", "1000", "1000", "1000"),
+        ("left/right", "left right", "left right", "left right"),  # touches no space: a space
+        ("left / right", "left right", "left right", "left right"),
+        ("a - b-c", "bc", "bc", "bc"),  # one "-" touches a space, so all of them go; "a" is an article
+        ("(top)", "top", "top", "top"),
+        ("line\nbreak\t", "line break", "line break", "line break"),
+    ],
+)
+def test_cleaning(raw, m4c, official, vlmevalkit):
+    assert (vqa.m4c(raw), vqa.official(raw), vqa.vlmevalkit(raw)) == (m4c, official, vlmevalkit)
+
+
+def test_only_the_first_32_periods_go():
+    """re.UNICODE, which is 32, is passed as the count."""
+    assert vqa.without_punctuation("a." * 40) == "a" * 32 + "a." * 8
+
+
+def test_official_does_not_clean_where_all_answers_are_equal():
+    assert vqa.official_accuracy(line("Yes", ["yes"] * 10)).points == 0
+    assert vqa.official_accuracy(line("yes", ["yes"] * 10)).points == 1
+    assert vqa.official_accuracy(line("Yes", ["yes"] * 9 + ["no"])).points == 1
+    assert vqa.uploaded_accuracy(line("Yes", ["yes"] * 10)).points == 1  # an upload was cleaned before
+
+
+def test_vlmevalkit_scores_vizwiz_by_the_share_of_equal_answers():
+    answers = ["cat"] * 3 + ["dog"] * 7
+    assert vqa.vlmevalkit_share(line("cat", answers)).points == pytest.approx(0.3)
+    assert vqa.vlmevalkit_accuracy(line("cat", answers)).points == pytest.approx(0.9)
+
+
+def test_ten_answers_are_needed():
+    with pytest.raises(ValueError, match="row '1': 9 human answers"):
+        vqa.m4c_accuracy(line("cat", ["cat"] * 9))
+    with pytest.raises(ValueError, match="'answers'; give the gold answers with --gold"):
+        vqa.m4c_accuracy({"id": "1", "kind": "", "prediction": "", "reference": {}})
