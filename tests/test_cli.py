@@ -8,7 +8,18 @@ import pytest
 
 from minigemini.cli import main
 
-COMMANDS = [[], ["chat"], ["train"], ["eval"], ["data"], ["data", "tabletop"], ["data", "check"], ["convert"], ["draw-again"]]
+COMMANDS = [
+    [],
+    ["chat"],
+    ["train"],
+    ["eval"],
+    ["eval", "score"],
+    ["data"],
+    ["data", "tabletop"],
+    ["data", "check"],
+    ["convert"],
+    ["draw-again"],
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command) or "minigemini")

@@ -10,6 +10,9 @@
     suite         what to evaluate and the floors, from eval/suites/*.yaml
     report        table for the terminal, Markdown and JSON
     evaluate      all of it in a straight line: what ``minigemini eval`` calls
+    scorers       the published benchmarks' rules, per protocol, as pure functions
+    foreign       predictions and gold answers as other tools store them
+    score         what ``minigemini eval score`` calls
     loss_curves   the curves of the training stages as one PNG
 
 Scoring reads only ``predictions.jsonl`` and imports no torch.
