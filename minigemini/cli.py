@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 OVERRIDES = "key.path=value"
-EVAL_COMMANDS = ("score", "diff")
+EVAL_COMMANDS = ("score", "diff", "report")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -133,6 +133,7 @@ def add_eval(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_eval)
     add_eval_score(commands)
     add_eval_diff(commands)
+    add_eval_report(commands)
 
 
 def add_eval_score(commands: argparse._SubParsersAction) -> None:
@@ -189,6 +190,43 @@ def run_eval_diff(parsed: argparse.Namespace) -> int:
     from minigemini.evaluation.diff import diff
 
     return diff(parsed.a, parsed.b, parsed.benchmark, parsed.protocol, parsed.json)
+
+
+def add_eval_report(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "eval report",
+        help="a judged run as one HTML page: pictures, answers, verdicts, filters; no server, no network",
+        description="Every row with picture, prompt, answer, gold answer, parse path and verdict, and filters for them, in one "
+        "HTML file. RUN is JSON of `eval score`, an output folder of `eval tabletop`, or predictions.jsonl with --benchmark.",
+    )
+    parser.add_argument("path", metavar="RUN", type=Path, help="what to show")
+    parser.add_argument("--out", type=Path, default=Path("report.html"), help="(default: %(default)s)")
+    parser.add_argument(
+        "--against", metavar="RUN", type=Path, help="an earlier run on the same rows, to show the flips"
+    )
+    parser.add_argument("--benchmark", help="by which to judge predictions.jsonl")
+    parser.add_argument("--protocol", help="likewise (default: the benchmark's first)")
+    parser.add_argument("--data", metavar="FOLDER", type=Path, help="the benchmark's images (tabletop: not needed)")
+    parser.add_argument("--model", help="the model that answered (tabletop): also draw where its answers looked")
+    parser.add_argument(
+        "--pictures", metavar="N", type=int, default=100, help="for at most N rows (default: %(default)s)"
+    )
+    parser.set_defaults(run=run_eval_report)
+
+
+def run_eval_report(parsed: argparse.Namespace) -> int:
+    from minigemini.evaluation.report_page import report
+
+    return report(
+        parsed.path,
+        parsed.out,
+        parsed.against,
+        parsed.benchmark,
+        parsed.protocol,
+        parsed.data,
+        parsed.model,
+        parsed.pictures,
+    )
 
 
 def run_eval(parsed: argparse.Namespace) -> int:

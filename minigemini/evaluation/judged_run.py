@@ -21,6 +21,7 @@ from minigemini.evaluation.scorers.verdict import UNPARSABLE, Reading, Verdict, 
 from minigemini.evaluation.tabletop import DECISION, DRAWN, decides_to_draw, exact, shows
 
 TABLETOP = "tabletop"
+MEAN = "mean of kinds"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _from_tabletop(folder: Path) -> JudgedRun:
         prompts=[line.get("prompt", line["reference"].get("prompt", "")) for line in lines],
         answers=[line["seen"] if line["kind"] == DRAWN else line["prediction"] for line in lines],
         metrics=tabletop_metrics,
-        shown=[_tabletop_number(row) for row in results["rows"]],
+        shown=[_mean_of_kinds(verdicts), *(_tabletop_number(row) for row in results["rows"])],
         beside=beside,
         notes=results["complaints"],
     )
@@ -156,7 +157,7 @@ def _tabletop_verdict(line: Line) -> Verdict:
 def tabletop_metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
     """The mean of the kinds, each counting the same; then each kind (the decision's two classes counting the same)."""
     kinds = by_kind(verdicts)
-    found = [mean_of_groups("mean of kinds", verdicts, kinds)]
+    found = [mean_of_groups(MEAN, verdicts, kinds)]
     for kind, part in kinds.items():
         if kind == DECISION:
             classes: dict[str, list[Verdict]] = {}
@@ -166,6 +167,12 @@ def tabletop_metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
         else:
             found.append(mean_points(kind, part))
     return found
+
+
+def _mean_of_kinds(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The number that `eval diff` judges by. `eval tabletop` prints none for all kinds together, hence no interval."""
+    mean = mean_of_groups(MEAN, verdicts, by_kind(verdicts))
+    return {"name": MEAN, "value": mean.value, "unit": "%", "n": mean.n, "images": mean.n, "interval": None}
 
 
 def _tabletop_number(row: dict[str, Any]) -> dict[str, Any]:
