@@ -198,10 +198,10 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
                     "this model has no high-resolution tower but got high_res_pixel_values; make its processor with "
                     "do_high_res=False"
                 )
-            side = high_res_pixel_values.shape[-1]
-            if tuple(high_res_pixel_values.shape) != (len(pixel_values), 3, side, side):
+            pictures, side = pixel_values.shape[0], high_res_pixel_values.shape[-1]  # len() would be fixed in an export
+            if tuple(high_res_pixel_values.shape) != (pictures, 3, side, side):
                 raise ValueError(
-                    f"high_res_pixel_values must be [{len(pixel_values)}, 3, S, S], one square picture for each of "
+                    f"high_res_pixel_values must be [{pictures}, 3, S, S], one square picture for each of "
                     f"pixel_values, not {list(high_res_pixel_values.shape)}"
                 )
             config.check_high_res_size(side, "the side of high_res_pixel_values")

@@ -95,13 +95,13 @@ class PatchInfoMining(nn.Module):
         cells = self.tokens_per_side * self.grid // shrink
         readers = [StageReader(side, sides[0], sides[0] // shrink, cells, tokens.device) for side in sides]
         query = self.query_projection(self.query_norm(tokens)) * tokens.shape[-1] ** -0.5
-        reading_query = self.key_norm(self.key_projection(query))
-        # Statistics, softmax and pooling in (at least) float32, also under autocast.
+        reading_query = self.key_projection(query)
+        # What lies between the projections in (at least) float32, also under autocast.
         with maybe_autocast(device_type=tokens.device.type, enabled=False):
-            reading_query = reading_query.to(stages[0][0].dtype)
+            reading_query = self.key_norm(reading_query.to(stages[0][0].dtype))
             pooled, attention = pool(reading_query, stages, readers, self.key_norm.eps, self.value_norm.eps)
-        mined = self.value_projection(self.value_norm(pooled.to(query.dtype)))
-        return mined, attention
+            values = self.value_norm(pooled)
+        return self.value_projection(values.to(query.dtype)), attention
 
 
 def centred(stage: Tensor) -> tuple[Tensor, Tensor]:
@@ -220,9 +220,7 @@ class StageReader:
 
 
 @torch.compiler.assume_constant_result
-def tables_on(
-    native: int, fine: int, positions: int, cells: int, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def tables_on(native: int, fine: int, positions: int, cells: int, device: torch.device) -> tuple[Tensor, ...]:
     """`tables` on a device; constants in a compiled or exported graph."""
     # While torch exports, tensors may be placeholders, which nobody else may find in the cache.
     copy = _copied.__wrapped__ if torch.compiler.is_compiling() else _copied
