@@ -118,7 +118,8 @@ def test_what_only_some_of_them_do():
 
 def test_vlmevalkit_in_detail():
     read = option_letter.vlmevalkit
-    assert read("B is what I would take here", FRUIT).answer is None  # not among the last four words
+    assert read("B is what I take", FRUIT).answer is None  # the fifth word from the end
+    assert read("B is my choice", FRUIT).answer == "B"
     assert read("I would rather take the B here today", FRUIT).answer == "B"
     assert read("The correct answer is **c** because of this and that and more", FRUIT).path == "the answer is"
     assert read("I'm sorry, but without the image provided I say A", FRUIT).answer == "Z"

@@ -21,6 +21,8 @@ from minigemini.evaluation.scorers import hallusionbench, mme, pope, yes_no
         ("Yes, there is no cat", "no", None, "yes", "yes", None),
         ("Yes. There is no cat", "yes", None, "yes", "yes", None),
         ("NO", None, "no", "no", "no", "no"),  # POPE's script looks for No, not and no
+        ("Yes\nit is", "yes", None, "yes", "yes", "yes"),
+        ("There is a cat in it", None, None, None, None, None),  # a yes in POPE's script, as is silence
         ("", None, None, None, None, None),
     ],
 )

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from minigemini.evaluation.scorers.verdict import NOTHING, Reading
 from minigemini.evaluation.scorers.vqa_soft_accuracy import PERIOD_CORRECTED, without_punctuation
 
 YES, NO = "yes", "no"
+WORD_YES = re.compile(r"\byes\b", re.IGNORECASE)
 
 
 def pope(reply: str) -> Reading:
     """POPE e3e3926, evaluate.py (LLaVA c121f04, eval_pope.py): the words before the first period, commas dropped; "No",
     "not" or "no" among them is a no. The tool takes everything else for a yes, also silence; here a reply without
-    "Yes" or "yes" is unparsable, and the tool's yes is had with ``--official-random``.
+    the word is unparsable, and the tool's yes is had with ``--official-random``.
     """
-    words = reply.split(".")[0].replace(",", "").split(" ")
-    if any(word in words for word in ("No", "not", "no")):
+    start = reply.split(".")[0].replace(",", "")
+    if any(word in start.split(" ") for word in ("No", "not", "no")):
         return Reading(NO, "word")
-    if any(word.strip("!?:;'\"").lower() == YES for word in words):
-        return Reading(YES, "word")
-    return NOTHING
+    return Reading(YES, "word") if WORD_YES.search(start) else NOTHING
 
 
 def whole_reply(reply: str) -> Reading:
