@@ -6,14 +6,13 @@ folder of ``eval tabletop``. None needs a model or torch.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minigemini.evaluation.benchmark import Line
-from minigemini.evaluation.foreign.lines import read_json, read_predictions
+from minigemini.evaluation.foreign.lines import read_json, read_jsonl, read_predictions
 from minigemini.evaluation.score import NEEDS_JUDGE, SCORED, score
 from minigemini.evaluation.scorers.metric import Metric, by_kind, mean_of_groups, mean_points
 from minigemini.evaluation.scorers.protocols import protocol_of
@@ -114,7 +113,7 @@ def _from_tabletop(folder: Path) -> JudgedRun:
     if results.get("benchmark") != TABLETOP:
         raise ValueError(f"{results_file}: benchmark {results.get('benchmark')!r}, not {TABLETOP!r}")
     files = [folder / part / "predictions.jsonl" for part in ("model", "drawn")]
-    lines = [json.loads(text) for file in files if file.is_file() for text in file.read_text("utf-8").splitlines()]
+    lines = [line for file in files if file.is_file() for line in read_jsonl(file)]
     verdicts = [_tabletop_verdict(line) for line in lines]
     counted = {kind: len(part) for kind, part in by_kind(verdicts).items()}
     for row in results["rows"]:
