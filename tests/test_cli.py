@@ -14,6 +14,8 @@ COMMANDS = [
     ["train"],
     ["eval"],
     ["eval", "score"],
+    ["eval", "diff"],
+    ["eval", "report"],
     ["data"],
     ["data", "tabletop"],
     ["data", "check"],
