@@ -96,6 +96,10 @@ class MiniGeminiProcessor(ProcessorMixin):
             image_processor, tokenizer, patch_size=tower.patch_size, chat_template=template, image_token=image_token
         )
 
+    def prepare_inputs_layout(self, images: Any = None, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """As `ProcessorMixin.prepare_inputs_layout`, but a list without pictures is no pictures (it would make pixels of none)."""
+        return super().prepare_inputs_layout(None if has_no_picture(images) else images, *args, **kwargs)
+
     def validate_inputs(self, images: Any = None, text: Any = None, **kwargs: Any) -> None:  # type: ignore[override]
         """As `ProcessorMixin.validate_inputs`, which does not count the pictures in transformers 5.19."""
         super().validate_inputs(images=images, text=text, **kwargs)
@@ -144,6 +148,10 @@ class MiniGeminiProcessor(ProcessorMixin):
                         "picture; give pictures as image parts, or change the text"
                     )
         return super().apply_chat_template(conversation, *args, **kwargs)
+
+
+def has_no_picture(images: Any) -> bool:
+    return isinstance(images, (list, tuple)) and all(has_no_picture(image) for image in images)
 
 
 def text_of(message: dict[str, Any]) -> str:

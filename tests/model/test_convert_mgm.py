@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from released import OPENAI, TOWERS, copied, needs_recorded
+from PIL import Image
+from released import OPENAI, RECORDED, TOWERS, copied, needs_recorded
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -333,7 +334,37 @@ def test_neither_folder_nor_hub_id(tmp_path):
 def test_crop_instead_of_pad(source, tmp_path):
     edit_config(source, image_aspect_ratio="square")
     convert(str(source), tmp_path / "out", **TOWERS)
-    assert not MiniGeminiProcessor.from_pretrained(tmp_path / "out").image_processor.do_pad
+    process = MiniGeminiProcessor.from_pretrained(tmp_path / "out").image_processor
+    expected = load_file(RECORDED / "preprocess" / "cli_crop_grid1.safetensors")
+    for file in sorted((RECORDED / "preprocess" / "images").glob("*.png")):
+        out = process(Image.open(file), return_tensors="pt")
+        torch.testing.assert_close(out["high_res_pixel_values"], expected[f"{file.name}/images_aux"], atol=1e-6, rtol=0)
+        torch.testing.assert_close(out["pixel_values"], expected[f"{file.name}/images"], atol=2e-6, rtol=0)
+
+
+def test_no_pictures_and_empty_ones(source, tmp_path):
+    convert(str(source), tmp_path / "out", **TOWERS)
+    processor = MiniGeminiProcessor.from_pretrained(tmp_path / "out")
+    asked = [{"role": "user", "content": "Is it night?"}]
+    text = processor.apply_chat_template(asked, add_generation_prompt=True)
+    for images in (None, []):
+        assert set(processor(text=text, images=images)) == {"input_ids", "attention_mask"}
+    with pytest.raises(ValueError, match="the picture is empty: 0 x 5 pixels"):
+        processor(text="<image>", images=[Image.new("RGB", (0, 5))])
+
+
+def test_a_hub_id(source, tmp_path, monkeypatch):
+    """What the hub's cache holds is converted without a network."""
+    snapshot = tmp_path / "cache" / "models--someone--MGM-tiny" / "snapshots" / ("a" * 40)
+    shutil.copytree(source, snapshot)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("a" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    report = convert("someone/MGM-tiny", tmp_path / "out", **TOWERS)
+    assert (report.source, report.tensors_placed) == ("someone/MGM-tiny", 189)
+    with pytest.raises(ValueError, match="someone/else: no such folder, and no repository"):
+        convert("someone/else", tmp_path / "other")
 
 
 def test_command(source, tmp_path, capsys):
