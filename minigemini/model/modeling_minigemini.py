@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, Cache, GenerationMixin, PreTrainedModel
+from transformers import AutoModel, BitsAndBytesConfig, Cache, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, ModelOutput
@@ -16,8 +16,10 @@ from transformers.utils import TransformersKwargs, can_return_tuple, torch_compi
 
 from .configuration_minigemini import MiniGeminiConfig
 from .high_res_vision_tower import MiniGeminiHighResVisionModel
+from .image_token import has_embedding, in_vocabulary
 from .parts import load_parts
 from .patch_info_mining import AbsorbedLinear, PatchInfoMining
+from .quantization import keeping_sight
 
 
 @dataclass
@@ -85,6 +87,13 @@ class MiniGeminiPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, quantization_config: Any = None, **kwargs: Any) -> Any:
+        """As of transformers. A `BitsAndBytesConfig` that does not say what to leave alone leaves all that sees alone."""
+        if isinstance(quantization_config, BitsAndBytesConfig):
+            quantization_config = keeping_sight(quantization_config)
+        return super().from_pretrained(*args, quantization_config=quantization_config, **kwargs)
 
 
 class MiniGeminiModel(MiniGeminiPreTrainedModel):
@@ -155,12 +164,12 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         outputs = self.vision_tower(pixel_values.flatten(0, 1).to(self.vision_tower.dtype), return_dict=True, **kwargs)
         low_res = outputs.hidden_states[config.vision_feature_layer]
         if config.vision_feature_select_strategy == "default":
-            low_res = low_res[:, 1:]
+            low_res = low_res[:, max(1, low_res.shape[1] - config.tokens_per_side**2) :]
         if low_res.shape[1] != config.tokens_per_side**2:
             raise ValueError(
                 f"vision_feature_select_strategy = {config.vision_feature_select_strategy!r} leaves {low_res.shape[1]} "
                 f"tokens of {config.tokens_per_side} x {config.tokens_per_side} patches: use 'default' for a tower with "
-                "a class token (CLIP), 'full' for one without (SigLIP)"
+                "a class token (CLIP, DINO), 'full' for one without (SigLIP)"
             )
         tokens = low_res.unflatten(0, (images, views))
         attentions = residual_norms = None
@@ -175,6 +184,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             tokens = tokens + 0.0 * outputs.pooler_output.sum()
         tokens = self._in_order_of_tokens(tokens)
         features = self.multi_modal_projector(tokens.to(self.multi_modal_projector.linear_1.weight.dtype))
+        if config.image_feature_scale != 1.0:
+            features = features * config.image_feature_scale
         return MiniGeminiImageFeatures(
             last_hidden_state=low_res,
             pooler_output=features,
@@ -217,6 +228,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             ValueError: their number is not that of the image features.
         """
         if input_ids is None:
+            if not has_embedding(self.config):
+                raise ValueError("the image token has no embedding in this model; give input_ids, not inputs_embeds")
             image_token = torch.full((), self.config.image_token_id, dtype=torch.long, device=inputs_embeds.device)
             mask = (inputs_embeds == self.get_input_embeddings()(image_token)).all(-1)
         else:
@@ -248,7 +261,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         if inputs_embeds is None:
-            inputs_embeds = self.get_input_embeddings()(input_ids)
+            shows_images = pixel_values is not None or bool(mm_encoder_outputs)
+            inputs_embeds = self.get_input_embeddings()(in_vocabulary(input_ids, self.config, shows_images))
 
         encoded: Any = (mm_encoder_outputs or {}).get("image")
         if encoded is not None and pixel_values is not None:
