@@ -5,6 +5,8 @@ python train/nano_base/ship.py nano runs/ship/nano/finetune
 python train/nano_base/ship.py nano-low-res runs/ship/low-res/finetune
 """
 
+import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -41,6 +43,16 @@ def ship_model(checkpoint: Path, target: Path) -> None:
     MiniGeminiProcessor.from_pretrained(checkpoint).save_pretrained(target)
 
 
+def forget_paths(folder: Path) -> None:
+    """Configurations remember the folder they were loaded from, which nobody else has."""
+    for file in folder.rglob("*.json"):
+        text = file.read_text()
+        file.write_text(re.sub(r'^ *"_name_or_path": ".*",\n', "", text, flags=re.MULTILINE))
+        json.loads(file.read_text())
+    for file in folder.rglob("*"):
+        file.chmod(0o755 if file.is_dir() else 0o644)  # safetensors writes for its owner alone
+
+
 def main(name: str, source: Path) -> None:
     name = "nano-base" if name == "base" else name
     if name not in NAMES:
@@ -53,6 +65,7 @@ def main(name: str, source: Path) -> None:
     else:
         ship_model(source, target)
     shutil.copy(CARDS / f"{name}.md", target / "README.md")
+    forget_paths(target)
     files = [file for file in target.rglob("*") if file.is_file()]
     print(f"{name}: {len(files)} files, {sum(file.stat().st_size for file in files) / 1e6:.1f} MB in {target}")
 
