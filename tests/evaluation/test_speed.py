@@ -1,5 +1,6 @@
 """The benchmarks of eval/speed run, at toy size, and write their tables. That they are fast is no matter of tests."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -72,14 +73,14 @@ def test_toy_numbers_cannot_land_among_the_results():
 
 def test_the_readme_has_the_place_that_a_run_fills(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(RUN.parent))
-    report = __import__("report")
+    report = importlib.import_module("report")
     readme = tmp_path / "README.md"
     readme.write_text((RUN.parent / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
-    report.fill(readme, ["first\n"])
-    report.fill(readme, ["second\n"])
+    report.fill(readme, ["the run before\n"])
+    report.fill(readme, ["the run after\n"])
     text = readme.read_text(encoding="utf-8")
-    assert "second" in text
-    assert "first" not in text
+    assert "the run after" in text
+    assert "the run before" not in text
     assert text.startswith("# eval/speed")
     with pytest.raises(ValueError, match="once each"):
         report.fill(Path(__file__), [])
