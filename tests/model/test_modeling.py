@@ -1,4 +1,3 @@
-import copy
 from typing import Any
 
 import pytest
@@ -283,18 +282,6 @@ def test_attention_back_ends_reach_both_towers(attention):
     torch.testing.assert_close(
         model(input_ids=ids, **images).logits, make()(input_ids=ids, **images).logits, atol=1e-6, rtol=1e-5
     )
-
-
-def test_compiles_in_one_graph():
-    model = make()
-    images = pixels(2)
-    expected = model.get_image_features(**images).pooler_output
-    compiled = torch.compile(model.model.patch_info_mining, backend="eager", fullgraph=True)
-    mining = copy.copy(model.model.patch_info_mining)
-    model.model.patch_info_mining = compiled
-    found = model.get_image_features(**images).pooler_output
-    model.model.patch_info_mining = mining
-    torch.testing.assert_close(found, expected)
 
 
 def test_new_modules_start_as_torch_starts_linear_layers():
