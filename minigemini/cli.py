@@ -128,6 +128,9 @@ def add_eval(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--model", default="nano", help="checkpoint folder, hub id or shipped name (default: nano)")
     parser.add_argument("--out", type=Path, required=True, help="folder for results; an interrupted run goes on there")
     parser.add_argument("--limit", type=int, help="at most this many examples of each kind")
+    parser.add_argument(
+        "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"
+    )
     parser.add_argument("--no-controls", dest="controls", action="store_false", help="leave out the control models")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a floor is missed")
     parser.set_defaults(run=run_eval)
@@ -233,7 +236,14 @@ def run_eval(parsed: argparse.Namespace) -> int:
     from minigemini.evaluation.evaluate import evaluate
 
     return evaluate(
-        parsed.suite, parsed.model, parsed.out, parsed.limit, parsed.controls, parsed.strict, parsed.overrides
+        parsed.suite,
+        parsed.model,
+        parsed.out,
+        parsed.limit,
+        parsed.controls,
+        parsed.strict,
+        parsed.overrides,
+        parsed.bits,
     )
 
 
@@ -303,6 +313,9 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of drawings; another one, another picture (default: 0)")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for drawn pictures (default: here)")
     parser.add_argument("--generator", default="nano", help="image generator: folder, hub id or nano (default)")
+    parser.add_argument(
+        "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"
+    )
     parser.add_argument("--show-attention", type=Path, metavar="OUT.png", help="draw where the answer looked")
     parser.set_defaults(run=run_chat)
 
@@ -321,4 +334,5 @@ def run_chat(parsed: argparse.Namespace) -> int:
         seed=parsed.seed,
         out=parsed.out,
         show_attention=parsed.show_attention,
+        bits=parsed.bits,
     )

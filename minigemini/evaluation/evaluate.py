@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import diffusers
 import torch
@@ -22,6 +22,7 @@ from minigemini.evaluation.report import Report, Result
 from minigemini.evaluation.suite import Suite, load_suite
 from minigemini.evaluation.tabletop import DRAWN, Tabletop, what_the_oracle_sees
 from minigemini.generation.image_generator import ImageGenerator
+from minigemini.model.quantization import in_bits
 
 
 def evaluate(
@@ -32,6 +33,7 @@ def evaluate(
     controls: bool = True,
     strict: bool = False,
     overrides: Sequence[str] = (),
+    bits: Literal[4, 8] | None = None,
 ) -> int:
     """Evaluates a model and leaves predictions, ``results.json`` and ``results.md`` in ``out``.
 
@@ -45,6 +47,7 @@ def evaluate(
             and are always there.
         strict: return 1 when a floor is missed or a control does not fail.
         overrides: ``key.path=value`` for fields of the suite.
+        bits: load the layers of language models in 4 or 8 bits (:mod:`minigemini.model.quantization`).
 
     Returns:
         The exit code: 0, or with ``strict`` 1.
@@ -64,7 +67,7 @@ def evaluate(
     per_kind = chosen.examples_per_kind if limit is None else min(limit, chosen.examples_per_kind)
     benchmark = Tabletop(list(chosen.kinds), per_kind, chosen.seed)
     examples = benchmark.examples()
-    runs = _answers(chosen, model, examples, out, controls)
+    runs = _answers(chosen, model, bits, examples, out, controls)
     drawn = [example for example in examples if example.kind == DRAWN]
     if drawn:
         runs["model"] = [*runs.get("model", []), *_drawings(chosen, drawn, out)]
@@ -89,16 +92,22 @@ def evaluate(
     return int(strict and bool(report.complaints()))
 
 
-def _load(model: str) -> tuple[Any, Any]:
-    """Model and processor, on the GPU in the checkpoint's own type if there is one, else on the CPU in float32."""
+def _load(model: str, bits: Literal[4, 8] | None) -> tuple[Any, Any]:
+    """Model and processor, on the GPU in the checkpoint's own type if there is one, else on the CPU in float32.
+
+    What is not quantised of a model in few bits is in bfloat16.
+    """
     path = nano.resolve(model)
     device, dtype = ("cuda", "auto") if torch.cuda.is_available() else ("cpu", torch.float32)
-    loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=dtype)
-    return loaded.to(device).eval(), MiniGeminiProcessor.from_pretrained(path)
+    options: dict[str, Any] = {"dtype": dtype}
+    if bits:
+        options = {"dtype": torch.bfloat16, "quantization_config": in_bits(bits)}
+    loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, device_map=device, **options)
+    return loaded, MiniGeminiProcessor.from_pretrained(path)
 
 
 def _answers(
-    suite: Suite, model: str, examples: Sequence[Example], out: Path, controls: bool
+    suite: Suite, model: str, bits: Literal[4, 8] | None, examples: Sequence[Example], out: Path, controls: bool
 ) -> dict[str, Sequence[Line]]:
     """The lines of every run: the model that is judged and, with ``controls``, it blind and the low-res-only one."""
     asked = [example for example in examples if example.kind != DRAWN]
@@ -114,13 +123,13 @@ def _answers(
             runs[name] = predict(*loaded, of, file, suite.batch_size, progress, name)
 
         if asked:
-            loaded = _load(model)
+            loaded = _load(model, bits)
             run("model", loaded, asked)
             if controls and blind:
                 run("blind", loaded, blind)
         if controls and low_res:
             assert suite.low_res_model is not None
-            run("low-res only", _load(suite.low_res_model), low_res)
+            run("low-res only", _load(suite.low_res_model, bits), low_res)
     return runs
 
 

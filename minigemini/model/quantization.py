@@ -1,6 +1,7 @@
 """8-bit and 4-bit loading by bitsandbytes: which parts stay as they are."""
 
 import copy
+import logging
 from typing import Literal
 
 import torch
@@ -24,6 +25,8 @@ def in_bits(bits: Literal[4, 8]) -> BitsAndBytesConfig:
         ValueError: other bits.
     """
     if bits == 8:
+        # That it casts bfloat16 to float16 it would say at every layer of every token.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT)
     if bits == 4:
         return BitsAndBytesConfig(

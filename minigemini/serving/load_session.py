@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from transformers.utils import logging
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
 from minigemini.generation.constrained import Draw
+from minigemini.model.quantization import in_bits
 from minigemini.serving.chat_session import ChatSession
 
 if TYPE_CHECKING:
     from minigemini.generation.image_generator import ImageGenerator
 
 
-def load_session(model: str, generator: str, draw: Draw, seed: int) -> ChatSession:
+def load_session(model: str, generator: str, draw: Draw, seed: int, bits: Literal[4, 8] | None = None) -> ChatSession:
     """Load a model and begin a conversation on the GPU, if there is one; the generator goes on loading in the background.
 
     Args:
         model, generator: local folder, hub id or shipped name.
         draw: with False the generator is not needed and not loaded.
         seed: as in :class:`ChatSession`.
+        bits: load the language model's layers in 4 or 8 bits (:mod:`minigemini.model.quantization`).
 
     Raises:
         ValueError: a local folder or shipped name is not there, or holds no model; it names it.
@@ -31,15 +33,16 @@ def load_session(model: str, generator: str, draw: Draw, seed: int) -> ChatSessi
     logging.disable_progress_bar()
     path = nano.resolve(model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtype = torch.bfloat16 if device.type == "cuda" or bits else torch.float32
+    quantised: dict[str, Any] = {"quantization_config": in_bits(bits)} if bits else {}
     try:
-        loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=dtype)
+        loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(
+            path, dtype=dtype, device_map=device, **quantised
+        )
         processor = MiniGeminiProcessor.from_pretrained(path)
     except OSError as error:
         raise ValueError(f"{model}: no model can be loaded from there ({error})") from error
-    return ChatSession(
-        loaded.to(device).eval(), processor, None if draw is False else _in_the_background(generator), seed=seed
-    )
+    return ChatSession(loaded, processor, None if draw is False else _in_the_background(generator), seed=seed)
 
 
 def _in_the_background(name: str) -> Future[ImageGenerator]:

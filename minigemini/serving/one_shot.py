@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from minigemini.generation.constrained import Draw
 from minigemini.generation.untrusted_image import open_image
@@ -27,6 +27,7 @@ def answer_once(
     out: str | Path,
     as_json: bool,
     show_attention: str | Path | None = None,
+    bits: Literal[4, 8] | None = None,
 ) -> int:
     """Answer one message; stdout has the answer and nothing else, notices go to stderr.
 
@@ -35,6 +36,7 @@ def answer_once(
 
     Args:
         show_attention: PNG to write, with where the answer looked.
+        bits: as of :func:`load_session`.
 
     Returns:
         0, or 1 if a picture was asked for and none was drawn.
@@ -51,7 +53,7 @@ def answer_once(
     pictures = [open_image(path) for path in images]
     found: dict[str, Any] = {"model": model, "text": "", "answer": "", "images": [], "notices": []}
     with redirect_stdout(sys.stderr):  # libraries may have something to say while they load
-        session = load_session(model, generator, draw, seed)
+        session = load_session(model, generator, draw, seed, bits)
         events = session.reply(prompt, pictures, draw)
     for event in events:
         if isinstance(event, TextDelta):

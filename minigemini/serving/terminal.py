@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -50,6 +51,7 @@ def run(
     seed: int = 0,
     out: str | Path = ".",
     show_attention: str | Path | None = None,
+    bits: Literal[4, 8] | None = None,
 ) -> int:
     """Talk to a model: in the terminal, line by line from a pipe, or once with ``prompt``.
 
@@ -62,6 +64,7 @@ def run(
         draw: "auto": the model decides; True: every answer draws one picture; False: none does.
         seed: of the first drawing.
         out: folder for drawn pictures.
+        bits: load the language model's layers in 4 or 8 bits.
         show_attention: PNG to write after each answer about a picture, with where it looked.
 
     Returns:
@@ -72,13 +75,13 @@ def run(
             attention that is no PNG.
     """
     if prompt is not None:
-        return answer_once(model, generator, prompt, images, draw, seed, out, as_json, show_attention)
+        return answer_once(model, generator, prompt, images, draw, seed, out, as_json, show_attention, bits)
     if as_json:
         raise ValueError("JSON is for one answer: give a prompt with it")
     if show_attention is not None:
         check_attention_file(show_attention)
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    chat = TerminalChat(load_session(model, generator, draw, seed), console, draw, Path(out), show_attention)
+    chat = TerminalChat(load_session(model, generator, draw, seed, bits), console, draw, Path(out), show_attention)
     for image in images:
         chat.show(str(image))
     console.print(f"{model} on {chat.session.model.device.type}. Say something, or /help.", style="dim")

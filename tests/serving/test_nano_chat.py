@@ -1,11 +1,16 @@
 """The shipped nano, as ``minigemini chat`` loads it."""
 
+from pathlib import Path
+
+import pytest
 from PIL import Image
 
 from minigemini.generation import draw_again
 from minigemini.generation.generation_record import save_png
-from minigemini.serving.chat_session import Done, ImageDrawn
+from minigemini.serving.chat_session import Done, ImageDrawn, TextDelta
 from minigemini.serving.load_session import load_session
+
+TAGS = Path(__file__).parents[2] / "eval" / "pictures" / "tags.png"
 
 
 def test_it_looks_and_draws_and_the_drawing_can_be_drawn_again(tmp_path):
@@ -20,3 +25,12 @@ def test_it_looks_and_draws_and_the_drawing_can_be_drawn_again(tmp_path):
     assert (drawn.record.generator, drawn.record.seed) == ("nano", 3)
     save_png(drawn.image, drawn.record, tmp_path / "drawn.png")
     assert draw_again.run(tmp_path / "drawn.png") == 0
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_in_few_bits_it_still_reads_tags(bits, capfd):
+    session = load_session("nano", "nano", False, seed=0, bits=bits)
+    assert session.model.is_quantized
+    events = session.reply("what is the tag of the yellow circle?", [Image.open(TAGS)], draw=False)
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)).strip() == "K7"
+    assert "MatMul8bitLt" not in capfd.readouterr().err
