@@ -29,6 +29,9 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
         g: the picture is cut into g x g crops for the low-resolution tower.
     image_global (`bool`):
         Whether the whole picture comes after the crops.
+    exact_resize (`bool`):
+        Whether to resize by PIL, whose values released weights know. `False` resizes by torch, which is two to eight times
+        faster; less than one value in a hundred differs then, by 1 or 2 of 255.
     """
 
     high_res_size: int
@@ -37,6 +40,7 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
     high_res_image_std: list[float] | tuple[float, ...] | None
     image_grid: int
     image_global: bool
+    exact_resize: bool
 
 
 class MiniGeminiImageProcessor(PilBackend):
@@ -71,6 +75,7 @@ class MiniGeminiImageProcessor(PilBackend):
     high_res_image_std = None
     image_grid = 1
     image_global = False
+    exact_resize = True
 
     def process_image(self, image: ImageInput, **kwargs: Any) -> Image.Image:  # type: ignore[override]
         """A picture of any kind -> RGB. Arrays are [H, W], [H, W, C] or [C, H, W], uint8."""
@@ -92,6 +97,7 @@ class MiniGeminiImageProcessor(PilBackend):
         high_res_image_std: tuple[float, ...] | None,
         image_grid: int,
         image_global: bool,
+        exact_resize: bool,
         return_tensors: str | TensorType | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
@@ -101,7 +107,7 @@ class MiniGeminiImageProcessor(PilBackend):
         high_res = torch.empty(len(images), 3, high_res_size, high_res_size)
         mean, std = _channels(high_res_mean), _channels(high_res_std)
         for image, pixels in zip(images, high_res, strict=True):
-            colours = np.array(square(image, high_res_size, resample, high_res_mean))
+            colours = np.array(square(image, high_res_size, resample, high_res_mean, exact_resize))
             # Planes of floats at once, the rest in place and while they are at hand: memory is what this waits for.
             pixels.copy_(torch.from_numpy(colours).permute(2, 0, 1)).div_(255).sub_(mean).div_(std)
 
@@ -170,27 +176,44 @@ def from_array(array: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def to_square(image: Image.Image, side: int, resample: int, mean: tuple[float, ...]) -> Image.Image:
+def to_square(image: Image.Image, side: int, resample: int, mean: tuple[float, ...], exact: bool) -> Image.Image:
     """Pad around the centre to a square with the mean colour, then resize."""
     longest = max(image.size)
     if image.size != (longest, longest):
         left, top = (longest - image.width) // 2, (longest - image.height) // 2
         width = longest
-        if top > 0:  # PIL resizes rows before columns, and rows of padding stay what they are: they can wait
+        if exact and top > 0:  # PIL resizes rows before columns, and rows of padding stay what they are: they can wait
             image, width = image.resize((side, image.height), PILImageResampling(resample)), side
         canvas = Image.new("RGB", (width, longest), tuple(int(255 * value) for value in mean))
         canvas.paste(image, (left, top))
         image = canvas
-    return image.resize((side, side), PILImageResampling(resample))
+    return resized(image, (side, side), resample, exact)
 
 
-def shortest_edge_centre_crop(image: Image.Image, side: int, resample: int, mean: tuple[float, ...]) -> Image.Image:
+def shortest_edge_centre_crop(
+    image: Image.Image, side: int, resample: int, mean: tuple[float, ...], exact: bool
+) -> Image.Image:
     """Resize so that the shortest edge is `side`, then cut out the centre; what is outside is lost."""
     shortest = min(image.size)
     width, height = (int(side * length / shortest) for length in image.size)
-    image = image.resize((width, height), PILImageResampling(resample))
+    image = resized(image, (width, height), resample, exact)
     left, top = (width - side) // 2, (height - side) // 2
     return image.crop((left, top, left + side, top + side))
+
+
+def resized(image: Image.Image, size: tuple[int, int], resample: int, exact: bool) -> Image.Image:
+    """To `size` (width, height); not `exact`, by torch's kernel for bytes.
+
+    Raises:
+        ValueError: another filter than bicubic, and not `exact`.
+    """
+    if exact:
+        return image.resize(size, PILImageResampling(resample))
+    if resample != PILImageResampling.BICUBIC:
+        raise ValueError(f"exact_resize=False has the bicubic filter alone, not {PILImageResampling(resample).name}")
+    colours = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    colours = F.interpolate(colours, size=size[::-1], mode="bicubic", antialias=True)[0]
+    return Image.fromarray(colours.permute(1, 2, 0).contiguous().numpy())
 
 
 def shrink(pixels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

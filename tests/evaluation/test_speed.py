@@ -27,6 +27,7 @@ def toy(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_every_benchmark_leaves_its_tables(toy):
     (file,) = toy.glob("*.json")
     benchmarks = json.loads(file.read_text())["benchmarks"]
@@ -41,6 +42,7 @@ def test_every_benchmark_leaves_its_tables(toy):
             assert table["caption"] in document
 
 
+@pytest.mark.slow
 def test_rows_hold_times_memory_and_their_ratio(toy):
     (file,) = toy.glob("*.json")
     benchmarks = json.loads(file.read_text())["benchmarks"]
@@ -52,6 +54,7 @@ def test_rows_hold_times_memory_and_their_ratio(toy):
         assert 0 < row["here peak GB"] < 1
 
 
+@pytest.mark.slow
 def test_the_definition_costs_more_operations(toy):
     (file,) = toy.glob("*.json")
     (table,) = json.loads(file.read_text())["benchmarks"]["flops"]["tables"]
@@ -59,10 +62,13 @@ def test_the_definition_costs_more_operations(toy):
     assert all(row["definition / here"] > 2 for row in table["rows"])
 
 
-def test_both_ways_of_preprocessing_make_the_same_pixels(toy):
+@pytest.mark.slow
+def test_preprocessing_makes_the_same_pixels(toy):
     (file,) = toy.glob("*.json")
     (table,) = json.loads(file.read_text())["benchmarks"]["preprocessing"]["tables"]
-    assert all(row["largest difference"] < 1e-5 for row in table["rows"])
+    exact, not_exact = table["rows"]
+    assert exact["largest difference"] < 1e-5
+    assert not_exact["largest difference"] < 2.5 / 255 / 0.26  # two values of 255, normalised
 
 
 def test_toy_numbers_cannot_land_among_the_results():

@@ -147,3 +147,22 @@ def test_pictures_do_not_depend_on_their_neighbours():
     for row, image in enumerate(images):
         for key, value in processor()(image, return_tensors="pt").items():
             assert torch.equal(together[key][row], value[0])
+
+
+@pytest.mark.parametrize("do_pad", [True, False])
+@pytest.mark.parametrize("size", [(150, 97), (40, 64), (96, 96)])
+def test_not_exact_is_two_values_away_in_few_places(size, do_pad):
+    exact, fast = (
+        processor(exact_resize=exact, do_pad=do_pad)(photograph(*size), return_tensors="pt")["high_res_pixel_values"]
+        for exact in (True, False)
+    )
+    assert processor().exact_resize
+    difference = (colours(fast[0]) - colours(exact[0])).abs()
+    assert difference.max() < 2.01
+    assert (difference > 0.01).float().mean() < 0.01
+    assert torch.equal(exact, fast) == (size == (96, 96))
+
+
+def test_not_exact_has_one_filter():
+    with pytest.raises(ValueError, match="bicubic filter alone, not BILINEAR"):
+        processor(exact_resize=False, resample=2)(photograph(50, 30))
