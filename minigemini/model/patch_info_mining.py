@@ -64,7 +64,7 @@ class PatchInfoMining(nn.Module):
         self.key_norm = AbsorbedLayerNorm(channels, eps=EPS)
         self.key_projection = AbsorbedLinear(channels, hidden_size)
         self.value_norm = PooledLayerNorm(channels, eps=EPS)
-        self.value_projection = nn.Linear(channels, hidden_size)
+        self.value_projection = PooledLinear(channels, hidden_size)
 
     def forward(self, tokens: Tensor, pyramid: list[Tensor]) -> tuple[Tensor, Tensor]:
         """
@@ -86,7 +86,7 @@ class PatchInfoMining(nn.Module):
             whole = self._mine(tokens[:, crops], stages, shrink=self.grid)
             mined = torch.cat([mined, whole[0][:, None]], dim=1)
             attention = torch.cat([attention, whole[1][:, None]], dim=1)
-        return tokens + mined.to(tokens.dtype), attention
+        return (tokens + mined).to(tokens.dtype), attention
 
     def _mine(self, tokens: Tensor, stages: list[tuple[Tensor, Tensor]], shrink: int) -> tuple[Tensor, Tensor]:
         """Tokens [B, cells * cells, D] -> mined [B, cells * cells, D] and attention [B, cells * cells, P, P]."""
@@ -101,7 +101,7 @@ class PatchInfoMining(nn.Module):
             reading_query = self.key_norm(reading_query.to(stages[0][0].dtype))
             pooled, attention = pool(reading_query, stages, readers, self.key_norm.eps, self.value_norm.eps)
             values = self.value_norm(pooled)
-        return self.value_projection(values.to(query.dtype)), attention
+        return self.value_projection(values), attention
 
 
 def centred(stage: Tensor) -> tuple[Tensor, Tensor]:
@@ -283,7 +283,7 @@ def grid_to_tiles(picture: Tensor, grid: int) -> Tensor:
     return tiles.flatten(3, 4).flatten(1, 2)
 
 
-# The three modules below hold the weights of ordinary LayerNorm and Linear layers, under the same names. They are
+# The modules below hold the weights of ordinary LayerNorm and Linear layers, under the same names. They are
 # applied elsewhere than those would be, hence own modules: an engine that gathers parameters when their module is
 # called (ZeRO-3) finds them, and one that replaces nn.Linear (quantisation) leaves them alone.
 
@@ -326,3 +326,14 @@ class PooledLayerNorm(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         return pooled * self.weight + self.bias
+
+
+class PooledLinear(nn.Linear):
+    """Value projection of what was pooled, in its precision: [..., C] -> [..., D].
+
+    The definition rounds the values of all positions, and the mean of many has little of that left; to be no worse in
+    half precision, what is one vector for each token must not be rounded before its projection.
+    """
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        return F.linear(pooled, self.weight.to(pooled.dtype), self.bias.to(pooled.dtype))
