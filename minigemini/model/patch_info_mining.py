@@ -166,7 +166,7 @@ class StageReader:
     def cells(self, maps: Tensor) -> Tensor:
         """[B, native, native, C] -> the positions around each cell, [B, cells * cells, K * K, C]."""
         if self.shrinks:
-            maps = self._shrink(self._shrink(maps, 1).transpose(1, 2), 1).transpose(1, 2)
+            maps = self._shrink(maps)
         pictures, side = maps.shape[:2]
         cells, window = self.index.shape
         if self.one_to_one:
@@ -177,13 +177,17 @@ class StageReader:
         first = torch.arange(pictures, device=maps.device)[:, None, None] * (side * side)
         return F.embedding(first + index, maps.flatten(0, 2))
 
-    def _shrink(self, maps: Tensor, axis: int) -> Tensor:
-        weight = self.shrink_weight.to(maps.dtype)
-        taps = [
-            maps.index_select(axis, self.shrink_index[:, tap]) * weight[:, tap, None, None]
-            for tap in range(weight.shape[1])
-        ]
-        return functools.reduce(torch.add, taps)
+    def _shrink(self, maps: Tensor) -> Tensor:
+        """[B, native, native, C] -> [B, positions, positions, C]; every position is a weighted bag of a few others."""
+        pictures, side, channels = maps.shape[0], maps.shape[1], maps.shape[-1]
+        size, taps = self.shrink_index.shape
+        index = self.shrink_index[:, None, :, None] * side + self.shrink_index[:, None]
+        weight = self.shrink_weight[:, None, :, None] * self.shrink_weight[:, None]
+        first = torch.arange(pictures, device=maps.device)[:, None, None] * (side * side)
+        bags = (first + index.reshape(size * size, taps * taps)).flatten(0, 1)
+        weights = weight.reshape(1, size * size, taps * taps).expand(pictures, -1, -1).flatten(0, 1).to(maps.dtype)
+        sums = F.embedding_bag(bags, maps.reshape(-1, channels), mode="sum", per_sample_weights=weights)
+        return sums.view(pictures, size, size, channels)
 
     def interpolate(self, values: Tensor) -> Tensor:
         """Numbers around each cell [B, cells * cells, K * K] -> at its positions [B, cells * cells, P, P]."""
