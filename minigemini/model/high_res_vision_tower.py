@@ -55,7 +55,7 @@ class MiniGeminiHighResVisionModel(PreTrainedModel):
     def forward(self, pixel_values: Tensor) -> list[Tensor]:
         """
         Args:
-            pixel_values: [B, 3, S, S], S = config.image_size.
+            pixel_values: [B, 3, S, S], S = config.image_size or any other multiple of eight times the stem's stride.
 
         Returns:
             The stages' maps, [B, C_s, S / (4 * 2^s), S / (4 * 2^s)] for s = 0..3.
