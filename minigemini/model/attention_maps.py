@@ -72,7 +72,7 @@ def answer_attention(model: Any, inputs: Mapping[str, Any], answer_ids: Tensor) 
 
     The mean, over the answer's words, over all heads and all layers of the language model, of the attention with which each
     word was chosen (the row of the token before it). All layers and heads count alike: any choice among them would be tuned. On
-    the shipped nano the brightest token is that of the object in question for 100 of 100 tags and 50 of 52 colours of the
+    the shipped nano the brightest token is that of the object in question for 100 of 100 tags and 52 of 52 colours of the
     tabletop benchmark (``tests/nano/test_nano_attention.py``, with 100 scenes).
 
     What it is not: attention says what was read, not what mattered, and a token also knows of its neighbours from the vision

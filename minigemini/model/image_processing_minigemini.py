@@ -104,12 +104,14 @@ class MiniGeminiImageProcessor(PilBackend):
         high_res_mean = image_mean if high_res_image_mean is None else tuple(high_res_image_mean)
         high_res_std = image_std if high_res_image_std is None else tuple(high_res_image_std)
         square = to_square if do_pad else shortest_edge_centre_crop
-        high_res = torch.empty(len(images), 3, high_res_size, high_res_size)
-        mean, std = _channels(high_res_mean), _channels(high_res_std)
-        for image, pixels in zip(images, high_res, strict=True):
+        # Channels last, as pictures come and the shrink likes it; row by row, in place and while they are at hand: memory is
+        # what this waits for.
+        rows = torch.empty(len(images), high_res_size, high_res_size * 3)
+        mean, std = (torch.tensor(values).repeat(high_res_size) for values in (high_res_mean, high_res_std))
+        for image, pixels in zip(images, rows, strict=True):
             colours = np.array(square(image, high_res_size, resample, high_res_mean, exact_resize))
-            # Planes of floats at once, the rest in place and while they are at hand: memory is what this waits for.
-            pixels.copy_(torch.from_numpy(colours).permute(2, 0, 1)).div_(255).sub_(mean).div_(std)
+            pixels.copy_(torch.from_numpy(colours).flatten(1)).div_(255).sub_(mean).div_(std)
+        high_res = rows.unflatten(2, (high_res_size, 3)).permute(0, 3, 1, 2)
 
         assert size.height is not None, size
         assert size.width is not None, size
@@ -125,7 +127,7 @@ class MiniGeminiImageProcessor(PilBackend):
                 whole = shrink(low_res, (size.height, size.width))
                 views = torch.cat([views, whole[:, None]], dim=1)
             low_res = views
-        data = {"pixel_values": low_res.contiguous()}
+        data = {"pixel_values": low_res}
         if do_high_res:
             data["high_res_pixel_values"] = high_res
         return BatchFeature(data=data, tensor_type=return_tensors)
@@ -211,14 +213,13 @@ def resized(image: Image.Image, size: tuple[int, int], resample: int, exact: boo
         return image.resize(size, PILImageResampling(resample))
     if resample != PILImageResampling.BICUBIC:
         raise ValueError(f"exact_resize=False has the bicubic filter alone, not {PILImageResampling(resample).name}")
-    colours = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    colours = torch.from_numpy(np.array(image))[None].permute(0, 3, 1, 2)
     colours = F.interpolate(colours, size=size[::-1], mode="bicubic", antialias=True)[0]
-    return Image.fromarray(colours.permute(1, 2, 0).contiguous().numpy())
+    return Image.fromarray(colours.permute(1, 2, 0).numpy())
 
 
 def shrink(pixels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Bilinear, without antialiasing."""
-    pixels = pixels.to(memory_format=torch.channels_last)  # the same numbers in a third of the time
+    """Bilinear, without antialiasing; channels last is three times faster here, with the same numbers."""
     return F.interpolate(pixels, size=size, mode="bilinear", align_corners=False)
 
 
