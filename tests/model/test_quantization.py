@@ -29,13 +29,13 @@ def test_only_the_language_model_is_quantised(bits, cls, tmp_path):
         model = cls.from_pretrained(nano.path("nano"), quantization_config=config, dtype=torch.bfloat16)
         found = kinds(model)
         assert found.pop("language_model") == {QUANTISED[bits]}
-        assert set().union(*found.values()) == {nn.Linear}
+        assert not set().union(*found.values()) & set(QUANTISED.values())
         assert {p.dtype for p in model.parameters()} == {torch.bfloat16, STORED[bits]}
     assert plain.llm_int8_skip_modules is None  # the user's own object is as it was
     model.save_pretrained(tmp_path)
     again = kinds(cls.from_pretrained(tmp_path))
     assert again.pop("language_model") == {QUANTISED[bits]}
-    assert set().union(*again.values()) == {nn.Linear}
+    assert not set().union(*again.values()) & set(QUANTISED.values())
 
 
 def test_what_a_user_leaves_alone_is_left_alone():
