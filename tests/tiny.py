@@ -18,6 +18,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from minigemini import MiniGeminiConfig, MiniGeminiModel
+
 CHAT_TEMPLATE = """{{ bos_token }}{% for message in messages %}
 {%- if message.role == "user" %}USER:{% for part in message.content %}
 {%- if part.type == "image" %}<image>{% else %} {{ part.text | trim }}{% endif %}{% endfor %}
@@ -97,3 +99,21 @@ def write_high_res_vision_tower(folder: Path) -> None:
         json.dumps({"architecture": ARCHITECTURE, "model_args": MODEL_ARGS, "num_classes": 0})
     )
     save_file(tower.state_dict(), folder / "model.safetensors")
+
+
+def image_encoder(high_res_size: int, grid: int = 1) -> MiniGeminiModel:
+    """A model in memory, to look with: nine tokens a view, the whole view too where there are crops, blocks that do something."""
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    torch.manual_seed(0)
+    config = MiniGeminiConfig(
+        text_config={**small, "model_type": "llama", "vocab_size": 100},
+        vision_config={**small, "model_type": "clip_vision_model", "image_size": 42, "patch_size": 14},
+        high_res_vision_config={
+            "architecture": ARCHITECTURE,
+            "model_args": {"depths": [1, 1, 1, 1], "dims": [8, 12, 16, 20], "ls_init_value": 0.5},
+            "image_size": high_res_size,
+        },
+        image_grid=grid,
+        image_global=grid > 1,
+    )
+    return MiniGeminiModel(config).eval()

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import tiny
 import torch
 from torch import Tensor, nn
 
-from minigemini import MiniGeminiConfig, MiniGeminiModel
 from minigemini.model.patch_info_mining import PatchInfoMining
 
-SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 CHANNELS = [8, 12, 16, 20]
 
 
@@ -38,17 +37,7 @@ class ImageEncoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        torch.manual_seed(0)
-        config = MiniGeminiConfig(
-            text_config={**SMALL, "model_type": "llama", "vocab_size": 100},
-            vision_config={**SMALL, "model_type": "clip_vision_model", "image_size": 42, "patch_size": 14},
-            high_res_vision_config={
-                "architecture": "convnext_atto",
-                "model_args": {"depths": [1, 1, 1, 1], "dims": CHANNELS, "ls_init_value": 0.5},
-                "image_size": 96,
-            },
-        )
-        self.model = MiniGeminiModel(config).eval()
+        self.model = tiny.image_encoder(96)
 
     def forward(self, pixel_values: Tensor, high_res_pixel_values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         out: Any = self.model.get_image_features(pixel_values, high_res_pixel_values, output_mining_attentions=True)

@@ -5,28 +5,11 @@ from typing import Any
 import mining_definition
 import numpy as np
 import pytest
+import tiny
 import torch
 from PIL import Image
 
-from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiModel, MiniGeminiProcessor, nano
-
-SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-
-
-def make(grid: int) -> MiniGeminiModel:
-    torch.manual_seed(0)
-    config = MiniGeminiConfig(
-        text_config={**SMALL, "model_type": "llama", "vocab_size": 100},
-        vision_config={**SMALL, "model_type": "clip_vision_model", "image_size": 42, "patch_size": 14},
-        high_res_vision_config={
-            "architecture": "convnext_atto",
-            "model_args": {"depths": [1, 1, 1, 1], "dims": [8, 12, 16, 20], "ls_init_value": 0.5},
-            "image_size": 192 * grid,
-        },
-        image_grid=grid,
-        image_global=grid > 1,
-    )
-    return MiniGeminiModel(config).eval()
+from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiModel, MiniGeminiProcessor, nano
 
 
 def pictures(model: MiniGeminiModel, number: int, side: int) -> dict[str, torch.Tensor]:
@@ -39,7 +22,7 @@ def pictures(model: MiniGeminiModel, number: int, side: int) -> dict[str, torch.
 @pytest.mark.parametrize("grid", [1, 2])
 def test_mines_as_defined_at_every_size(grid):
     """Sizes in turn through one model; at each the features are the projected tokens of the defining formula."""
-    model = make(grid)
+    model = tiny.image_encoder(192 * grid, grid)
     for side in (192, 96, 288, 384, 192):
         images = pictures(model, 2, side)
         out: Any = model.get_image_features(**images, output_mining_attentions=True)
@@ -54,7 +37,7 @@ def test_mines_as_defined_at_every_size(grid):
 
 
 def test_a_size_that_does_not_fit_is_named_with_the_nearest_that_do():
-    model = make(2)
+    model = tiny.image_encoder(384, 2)
     low_res = pictures(model, 1, 192)["pixel_values"]
     message = r"the side of high_res_pixel_values = 200 .* multiple of 96 pixels, such as 96, 192, 288, 384"
     with pytest.raises(ValueError, match=message):
