@@ -15,12 +15,21 @@ Line = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """Decoding by chance, as some published scripts do it; the seed of each answer comes from its row."""
+
+    temperature: float = 1.0
+    num_beams: int = 1
+
+
+@dataclass(frozen=True)
 class Example:
     """One thing to answer.
 
     ``id`` is unique within the benchmark; ``kind`` names the row of the table it counts in; ``messages`` are
-    OpenAI-style with image parts holding PIL images; ``reference`` is plain JSON. With ``constrained`` the answer is
-    decoded as a well-formed drawing prompt ``<h>...</h>`` (the user asked for a picture); otherwise decoding is free.
+    OpenAI-style with image parts holding PIL images or :class:`StoredImage`; ``reference`` is plain JSON. With ``constrained`` the
+    answer is decoded as a well-formed drawing prompt ``<h>...</h>`` (the user asked for a picture); otherwise decoding
+    is free. It is greedy unless there is ``sampling``.
     """
 
     id: str
@@ -29,6 +38,7 @@ class Example:
     reference: dict[str, Any]
     constrained: bool = False
     max_new_tokens: int = 16
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,50 @@
+"""A benchmark's picture, as it is stored: opened when its question is answered, not before.
+
+Thousands of photographs do not fit into memory as pixels; as files, or encoded in a table, they do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from minigemini.generation.untrusted_image import FORMATS, MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """
+    Attributes:
+        name: where it comes from, for messages, such as a path or "mmbench.tsv, index 5".
+        encoded: gives the bytes of its PNG, JPEG, ...; called whenever they are needed.
+    """
+
+    name: str
+    encoded: Callable[[], bytes]
+
+    def digest(self) -> str:
+        """SHA-256 of the encoded bytes."""
+        return hashlib.sha256(self.encoded()).hexdigest()
+
+    def open(self) -> Image.Image:
+        """All pixels, in the mode in which they are stored; turning by EXIF is none of the published tools' doing.
+
+        Raises:
+            ValueError: it is no picture, broken, or absurdly large; the message has its name.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
+                image = Image.open(io.BytesIO(self.encoded()), formats=FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
+            image.load()
+        except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+            raise ValueError(f"{self.name}: not a picture that can be opened ({error})") from error
+        return image
