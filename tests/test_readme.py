@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from minigemini import cli
+from minigemini.evaluation import command_line
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,8 +41,9 @@ def commands() -> list[str]:
 def test_every_command_is_understood(command, monkeypatch):
     """Parsed by the real parser; what it would run is replaced, as runs are tested elsewhere."""
     ran = []
-    for name in [name for name in vars(cli) if name.startswith("run_")]:
-        monkeypatch.setattr(cli, name, lambda parsed, name=name: (ran.append(name), 0)[1])
+    for module in (cli, command_line):
+        for name in [name for name in vars(module) if name.startswith("run_")]:
+            monkeypatch.setattr(module, name, lambda parsed, name=name: (ran.append(name), 0)[1])
     assert cli.main(shlex.split(command)[1:]) == 0
     assert len(ran) == 1
 

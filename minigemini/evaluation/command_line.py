@@ -1,0 +1,137 @@
+"""``minigemini eval ...`` as the command line knows it: options here, everything else where it is imported from when it runs."""
+
+import argparse
+from pathlib import Path
+
+OVERRIDES = "key.path=value"
+EVAL_COMMANDS = (
+    "score",
+    "diff",
+    "report",
+)  # `eval score` and so on, beside `eval SUITE`, whose suite is a name of the user's
+
+
+def add_eval(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("eval", help="evaluate a model on a suite, with controls and confidence intervals")
+    parser.add_argument("suite", help="a suite of eval/suites/ by name (tabletop), or a YAML file")
+    parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the suite")
+    parser.add_argument("--model", default="nano", help="checkpoint folder, hub id or shipped name (default: nano)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for results; an interrupted run goes on there")
+    parser.add_argument("--limit", type=int, help="at most this many examples of each kind")
+    parser.add_argument(
+        "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"
+    )
+    parser.add_argument("--no-controls", dest="controls", action="store_false", help="leave out the control models")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a floor is missed")
+    parser.set_defaults(run=run_eval)
+    add_eval_score(commands)
+    add_eval_diff(commands)
+    add_eval_report(commands)
+
+
+def run_eval(parsed: argparse.Namespace) -> int:
+    from minigemini.evaluation.evaluate import evaluate
+
+    return evaluate(
+        parsed.suite,
+        parsed.model,
+        parsed.out,
+        parsed.limit,
+        parsed.controls,
+        parsed.strict,
+        parsed.overrides,
+        parsed.bits,
+    )
+
+
+def add_eval_score(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "eval score",
+        help="score predictions of any tool on a published benchmark, without a model",
+        description="Score predictions by the published rule of a benchmark. An answer that the rule cannot read is wrong, "
+        "and their rate is printed; every number has its protocol and a 95 %% interval beside it.",
+    )
+    parser.add_argument("benchmark", help="such as textvqa, pope, mme, mmbench, mmmu (another word lists them all)")
+    parser.add_argument("file", type=Path, help="predictions; a folder for mme-tool and for the shards of mgm")
+    parser.add_argument(
+        "--gold", type=Path, help="gold answers, for formats that do not bring them; see eval/README.md"
+    )
+    parser.add_argument("--protocol", help="llava, lmms, vlmevalkit, ... (default: the benchmark's first)")
+    formats = ("minigemini", "llava", "mme-tool", "lmms-eval", "vlmevalkit", "mgm", "grades")
+    parser.add_argument(
+        "--format", choices=formats, default="minigemini", help="of FILE (default: our predictions.jsonl)"
+    )
+    parser.add_argument(
+        "--official-random",
+        action="store_true",
+        help="show beside the score what the tool's own fallback for unreadable answers gives (a random choice, seed 42)",
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers and every verdict to this file")
+    parser.set_defaults(run=run_eval_score)
+
+
+def run_eval_score(parsed: argparse.Namespace) -> int:
+    from minigemini.evaluation.score import score_file
+
+    return score_file(
+        parsed.benchmark, parsed.file, parsed.gold, parsed.protocol, parsed.format, parsed.official_random, parsed.json
+    )
+
+
+def add_eval_diff(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "eval diff",
+        help="compare two runs on the same rows: flips, exact McNemar, paired intervals; for CI",
+        description="Is B better or worse than A? Both are JSON of `eval score`, output folders of `eval tabletop`, or "
+        "predictions.jsonl with --benchmark. The verdict is on the benchmark's first number. Exit code: 0 when B is not worse "
+        "(better, or not resolvable), 1 when it is worse or the two cannot be compared.",
+    )
+    parser.add_argument("a", metavar="A", type=Path, help="the baseline")
+    parser.add_argument("b", metavar="B", type=Path, help="what is compared with it")
+    parser.add_argument("--benchmark", help="by which to judge predictions.jsonl")
+    parser.add_argument("--protocol", help="likewise (default: the benchmark's first)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the comparison, with the rows that flipped")
+    parser.set_defaults(run=run_eval_diff)
+
+
+def run_eval_diff(parsed: argparse.Namespace) -> int:
+    from minigemini.evaluation.diff import diff
+
+    return diff(parsed.a, parsed.b, parsed.benchmark, parsed.protocol, parsed.json)
+
+
+def add_eval_report(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "eval report",
+        help="a judged run as one HTML page: pictures, answers, verdicts, filters; no server, no network",
+        description="Every row with picture, prompt, answer, gold answer, parse path and verdict, and filters for them, in one "
+        "HTML file. RUN is JSON of `eval score`, an output folder of `eval tabletop`, or predictions.jsonl with --benchmark.",
+    )
+    parser.add_argument("path", metavar="RUN", type=Path, help="what to show")
+    parser.add_argument("--out", type=Path, default=Path("report.html"), help="(default: %(default)s)")
+    parser.add_argument(
+        "--against", metavar="RUN", type=Path, help="an earlier run on the same rows, to show the flips"
+    )
+    parser.add_argument("--benchmark", help="by which to judge predictions.jsonl")
+    parser.add_argument("--protocol", help="likewise (default: the benchmark's first)")
+    parser.add_argument("--data", metavar="FOLDER", type=Path, help="the benchmark's images (tabletop: not needed)")
+    parser.add_argument("--model", help="the model that answered (tabletop): also draw where its answers looked")
+    parser.add_argument(
+        "--pictures", metavar="N", type=int, default=100, help="for at most N rows (default: %(default)s)"
+    )
+    parser.set_defaults(run=run_eval_report)
+
+
+def run_eval_report(parsed: argparse.Namespace) -> int:
+    from minigemini.evaluation.report_page import report
+
+    return report(
+        parsed.path,
+        parsed.out,
+        parsed.against,
+        parsed.benchmark,
+        parsed.protocol,
+        parsed.data,
+        parsed.model,
+        parsed.pictures,
+    )
