@@ -1,10 +1,12 @@
 import bitsandbytes as bnb
 import pytest
 import torch
+from PIL import Image
+from released import converted, needs_recorded
 from torch import nn
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
-from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiModel, nano
+from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiModel, MiniGeminiProcessor, nano
 from minigemini.model.quantization import in_bits
 
 QUANTISED = {4: bnb.nn.Linear4bit, 8: bnb.nn.Linear8bitLt}
@@ -36,6 +38,31 @@ def test_only_the_language_model_is_quantised(bits, cls, tmp_path):
     again = kinds(cls.from_pretrained(tmp_path))
     assert again.pop("language_model") == {QUANTISED[bits]}
     assert not set().union(*again.values()) & set(QUANTISED.values())
+
+
+@needs_recorded
+@pytest.mark.parametrize(("bits", "alike"), [(8, 0.999), (4, 0.97)])
+def test_a_converted_release(bits, alike, tmp_path):
+    """Its logits in few bits point where those in 16 bits do; its towers and the mining are as they were."""
+    folder = converted("llama_std/MGM-7B-tiny", tmp_path / "converted")
+    processor = MiniGeminiProcessor.from_pretrained(folder)
+    inputs = processor(
+        images=[Image.effect_mandelbrot((90, 60), (-2, -1, 1, 1), 50).convert("RGB")],
+        text="<image>\nWhat is this?",
+        return_tensors="pt",
+    ).to(torch.bfloat16)
+    whole = MiniGeminiForConditionalGeneration.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    small = MiniGeminiForConditionalGeneration.from_pretrained(
+        folder, dtype=torch.bfloat16, quantization_config=in_bits(bits)
+    ).eval()
+    assert kinds(small)["language_model"] == {QUANTISED[bits]}
+    pixels = inputs["pixel_values"], inputs["high_res_pixel_values"]
+    with torch.inference_mode():
+        seen = [model.get_image_features(*pixels).pooler_output for model in (whole, small)]
+        logits = [model(**inputs).logits[0].float().flatten() for model in (whole, small)]
+    torch.testing.assert_close(*seen, rtol=0, atol=0)
+    assert torch.cosine_similarity(*logits, dim=0) > alike
+    assert not torch.equal(*logits)
 
 
 def test_what_a_user_leaves_alone_is_left_alone():
