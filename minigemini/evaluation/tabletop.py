@@ -1,8 +1,10 @@
 """The nano's benchmark: questions about tabletop pictures, drawing prompts, edits over turns, and the drawings.
 
 The rule is exact match of the whole answer, after stripping white space and lower-casing; an answer that goes on, or
-holds the right word among others, is wrong. Two kinds have their own rule:
+holds the right word among others, is wrong. Three kinds have their own rule:
 
+- ``well_formed``: a drawing was asked for, and decoding is free. Is the answer one ``<h>...</h>`` with words in it, and
+  nothing else? Which words is not asked.
 - ``draw_or_answer``: does the answer start with ``<h>``, when a drawing was asked for and only then? Balanced accuracy:
   the mean of the two classes' accuracies.
 - ``drawn_picture``: the image generator draws the example's true prompt; the oracle must see exactly that scene.
@@ -26,14 +28,15 @@ from PIL import Image
 
 from minigemini.evaluation.benchmark import Example, Line, Row, Score
 from minigemini.evaluation.intervals import wilson
+from minigemini.evaluation.written_prompt import PROMPT_START, is_one_prompt
 from minigemini.tabletop import benchmark as tabletop
 from minigemini.tabletop import oracle
 from minigemini.tabletop.language import describe, parse_prompt
 
-PROMPT_START = "<h>"
 ANSWER_TOKENS, PROMPT_TOKENS = 24, 80  # about twice the longest right answer in the nano's tokens
 DRAWN = "drawn_picture"
 DECISION = "draw_or_answer"
+WELL_FORMED = "well_formed"
 
 
 class Tabletop:
@@ -117,6 +120,10 @@ def _row(kind: str, lines: Sequence[Line], others: Mapping[str, Sequence[Line]])
         return _drawn_row(lines)
     if kind == DECISION:
         return _decision_row(lines)
+    if kind == WELL_FORMED:
+        return Row(
+            kind, "one <h>...</h> and nothing else", _accuracy([is_one_prompt(line["prediction"]) for line in lines])
+        )
     controls = {name: _accuracy(_hits(run)) for name, run in others.items() if run}
     references = [line["reference"] for line in lines]
     for name, key in (("bag guess", "bag"), ("chance", "choices")):

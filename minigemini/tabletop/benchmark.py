@@ -15,9 +15,9 @@ from minigemini.tabletop.scene import HELD_OUT_PAIRS, TRAINED_PAIRS, Scene, Thin
 
 QUESTION_KINDS = tuple(questions.BENCHMARKED)
 HELD_OUT_KINDS = ("colour_held_out", "shape_held_out", "size_held_out")
-EDITS = 3
+EDITS = 8  # the training data goes up to four
 DRAWING_KINDS = ("draw_prompt", *(f"edit_{k}" for k in range(1, EDITS + 1)))
-TYPES = (*QUESTION_KINDS, *HELD_OUT_KINDS, *DRAWING_KINDS, "draw_or_answer", "drawn_picture")
+TYPES = (*QUESTION_KINDS, *HELD_OUT_KINDS, *DRAWING_KINDS, "well_formed", "draw_or_answer", "drawn_picture")
 
 Example = dict[str, Any]
 
@@ -86,6 +86,12 @@ def _drawing(edits: int, rng: random.Random) -> Example | None:
     }
 
 
+def _well_formed(rng: random.Random) -> Example | None:
+    """A wish for a drawing, a first one or after any number of edits, that decoding does not help to answer with a prompt."""
+    example = _drawing(rng.randint(0, EDITS), rng)
+    return example and {**example, "draw": "auto"}
+
+
 def _draw_or_answer(rng: random.Random) -> Example:
     """Half wish for a drawing (a first one, or a change), half only sound like it; nobody sets the marker."""
     wish = rng.random() < 0.5
@@ -143,7 +149,7 @@ def _maker(kind: str) -> Callable[[random.Random], Example | None]:
         return lambda rng: _held_out(kind.removesuffix("_held_out"), rng)
     if kind in DRAWING_KINDS:
         return lambda rng: _drawing(DRAWING_KINDS.index(kind), rng)
-    return {"draw_or_answer": _draw_or_answer, "drawn_picture": _drawn_picture}[kind]
+    return {"well_formed": _well_formed, "draw_or_answer": _draw_or_answer, "drawn_picture": _drawn_picture}[kind]
 
 
 def examples(n_per_type: int, seed: int = 0, types: tuple[str, ...] = TYPES) -> Iterator[Example]:

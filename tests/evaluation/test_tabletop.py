@@ -78,6 +78,22 @@ def test_an_edit_that_repeats_the_prompt_before_is_the_control() -> None:
     assert (found.score.value, found.controls["prompt repeated"].value) == (0.5, 0)
 
 
+def test_well_formed_is_one_prompt_and_nothing_else() -> None:
+    prompt = "<h>a large red circle at the top</h>"
+    right = [prompt, f" {prompt}\n", "<h>anything with words</h>"]
+    wrong = [
+        f"Sure! {prompt}", prompt + prompt, prompt + ".", "<h>a large red circle", "a large red circle</h>", "", "red",
+        "<h></h>", "<h> ... </h>", "<h><h>red</h>", "<h>red</h></h>", "<h>red < blue</h>",
+    ]  # fmt: skip
+    found = row("well_formed", lines("well_formed", *[(answer, prompt) for answer in right + wrong]))
+    assert (found.score.n, round(found.score.value * found.score.n)) == (15, 3)
+    for answer in right:
+        assert row("well_formed", lines("well_formed", (answer, prompt))).score.value == 1, answer
+    free = Tabletop(["well_formed"], 3, 0).examples()
+    assert not any(example.constrained for example in free)
+    assert all(example.max_new_tokens >= 80 for example in free)
+
+
 def test_decision_is_balanced() -> None:
     prompt = "<h>a large red circle at the top</h>"
     nine_to_one = lines("draw_or_answer", *[(prompt, "draw")] * 9, ("something <h>else</h>", "answer"))

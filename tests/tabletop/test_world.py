@@ -1,5 +1,6 @@
 """The tabletop world: what is drawn can be read back, words and scenes are inverse, and no split leaks into another."""
 
+import hashlib
 import json
 import random
 from dataclasses import replace
@@ -10,7 +11,7 @@ from PIL import Image
 
 from minigemini.tabletop import benchmark, oracle, questions, training_data
 from minigemini.tabletop.conversations import random_conversation
-from minigemini.tabletop.drawing import edit, first_drawing
+from minigemini.tabletop.drawing import MOST_THINGS, edit, first_drawing
 from minigemini.tabletop.language import describe, drawing_prompt, parse_prompt
 from minigemini.tabletop.picture import GLYPHS, render
 from minigemini.tabletop.scene import (
@@ -172,6 +173,38 @@ def test_the_benchmark_shows_reserved_scenes_only_and_is_the_same_for_the_same_s
             assert {thing.pair for thing in example["scene"].things} & HELD_OUT_PAIRS
         if example["type"] in questions.BENCHMARKED and example["choices"]:
             assert example["answer"] in example["choices"]
+
+
+def test_kinds_added_later_left_the_examples_of_the_older_ones_as_they_were():
+    """Published numbers are on these very examples."""
+    older = (
+        "colour",
+        "tag",
+        "size_held_out",
+        "draw_prompt",
+        "edit_1",
+        "edit_2",
+        "edit_3",
+        "draw_or_answer",
+        "drawn_picture",
+    )
+    digest = hashlib.sha256()
+    for example in benchmark.examples(20, 20260301, older):
+        said = [part.get("text") for message in example["messages"] for part in message["content"]]
+        digest.update(
+            repr([said, *(example[key] for key in ("id", "answer", "choices", "bag", "draw", "scene"))]).encode()
+        )
+    assert digest.hexdigest()[:16] == "c9432c41e1410414"
+
+
+def test_eight_edits_fit_on_the_table():
+    for example in benchmark.examples(40, 5, ("edit_8",)):
+        pictures = [part for m in example["messages"] for part in m["content"] if part["type"] == "image"]
+        assert len(pictures) == 8
+        assert 1 <= len(example["scene"].things) <= MOST_THINGS
+        assert example["previous"] != example["answer"]
+    lengths = {len(example["messages"]) for example in benchmark.examples(40, 5, ("well_formed",))}
+    assert lengths == {2 * edits + 1 for edits in range(9)}
 
 
 def test_both_sizes_are_told_apart_at_the_low_resolution():
