@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
-.PHONY: install quickstart test test-slow test-matrix check nano-base nano
+.PHONY: install quickstart test test-slow test-matrix test-lmms-eval check nano-base nano
 
 install: $(INSTALLED)
 
@@ -34,6 +34,17 @@ test-matrix:
 	  .venv-matrix/bin/pip install --quiet --disable-pip-version-check -e '.[dev]' $$transformers && \
 	  .venv-matrix/bin/python -m pytest -m "not slow" || exit 1; \
 	done
+
+# The model inside lmms-eval, in an environment of its own: its 140 packages are nobody else's.
+LMMS_EVAL = .venv-lmms-eval
+$(LMMS_EVAL)/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear $(LMMS_EVAL)
+	$(LMMS_EVAL)/bin/pip install --quiet --disable-pip-version-check -e '.[lmms-eval]' lmms-eval==0.7.3 'pytest>=8'
+	@$(LMMS_EVAL)/bin/python -c 'import torchvision' || { echo "torch and torchvision do not fit each other" >&2; exit 1; }
+	@touch $@
+
+test-lmms-eval: $(LMMS_EVAL)/.installed
+	$(LMMS_EVAL)/bin/python -m pytest tests/lmms_eval
 
 check: install
 	$(BIN)/ruff check .
