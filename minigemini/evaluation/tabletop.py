@@ -28,7 +28,8 @@ from PIL import Image
 
 from minigemini.evaluation.benchmark import Example, Line, Row, Score
 from minigemini.evaluation.intervals import wilson
-from minigemini.evaluation.written_prompt import PROMPT_START, is_one_prompt
+from minigemini.evaluation.written_prompt import balanced_accuracy, is_one_prompt
+from minigemini.generation.prompt_markers import PROMPT_START
 from minigemini.tabletop import benchmark as tabletop
 from minigemini.tabletop import oracle
 from minigemini.tabletop.language import describe, parse_prompt
@@ -148,21 +149,12 @@ def _accuracy(hits: Sequence[bool]) -> Score:
 
 def _decision_row(lines: Sequence[Line]) -> Row:
     wanted = [line["reference"]["answer"] == "draw" for line in lines]
-
-    def balanced(decided: Sequence[bool]) -> Score:
-        hits: dict[bool, list[bool]] = {True: [], False: []}
-        for want, got in zip(wanted, decided, strict=True):
-            hits[want].append(want == got)
-        sides = [side for side in hits.values() if side]  # a smoke run of two examples may have one class only
-        value = sum(sum(side) / len(side) for side in sides) / len(sides)
-        # The mean of two accuracies varies like one accuracy over 4 / (1/n1 + 1/n2) examples: n1 + n2 for even classes.
-        worth = len(sides) ** 2 / sum(1 / len(side) for side in sides)
-        return Score(value, len(decided), wilson(value, worth))
-
-    controls = {"always draw": balanced([True] * len(lines)), "never draw": balanced([False] * len(lines))}
-    return Row(
-        DECISION, "balanced accuracy", balanced([decides_to_draw(line["prediction"]) for line in lines]), controls
-    )
+    decided = [decides_to_draw(line["prediction"]) for line in lines]
+    controls = {
+        "always draw": balanced_accuracy(wanted, [True] * len(lines)),
+        "never draw": balanced_accuracy(wanted, [False] * len(lines)),
+    }
+    return Row(DECISION, "balanced accuracy", balanced_accuracy(wanted, decided), controls)
 
 
 def _drawn_row(lines: Sequence[Line]) -> Row:
