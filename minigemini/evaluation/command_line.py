@@ -1,32 +1,56 @@
 """``minigemini eval ...`` as the command line knows it: options here, everything else where it is imported from when it runs."""
 
 import argparse
+import json
 from pathlib import Path
 
 OVERRIDES = "key.path=value"
 EVAL_COMMANDS = (
+    "ablate",
     "score",
+    "judge",
     "diff",
     "report",
 )  # `eval score` and so on, beside `eval SUITE`, whose suite is a name of the user's
 
 
 def add_eval(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("eval", help="evaluate a model on a suite, with controls and confidence intervals")
-    parser.add_argument("suite", help="a suite of eval/suites/ by name (tabletop), or a YAML file")
-    parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the suite")
-    parser.add_argument("--model", default="nano", help="checkpoint folder, hub id or shipped name (default: nano)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for results; an interrupted run goes on there")
-    parser.add_argument("--limit", type=int, help="at most this many examples of each kind")
-    parser.add_argument(
-        "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"
+    parser = commands.add_parser(
+        "eval",
+        help="evaluate a model on a suite, with controls and confidence intervals",
+        description="Answer the suite's benchmarks and score the answers. Several processes: accelerate launch -m minigemini eval "
+        "..., or torchrun --nproc_per_node 8 -m minigemini eval ... Beside SUITE there are `eval score`, `eval judge`, `eval diff`, "
+        "`eval report` and `eval ablate`; each has its own --help.",
     )
+    _add_what_answers(parser)
     parser.add_argument("--no-controls", dest="controls", action="store_false", help="leave out the control models")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a floor is missed")
     parser.set_defaults(run=run_eval)
+    add_eval_ablate(commands)
     add_eval_score(commands)
+    add_eval_judge(commands)
     add_eval_diff(commands)
     add_eval_report(commands)
+
+
+def _add_what_answers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "suite", help="a suite of eval/suites/ by name (smoke, tabletop, paper, full), a YAML file, or benchmarks: mme,pope@lmms"
+    )
+    parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the suite")
+    parser.add_argument("--model", default="nano", help="checkpoint folder, hub id or shipped name (default: nano)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for results; an interrupted run goes on there")
+    parser.add_argument("--data", metavar="FOLDER", help="where the published benchmarks' data is (default: the suite's)")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="at most N examples of each kind; of published benchmarks, the rows of N images"
+    )
+    parser.add_argument(
+        "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"
+    )
+
+
+def _overrides(parsed: argparse.Namespace) -> list[str]:
+    return parsed.overrides + ([] if parsed.data is None else [f"data={json.dumps(parsed.data)}"])
 
 
 def run_eval(parsed: argparse.Namespace) -> int:
@@ -39,7 +63,40 @@ def run_eval(parsed: argparse.Namespace) -> int:
         parsed.limit,
         parsed.controls,
         parsed.strict,
-        parsed.overrides,
+        _overrides(parsed),
+        parsed.bits,
+    )
+
+
+def add_eval_ablate(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "eval ablate",
+        help="what the high-resolution pictures are worth: mining off, blank, other sizes, blind, with paired intervals",
+        description="Answer a suite again with mining off, with blank high-resolution pictures, with larger ones and without any picture, "
+        "and compare each with the whole model on the same rows.",
+    )
+    _add_what_answers(parser)
+    parser.add_argument(
+        "--high-res-size",
+        type=int,
+        action="append",
+        default=[],
+        metavar="PIXELS",
+        help="side of the high-resolution pictures; may be repeated (default: twice the model's)",
+    )
+    parser.set_defaults(run=run_eval_ablate)
+
+
+def run_eval_ablate(parsed: argparse.Namespace) -> int:
+    from minigemini.evaluation.ablate import ablate
+
+    return ablate(
+        parsed.suite,
+        parsed.model,
+        parsed.out,
+        parsed.high_res_size,
+        parsed.limit,
+        _overrides(parsed),
         parsed.bits,
     )
 
@@ -75,6 +132,48 @@ def run_eval_score(parsed: argparse.Namespace) -> int:
 
     return score_file(
         parsed.benchmark, parsed.file, parsed.gold, parsed.protocol, parsed.format, parsed.official_random, parsed.json
+    )
+
+
+def add_eval_judge(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "eval judge",
+        help="let a language model grade predictions (MM-Vet, LLaVA-Bench, MathVista, HallusionBench, MMBench)",
+        description="Ask a judge behind any OpenAI-compatible URL about every prediction that needs one, and write the predictions "
+        "with what it says to OUT; `eval score BENCHMARK OUT` then gives the number. Replies are kept in the cache: an interrupted run "
+        "goes on, and nothing is asked twice. The key, if the server wants one, is read from OPENAI_API_KEY and never stored.",
+    )
+    parser.add_argument("benchmark", help="mmvet, llava_bench, mathvista, hallusionbench, mmbench or mmbench_cn")
+    parser.add_argument("file", metavar="PREDICTIONS", type=Path, help="as for `eval score`")
+    parser.add_argument("--url", required=True, help="of the server, such as http://localhost:8000/v1")
+    parser.add_argument("--judge-model", metavar="NAME", required=True, help="the name by which the server knows it")
+    parser.add_argument("--cache", metavar="FILE", type=Path, required=True, help="JSONL of all replies so far")
+    parser.add_argument("--out", type=Path, required=True, help="JSONL of judged predictions")
+    parser.add_argument("--gold", type=Path, help="gold answers and questions, where PREDICTIONS lack them")
+    formats = ("minigemini", "llava", "lmms-eval", "vlmevalkit", "mgm")
+    parser.add_argument("--format", choices=formats, default="minigemini", help="of PREDICTIONS (default: %(default)s)")
+    parser.add_argument(
+        "--judge-prompt",
+        metavar="FILE",
+        type=Path,
+        help="a prompt with {question}, {answer}, {prediction}, ... instead of ours, such as the published one",
+    )
+    parser.set_defaults(run=run_eval_judge)
+
+
+def run_eval_judge(parsed: argparse.Namespace) -> int:
+    from minigemini.evaluation.judging import judge_file
+
+    return judge_file(
+        parsed.benchmark,
+        parsed.file,
+        parsed.url,
+        parsed.judge_model,
+        parsed.cache,
+        parsed.out,
+        parsed.gold,
+        parsed.format,
+        parsed.judge_prompt,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -17,7 +17,7 @@ from minigemini.evaluation.benchmark import Line
 from minigemini.evaluation.foreign import gold as gold_files
 from minigemini.evaluation.foreign import grades, llava, lmms_eval, mgm, mme_tool, vlmevalkit
 from minigemini.evaluation.foreign.join import identified, join
-from minigemini.evaluation.foreign.lines import read_predictions
+from minigemini.evaluation.foreign.lines import Row, read_predictions
 from minigemini.evaluation.scorers.metric import RESAMPLES, SEED, Metric
 from minigemini.evaluation.scorers.protocols import BENCHMARKS, Protocol, protocol_of
 from minigemini.evaluation.scorers.verdict import JUDGE_FAILED, NOT_JUDGED, UNPARSABLE, Verdict
@@ -33,6 +33,8 @@ READERS = {
     "grades": grades.read,
 }
 SCORED, NEEDS_JUDGE = "scored", "needs judge"
+OWN_PROMPT = "minigemini's own"  # of a judge
+NOTHING_BESIDE: Mapping[str, Mapping[str, float]] = {}
 JUDGE_FAILURES = 0.01  # the share of rows without a judge's answer above which there is no score
 
 
@@ -70,8 +72,8 @@ class Scored:
             "n": len(self.verdicts),
             "unparsable": {"count": self.unparsable, "rate": self.unparsable / len(self.verdicts)},
             "paths": dict(counted),
-            "metrics": [_metric_as_json(metric) for metric in self.metrics],
-            "with_official_fallback": [_metric_as_json(metric) for metric in self.with_fallback],
+            "metrics": [metric_as_json(metric) for metric in self.metrics],
+            "with_official_fallback": [metric_as_json(metric) for metric in self.with_fallback],
             "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "clusters": "images"},
             "notes": list(self.notes),
             "verdicts": [
@@ -84,8 +86,12 @@ class Scored:
             ],
         }
 
-    def print(self, console: Console) -> None:
-        """The protocol beside the number, the interval beside the value, the rate of unparsable replies below."""
+    def print(self, console: Console, beside: Mapping[str, Mapping[str, float]] = NOTHING_BESIDE) -> None:
+        """The protocol beside the number, the interval beside the value, the rate of unparsable replies below.
+
+        Args:
+            beside: further columns: heading -> name of the metric -> value.
+        """
         title = f"{self.benchmark}@{self.protocol}: {BENCHMARKS[self.benchmark].protocols[self.protocol].says}"
         console.print(title, style="bold", highlight=False)
         if self.metrics:
@@ -94,16 +100,18 @@ class Scored:
             for heading in ("value", "95 % interval", "n", "images"):
                 table.add_column(heading, justify="right")
             if self.with_fallback:
-                table.add_column("with the tool's fallback", justify="right")
-            for row, metric in enumerate(self.metrics):
-                fallback = [value_text(self.with_fallback[row])] if self.with_fallback else []
+                beside = {**beside, "with the tool's fallback": {m.name: m.value for m in self.with_fallback}}
+            for heading in beside:
+                table.add_column(heading, justify="right")
+            for metric in self.metrics:
+                values = [column.get(metric.name) for column in beside.values()]
                 table.add_row(
                     metric.name,
                     value_text(metric),
                     interval_text(metric),
                     str(metric.n),
                     str(len(metric.images)),
-                    *fallback,
+                    *("" if value is None else f"{value:.2f}" for value in values),
                 )
             console.print(table, highlight=False)
         else:
@@ -125,7 +133,7 @@ def interval_text(metric: Metric) -> str:
     return f"{interval[0]:.2f} .. {interval[1]:.2f}" if interval else "too few images"
 
 
-def _metric_as_json(metric: Metric) -> dict[str, Any]:
+def metric_as_json(metric: Metric) -> dict[str, Any]:
     interval = metric.interval
     return {
         "name": metric.name,
@@ -157,14 +165,7 @@ def score_file(
         FileNotFoundError: ``file`` or ``gold`` is not there.
     """
     protocol_of(benchmark, protocol)  # a wrong name is said before anything is read
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such file or folder")
-    rows = READERS[format](file, benchmark)
-    if gold is None:
-        rows = identified(benchmark, rows)
-    else:
-        rows = join(benchmark, rows, gold_files.read(benchmark, gold))
-    scored = score(benchmark, rows, protocol, official_random)
+    scored = score(benchmark, read_lines(benchmark, file, gold, format), protocol, official_random)
     scored.print(Console(soft_wrap=True))
     if out is not None:
         write(scored, out)
@@ -172,13 +173,30 @@ def score_file(
     return 0
 
 
-def score(benchmark: str, lines: Sequence[Line], protocol: str | None = None, official_random: bool = False) -> Scored:
+def read_lines(benchmark: str, file: Path, gold: Path | None, format: str) -> list[Row]:
+    """Predictions with their gold answers; see :func:`score_file`."""
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: no such file or folder")
+    rows = READERS[format](file, benchmark)
+    if gold is None:
+        return identified(benchmark, rows)
+    return join(benchmark, rows, gold_files.read(benchmark, gold))
+
+
+def score(
+    benchmark: str,
+    lines: Sequence[Line],
+    protocol: str | None = None,
+    official_random: bool = False,
+    partial: bool = False,
+) -> Scored:
     """Scores ``lines`` in their order.
 
     Args:
         benchmark: a name of :data:`protocols.BENCHMARKS`.
         protocol: one of its protocols; its first by default.
         official_random: also compute what the tool's own fallback for unparsable replies gives.
+        partial: the lines are meant to be a part of the benchmark's rows.
 
     Raises:
         ValueError: an unknown name, an id that is there twice, no lines, a reference without what the rule needs, rows that are
@@ -193,7 +211,7 @@ def score(benchmark: str, lines: Sequence[Line], protocol: str | None = None, of
             f"{benchmark}@{name} has no fallback for unparsable replies; they are wrong in the tool as well"
         )
     verdicts = [chosen.rule(line) for line in lines]
-    if chosen.check is not None:
+    if chosen.check is not None and not partial:
         chosen.check(lines)
     notes = _notes(benchmark, lines)
     paths = Counter(verdict.path for verdict in verdicts)
@@ -233,10 +251,18 @@ def _notes(benchmark: str, lines: Sequence[Line]) -> list[str]:
     judges = sorted({name for line in lines for name in _judge_names(line)})
     if judges:
         notes.append(f"judge: {', '.join(judges)}")
+    for name, digest in sorted(
+        {(p["name"], p["sha256"]) for line in lines if (p := line.get("judge", {}).get("prompt"))}
+    ):
+        own = ": not comparable with published numbers" if name == OWN_PROMPT else ""
+        notes.append(f"the judge's prompt: {name} (sha256 {digest}){own}")
     return notes
 
 
 def _judge_names(line: Line) -> list[str]:
+    """As ``eval judge`` stores it, or MM-Vet's tool."""
+    if "judge" in line:
+        return [line["judge"]["model"]]
     grade = line.get("grade")
     return list(grade.get("model", [])) if isinstance(grade, dict) else []
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from minigemini.evaluation.foreign import mgm, mme_tool, vlmevalkit
 from minigemini.evaluation.foreign.lines import Row, read_gold_lines, read_json, read_jsonl
+from minigemini.evaluation.scorers.hallusionbench import PLACE
 from minigemini.evaluation.scorers.option_letter import LETTERS
 
 POPE_OFFSETS = {"adversarial": 0, "random": 10_000_000, "popular": 20_000_000}  # of LLaVA's question ids
@@ -151,15 +152,43 @@ def mathvista(path: Path) -> list[Row]:
 
 
 def mmvet(path: Path) -> list[Row]:
-    """mm-vet.json, for the capabilities."""
+    """mm-vet.json, for the capabilities, and the question for a judge."""
     return [
         {
             "id": id,
             "kind": "",
-            "reference": {"answer": row["answer"], "capability": row["capability"], "image": row["imagename"]},
+            "reference": {"answer": row["answer"], "capability": row["capability"], "image": row["imagename"]}
+            | {key: row[key] for key in ("question",) if key in row},
         }
         for id, row in read_json(path).items()
     ]
+
+
+def llava_bench(path: Path) -> list[Row]:
+    """A folder with questions.jsonl, context.jsonl and answers_gpt4.jsonl, for a judge."""
+    captions = {row["image"]: row["caption"] for row in read_jsonl(path / "context.jsonl")}
+    answers = {row["question_id"]: row["text"] for row in read_jsonl(path / "answers_gpt4.jsonl")}
+    rows = []
+    for row in read_jsonl(path / "questions.jsonl"):
+        caption = captions[row["image"]]
+        reference = {
+            "answer": answers[row["question_id"]],
+            "question": row["text"],
+            "context": "\n".join(caption) if isinstance(caption, list) else caption,
+            "image": row["image"],
+        }
+        rows.append({"id": str(row["question_id"]), "kind": row["category"], "reference": reference})
+    return rows
+
+
+def hallusionbench(path: Path) -> list[Row]:
+    """HallusionBench.json; the id is category, subcategory, set, figure and question."""
+    rows = []
+    for row in read_json(path):
+        place = {key: str(row[key]) for key in PLACE}
+        answers = {"answer": row["gt_answer"], "answer_details": row["gt_answer_details"], "question": row["question"]}
+        rows.append({"id": "_".join(place.values()), "kind": place["category"], "reference": place | answers})
+    return rows
 
 
 OWN_FILES: dict[str, Callable[[Path], list[Row]]] = {
@@ -174,4 +203,6 @@ OWN_FILES: dict[str, Callable[[Path], list[Row]]] = {
     "mmmu": mmmu,
     "mathvista": mathvista,
     "mmvet": mmvet,
+    "llava_bench": llava_bench,
+    "hallusionbench": hallusionbench,
 }

@@ -86,4 +86,6 @@ def mathvista_row(row: Row, path: Path) -> Row:
 
 def mathvista_problem(row: Row, path: Path) -> Row:
     image = {"image": row["image"]} if "image" in row else {}
-    return {key: required(row, key, path) for key in PROBLEM} | {"metadata": row.get("metadata", {})} | image
+    asked = row.get("query") or row.get("question")  # for a judge, with the hint and the choices if it can be
+    question = {"question": asked} if asked else {}
+    return {key: required(row, key, path) for key in PROBLEM} | {"metadata": row.get("metadata", {})} | image | question

@@ -17,7 +17,7 @@ from minigemini.evaluation.benchmark import Line
 from minigemini.evaluation.scorers import yes_no
 from minigemini.evaluation.scorers.circular import all_right
 from minigemini.evaluation.scorers.metric import Metric, mean_points
-from minigemini.evaluation.scorers.verdict import UNASKED, Reading, Verdict, judged, reference_of
+from minigemini.evaluation.scorers.verdict import UNANSWERED, UNASKED, Reading, Verdict, judged, reference_of
 
 PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")
 
@@ -35,9 +35,11 @@ def rule(line: Line) -> Verdict:
 
 
 def graded(line: Line) -> Verdict:
-    """By ``line["grade"]``: 0, 1 or 2."""
+    """By ``line["grade"]``: 0, 1 or 2; None where the judge failed."""
     if "grade" not in line:
         return _placed(line, None, UNASKED)
+    if line["grade"] is None:
+        return _placed(line, None, UNANSWERED)
     grade = str(line["grade"])
     if grade not in ("0", "1", "2"):
         raise ValueError(f"row {line['id']!r}: the grade is {grade!r}; it must be 0, 1 or 2")
@@ -57,4 +59,5 @@ def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
 
     figures = [_regrouped(verdict, (0, 1, 2, 3)) for verdict in verdicts if shows_figure(verdict)]
     questions = [_regrouped(verdict, (0, 1, 2, 4)) for verdict in verdicts]
-    return [mean_points("aAcc", verdicts), all_right("fAcc", figures), all_right("qAcc", questions)]
+    figures_right = [all_right("fAcc", figures)] if figures else []
+    return [mean_points("aAcc", verdicts), *figures_right, all_right("qAcc", questions)]

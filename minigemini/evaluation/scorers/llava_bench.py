@@ -4,7 +4,8 @@ The score is 100 * mean(model's) / mean(reference's), each mean rounded to three
 summarize_gpt_review.py; the 7B's first review prints 64.7 for that reason, not 64.8). The judge was gpt-4-0314, which is gone:
 absolute numbers cannot be reproduced. The two grades are on the first line of the review, separated by a space or comma.
 
-A review without them is (-1, -1) in the tool, and averaged in; here there is then no score: the judge failed.
+A review without them is (-1, -1) in the tool, and averaged in; here there is then no score: the judge failed. (Of more
+than a hundred rows, one percent may lack a review; such a row counts as 0 against the reference's 10.)
 Fixtures: three reviews of LLaVA-1.5-13B, overall and by category.
 """
 
@@ -17,6 +18,8 @@ import numpy as np
 from minigemini.evaluation.benchmark import Line
 from minigemini.evaluation.scorers.metric import Array, Metric, by_kind, metric
 from minigemini.evaluation.scorers.verdict import UNANSWERED, UNASKED, Reading, Verdict, judged
+
+WITHOUT_REVIEW = (10.0, 0.0)
 
 
 def two_grades(review: str) -> list[float] | None:
@@ -41,7 +44,7 @@ def rule(line: Line) -> Verdict:
     stored = line["grade"].get("tuple")
     if stored is not None and list(stored) != (grades or [-1, -1]):
         raise ValueError(f"row {line['id']!r}: the review says {grades}, the grades stored beside it are {stored}")
-    if grades is None:
+    if grades is None or not all(0 <= grade <= 10 for grade in grades):
         return judged(line, None, UNANSWERED)
     return judged(line, min(grades[1] / 10, 1.0), Reading(grades, "judge"))
 
@@ -55,6 +58,6 @@ def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
     """The relative score, and that of each category."""
     parts = sorted(by_kind(verdicts).items())
     return [
-        metric(name, part, [(*verdict.reading, 1) for verdict in part], relative)
+        metric(name, part, [(*(verdict.reading or WITHOUT_REVIEW), 1) for verdict in part], relative)
         for name, part in [("relative score", list(verdicts)), *(parts if len(parts) > 1 else [])]
     ]

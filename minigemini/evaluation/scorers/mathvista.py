@@ -72,7 +72,9 @@ def normalised(extraction: str, problem: dict[str, Any]) -> Reading:
 
 
 def rule(line: Line) -> Verdict:
-    """By the stored extraction of a judge, ``line["extraction"]``; without it the row is not judged."""
+    """By the stored extraction of a judge, ``line["extraction"]``; without it the row is not judged. Our judge may find that the
+    reply holds ``no_answer``.
+    """
     problem, gold = line["reference"], reference_of(line, "answer")
     if "extraction" not in line:
         reading = exactly(line["prediction"], problem)
@@ -81,7 +83,7 @@ def rule(line: Line) -> Verdict:
         return judged(line, float(reading.answer == gold), reading)
     extraction = line["extraction"]
     if extraction is None or not str(extraction).strip():
-        if line["prediction"].strip():
+        if line["prediction"].strip() and not line.get("no_answer"):
             return judged(line, None, UNANSWERED)
         return judged(line, 0.0, NOTHING)
     reading = normalised(str(extraction), problem)
