@@ -25,7 +25,7 @@ def join(benchmark: str, rows: Sequence[Row], gold: Sequence[Row]) -> list[Row]:
     """
     if rows and "row" in rows[0]:
         return _by_number(benchmark, rows, gold)
-    keys, gold_keys = _keys(benchmark, rows), _keys(benchmark, gold)
+    keys, gold_keys = keys_of(benchmark, rows), keys_of(benchmark, gold)
     unknown = sorted(set(keys) - set(gold_keys))
     twice = [key for key in unknown if AGAIN in key]
     missing = sorted(set(gold_keys) - set(keys))
@@ -44,14 +44,14 @@ def identified(benchmark: str, rows: Sequence[Row]) -> list[Row]:
     Raises:
         ValueError: a row is there twice.
     """
-    keys = _keys(benchmark, rows)
+    keys = keys_of(benchmark, rows)
     twice = [key for key in keys if AGAIN in key]
     if twice:
         raise ValueError(f"{benchmark}: {len(twice)} rows are there twice, such as {twice[0].split(AGAIN)[0]!r}")
     return [{**row, "id": key} for row, key in zip(rows, keys, strict=True)]
 
 
-def _keys(benchmark: str, rows: Sequence[Row]) -> list[str]:
+def keys_of(benchmark: str, rows: Sequence[Row]) -> list[str]:
     """Keys of rows; a key that occurs again gets a number, as one question of SEED-Bench is in its list twice."""
     seen: Counter[str] = Counter()
     keys = []
@@ -77,7 +77,7 @@ def _by_number(benchmark: str, rows: Sequence[Row], gold: Sequence[Row]) -> list
             + (f"doc_id {missing[0]} is missing" if missing else "a doc_id is unknown or there twice")
         )
     joined = []
-    for row, one, key in zip(rows, gold, _keys(benchmark, gold), strict=True):
+    for row, one, key in zip(rows, gold, keys_of(benchmark, gold), strict=True):
         answer = one["reference"].get("answer")
         if isinstance(answer, str) and isinstance(row["target"], str) and answer.lower() != row["target"].lower():
             raise ValueError(

@@ -19,6 +19,7 @@ from minigemini.evaluation.foreign.lmms_eval import LIST_OF_ANSWERS
 from minigemini.evaluation.scorers.hallusionbench import PLACE
 from minigemini.evaluation.scorers.option_letter import LETTERS
 
+Cells = dict[str, str]
 CELL_LIMIT = 32767  # of an xlsx cell; what is longer was cut when the table was written
 INDEX_OF_IMAGE = 64  # a shorter cell is no picture but the index of another row
 
@@ -28,10 +29,8 @@ def read(path: Path, benchmark: str) -> list[Row]:
     Raises:
         ValueError: no prediction column, or a prediction was cut at the limit of an xlsx cell.
     """
-    table = read_table(path)
-    images = images_of(table)
     rows = []
-    for cells, image in zip(table, images, strict=True):
+    for cells, image in with_images(read_table(path), benchmark):
         reply = required(cells, "prediction", path)
         if path.suffix == ".xlsx" and len(reply) >= CELL_LIMIT:
             raise ValueError(
@@ -42,8 +41,7 @@ def read(path: Path, benchmark: str) -> list[Row]:
 
 
 def read_gold(path: Path, benchmark: str) -> list[Row]:
-    table = read_table(path)
-    return [row_of(cells, image, benchmark, path) for cells, image in zip(table, images_of(table), strict=True)]
+    return [row_of(cells, image, benchmark, path) for cells, image in with_images(read_table(path), benchmark)]
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -61,6 +59,21 @@ def read_table(path: Path) -> list[dict[str, str]]:
     csv.field_size_limit(sys.maxsize)  # a cell can hold a picture
     with path.open(encoding="utf-8", newline="") as file:
         return [{name: cell or "" for name, cell in row.items()} for row in csv.DictReader(file, delimiter="\t")]
+
+
+def with_images(table: list[Cells], benchmark: str) -> list[tuple[Cells, str | None]]:
+    """Rows and the names of their images. POPE's table has a question that several splits share once, with category
+    "adversarial,popular", and the tool counts it in each (utils/yorn.py, POPE_rating): here it is a row a split, whose index ends
+    with the split's name.
+    """
+    rows = list(zip(table, images_of(table), strict=True))
+    if benchmark != "pope" or not any("," in cells.get("category", "") for cells in table):
+        return rows
+    return [
+        ({**cells, "index": f"{cells['index']}/{split}", "category": split}, image)
+        for cells, image in rows
+        for split in cells["category"].split(",")
+    ]
 
 
 def _text(cell: Any) -> str:

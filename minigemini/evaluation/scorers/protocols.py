@@ -97,6 +97,12 @@ MMMU_VAL = {
     "llava": Protocol(
         mmmu.rule(mmmu.official_letter), "MMMU's own parser; MGM's table, greedy or not", fallback=mmmu.lucky
     ),
+    "mgm": Protocol(
+        mmmu.rule(mmmu.official_letter),
+        "MMMU's own parser on answers decoded as MGM's script does: sampled at temperature 1 with 5 beams, with a seed a row; "
+        "MGM's own seed depends on its number of GPUs",
+        fallback=mmmu.lucky,
+    ),
     "eval-only": Protocol(mmmu.eval_only, "MMMU's path for files of final answers: letters as they are"),
     "lmms": Protocol(mmmu.rule(mmmu.lmms_letter), "lmms-eval 0.7.3", fallback=mmmu.lucky),
     "vlmevalkit": Protocol(mmmu.vlmevalkit, "VLMEvalKit: open questions as a choice of two, no judge"),

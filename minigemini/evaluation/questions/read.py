@@ -1,0 +1,97 @@
+"""A published benchmark's data -> the examples that a model answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from minigemini.evaluation.benchmark import Example
+from minigemini.evaluation.foreign.join import AGAIN, keys_of
+from minigemini.evaluation.questions import hub, llava_layout, own_lines, parquet, tsv
+from minigemini.evaluation.questions.prompts.table import form_of, text_of
+from minigemini.evaluation.questions.question import Question
+from minigemini.evaluation.score import score
+from minigemini.evaluation.scorers.protocols import protocol_of
+
+REPEATED = ("textvqa", "seed_bench")  # their own lists have a question twice; both are asked, the second gets a number
+
+
+def read_examples(benchmark: str, protocol: str | None, data: str | Path, images: Path | None = None) -> list[Example]:
+    """The benchmark's rows as the protocol asks them. Every row, its image and its gold answer are looked at before the first one is
+    returned, by scoring empty answers.
+
+    Args:
+        benchmark: a name of :data:`protocols.BENCHMARKS`.
+        protocol: one of its protocols; its first by default.
+        data: LLaVA's evaluation folder (the benchmark's, or the one above); a folder with parquet files, or one; a ``.tsv``
+            of VLMEvalKit; our own lines (``.jsonl``); or ``hub:``, ``hub:owner/name@revision``.
+        images: the folder of images, where they do not lie as the layout says.
+
+    Returns:
+        Examples of one user turn: the images, opened when they are needed, then the text. Ids and references are those of
+        ``minigemini eval score``.
+
+    Raises:
+        ValueError: no such benchmark or protocol; its prompt is not known; a row lacks something, is there twice, or the rows
+            are not those of the protocol. File, row and column are named.
+        FileNotFoundError: a file, or images, are missing.
+    """
+    name, _ = protocol_of(benchmark, protocol)
+    form = form_of(benchmark, name)
+    questions = _read(benchmark, str(data), images)
+    examples = []
+    for question, id in zip(questions, _ids(benchmark, questions), strict=True):
+        text = text_of(question, form, name)
+        pictures = [{"type": "image", "image": image} for image in form.images(question)]
+        turn = {"role": "user", "content": [*pictures, {"type": "text", "text": text}]}
+        examples.append(
+            Example(
+                id=id,
+                kind=question.kind,
+                messages=[turn],
+                reference=question.reference,
+                max_new_tokens=form.max_new_tokens,
+                sampling=form.sampling,
+            )
+        )
+    empty = [
+        {"id": example.id, "kind": example.kind, "prediction": "", "reference": example.reference}
+        for example in examples
+    ]
+    try:
+        score(benchmark, empty, name)
+    except ValueError as error:
+        raise ValueError(f"{data}: {error}") from error
+    return examples
+
+
+def _read(benchmark: str, data: str, images: Path | None) -> list[Question]:
+    if data.startswith(hub.HUB):
+        return parquet.read(hub.fetched(benchmark, data), benchmark)
+    path = Path(data)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    if path.is_dir():
+        has_parquet = next(path.rglob("*.parquet"), None) is not None
+        return parquet.read(path, benchmark) if has_parquet else llava_layout.read(path, benchmark, images)
+    if path.suffix == ".parquet":
+        return parquet.read(path, benchmark)
+    if path.suffix == ".tsv":
+        return tsv.read(path, benchmark, images)
+    if path.suffix == ".jsonl":
+        return own_lines.read(path, images)
+    raise ValueError(f"{path}: questions are read from .parquet, .tsv and .jsonl files, and from folders")
+
+
+def _ids(benchmark: str, questions: Sequence[Question]) -> list[str]:
+    """
+    Raises:
+        ValueError: a row is there twice.
+    """
+    found = keys_of(benchmark, [{"id": question.id, "question": question.text} for question in questions])
+    if benchmark in REPEATED:
+        return found
+    for question, id in zip(questions, found, strict=True):
+        if AGAIN in id:
+            raise ValueError(f"{question.place}: the row {question.id!r} is there twice")
+    return found

@@ -1,0 +1,85 @@
+"""Small real pictures and parquet files for the tests of questions, and the reply that is right."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from minigemini.evaluation.benchmark import Example
+from minigemini.evaluation.score import Scored, score
+
+
+def png(shade: int) -> bytes:
+    """A picture of its own for every number below 256 ** 3."""
+    stored = io.BytesIO()
+    Image.new("RGB", (4, 3), (shade % 256, shade // 256 % 256, shade // 65536)).save(stored, "PNG")
+    return stored.getvalue()
+
+
+def png_base64(shade: int) -> str:
+    return base64.b64encode(png(shade)).decode()
+
+
+def write_image(path: Path, shade: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png(shade))
+    return path
+
+
+def write_parquet(path: Path, rows: list[dict[str, Any]], rows_a_group: int = 2) -> Path:
+    """Bytes and lists of bytes become pictures as `datasets` stores them."""
+    import pyarrow
+    import pyarrow.parquet
+
+    def stored(value: Any) -> Any:
+        if isinstance(value, bytes):
+            return {"bytes": value, "path": None}
+        if isinstance(value, list) and value and isinstance(value[0], bytes):
+            return [stored(one) for one in value]
+        return value
+
+    picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    columns: dict[str, Any] = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        pictured = any(isinstance(value, bytes) for value in values) or name.startswith(("image_", "image"))
+        if pictured and all(value is None or isinstance(value, bytes) for value in values):
+            columns[name] = pyarrow.array([stored(value) for value in values], picture)
+        else:
+            columns[name] = pyarrow.array([stored(value) for value in values])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.table(columns), path, row_group_size=rows_a_group)
+    return path
+
+
+def text_of(example: Example) -> str:
+    (turn,) = example.messages
+    assert turn["role"] == "user"
+    (text,) = [part["text"] for part in turn["content"] if part["type"] == "text"]
+    assert turn["content"][-1] == {"type": "text", "text": text}  # the pictures come first
+    return text
+
+
+def images_of(example: Example) -> list[Any]:
+    return [part["image"] for part in example.messages[0]["content"] if part["type"] == "image"]
+
+
+def scored_perfectly(benchmark: str, protocol: str | None, examples: list[Example], replies: Any = None) -> Scored:
+    """The score of answers that are the gold answers, or what ``replies`` makes of an example."""
+    lines = [
+        {
+            "id": example.id,
+            "kind": example.kind,
+            "prediction": gold_reply(example.reference) if replies is None else replies(example),
+            "reference": example.reference,
+        }
+        for example in examples
+    ]
+    return score(benchmark, lines, protocol)
+
+
+def gold_reply(reference: dict[str, Any]) -> str:
+    answer = reference["answers"] if "answers" in reference else reference["answer"]
+    return answer[0] if isinstance(answer, list) else answer
