@@ -117,6 +117,21 @@ class ImageGenerator:
         # transformers says "no limit" with a huge number.
         return copy.deepcopy(tokenizers), int(limit) if limit < 1_000_000 else None
 
+    def with_settings(self, *, steps: int | None = None, guidance: float | None = None) -> ImageGenerator:
+        """The same pipeline with other settings than its family's where they are given.
+
+        Raises:
+            ValueError: the pipeline lacks one.
+        """
+        asked = {"num_inference_steps": steps, "guidance_scale": guidance}
+        asked = {key: value for key, value in asked.items() if value is not None}
+        for key in asked:
+            if key not in self._defaults:
+                raise ValueError(f"{self.name}: {self.family} has no {key}")
+        other = copy.copy(self)
+        other._settings = {**self._settings, **asked}
+        return other
+
     def count_prompt_tokens(self, prompt: str) -> int:
         """Tokens of a prompt for the text encoder that reads the least, without the special ones around it."""
         # Some pipelines lower and strip the prompt before they read it, which may change the count.
