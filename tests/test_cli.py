@@ -16,6 +16,7 @@ COMMANDS = [
     ["eval", "score"],
     ["eval", "diff"],
     ["eval", "report"],
+    ["eval", "vlmevalkit"],
     ["data"],
     ["data", "tabletop"],
     ["data", "check"],

@@ -11,6 +11,7 @@ EVAL_COMMANDS = (
     "judge",
     "diff",
     "report",
+    "vlmevalkit",
 )  # `eval score` and so on, beside `eval SUITE`, whose suite is a name of the user's
 
 
@@ -31,18 +32,25 @@ def add_eval(commands: argparse._SubParsersAction) -> None:
     add_eval_judge(commands)
     add_eval_diff(commands)
     add_eval_report(commands)
+    add_eval_vlmevalkit(commands)
 
 
 def _add_what_answers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "suite", help="a suite of eval/suites/ by name (smoke, tabletop, paper, full), a YAML file, or benchmarks: mme,pope@lmms"
+        "suite",
+        help="a suite of eval/suites/ by name (smoke, tabletop, paper, full), a YAML file, or benchmarks: mme,pope@lmms",
     )
     parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the suite")
     parser.add_argument("--model", default="nano", help="checkpoint folder, hub id or shipped name (default: nano)")
     parser.add_argument("--out", type=Path, required=True, help="folder for results; an interrupted run goes on there")
-    parser.add_argument("--data", metavar="FOLDER", help="where the published benchmarks' data is (default: the suite's)")
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="at most N examples of each kind; of published benchmarks, the rows of N images"
+        "--data", metavar="FOLDER", help="where the published benchmarks' data is (default: the suite's)"
+    )
+    parser.add_argument(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="at most N examples of each kind; of published benchmarks, the rows of N images",
     )
     parser.add_argument(
         "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"
@@ -234,3 +242,23 @@ def run_eval_report(parsed: argparse.Namespace) -> int:
         parsed.model,
         parsed.pictures,
     )
+
+
+def add_eval_vlmevalkit(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "eval vlmevalkit",
+        help="VLMEvalKit's run.py with one of our models",
+        description="Run VLMEvalKit with one of our models, in VLMEvalKit's own environment (lmms-eval cannot be in it). Everything "
+        "after -- goes to its run.py: minigemini eval vlmevalkit --model nano --vlmevalkit ../VLMEvalKit -- --data MMBench_DEV_EN. "
+        "Result tables are written as tsv unless PRED_FORMAT says otherwise.",
+    )
+    parser.add_argument("--model", default="nano", help="checkpoint folder, hub id or shipped name (default: nano)")
+    parser.add_argument("--vlmevalkit", metavar="PATH", type=Path, required=True, help="a checkout of VLMEvalKit")
+    parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="of run.py, after --")
+    parser.set_defaults(run=run_eval_vlmevalkit)
+
+
+def run_eval_vlmevalkit(parsed: argparse.Namespace) -> int:
+    from minigemini.evaluation.vlmevalkit_run import run
+
+    return run(parsed.model, parsed.vlmevalkit, parsed.arguments)
