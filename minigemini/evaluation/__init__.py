@@ -13,6 +13,8 @@
     scorers       the published benchmarks' rules, per protocol, as pure functions
     foreign       predictions and gold answers as other tools store them
     score         what ``minigemini eval score`` calls
+    answering_model  a model that answers messages, for the two tools below
+    lmms_eval_model  lmms-eval's view of it (entry point in lmms_eval_manifest); vlmevalkit_run, vlmevalkit_model: VLMEvalKit's
     loss_curves   the curves of the training stages as one PNG
 
 Scoring reads only ``predictions.jsonl`` and imports no torch.

@@ -6,6 +6,7 @@ What lmms-eval and VLMEvalKit ask for is turned into messages and into options o
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,8 @@ def with_placed_pictures(messages: Messages, marker: str) -> Messages:
     """Messages of which no text has ``marker`` in it.
 
     Some tasks write a marker where each picture belongs and give the pictures beside the text. Where a message has as many
-    markers as pictures, each picture is put where its marker stands. Else the markers are only words: a space breaks them.
+    markers as pictures, each picture is put where its marker stands. Else the markers are only words: a space breaks them, and a
+    warning says so.
     """
     return [{**message, "content": _placed(message["content"], marker)} for message in messages]
 
@@ -102,12 +104,18 @@ def with_placed_pictures(messages: Messages, marker: str) -> Messages:
 def _placed(content: Sequence[dict[str, Any]], marker: str) -> list[dict[str, Any]]:
     pictures = [part for part in content if part["type"] == "image"]
     texts = [part["text"] for part in content if part["type"] == "text"]
-    if sum(text.count(marker) for text in texts) != len(pictures):
+    markers = sum(text.count(marker) for text in texts)
+    if markers and markers != len(pictures):
+        warnings.warn(
+            f"a message with {len(pictures)} pictures has {marker!r} in its text {markers} times; the model reads it there as "
+            f"{neutralise(marker, [marker])[0]!r}",
+            stacklevel=2,
+        )
         return [
             {**part, "text": neutralise(part["text"], [marker])[0]} if part["type"] == "text" else part
             for part in content
         ]
-    if not any(marker in text for text in texts):
+    if not markers:
         return list(content)
     following, placed = iter(pictures), []
     for text in texts:

@@ -98,8 +98,6 @@ def text(words):
             [image(1), image(2), text("is <image> as <image>?")],
             [text("is "), image(1), text(" as "), image(2), text("?")],
         ),
-        ([image(1), text("<image> and <image>?")], [image(1), text("< image> and < image>?")]),  # which, none can tell
-        ([text("what does <image> mean?")], [text("what does < image> mean?")]),
         ([text("a"), text("b")], [text("a"), text("b")]),
     ],
 )
@@ -107,6 +105,20 @@ def test_pictures_stand_where_their_markers_are(content, placed):
     assert with_placed_pictures([{"role": "user", "content": content}], "<image>") == [
         {"role": "user", "content": placed}
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "read"),
+    [
+        ([image(1), text("<image> and <image>?")], [image(1), text("< image> and < image>?")]),  # which, none can tell
+        ([text("what does <image> mean?")], [text("what does < image> mean?")]),
+    ],
+)
+def test_other_markers_are_words_and_it_is_said(content, read):
+    with pytest.warns(UserWarning, match="in its text . times; the model reads it there as '< image>'"):
+        assert with_placed_pictures([{"role": "user", "content": content}], "<image>") == [
+            {"role": "user", "content": read}
+        ]
 
 
 def test_pictures_of_tools(tmp_path):
