@@ -33,9 +33,13 @@ def load(path: str | Path, schema: type[T], overrides: Sequence[str] = ()) -> T:
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file")
     tree = _parse(file.read_text(encoding="utf-8"), str(file))
-    tree = {} if tree is None else tree
+    return from_tree({} if tree is None else tree, schema, str(file), overrides)
+
+
+def from_tree(tree: Any, schema: type[T], name: str, overrides: Sequence[str] = ()) -> T:
+    """As :func:`load`, from what a YAML file holds; ``name`` says in errors where it is from."""
     overridden = [_override(tree, text) for text in overrides]
-    return convert(tree, schema, Where(str(file), overridden=tuple(overridden)))
+    return convert(tree, schema, Where(name, overridden=tuple(overridden)))
 
 
 def dump(instance: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from minigemini.evaluation.judged_run import JudgedRun, read_run
+from minigemini.evaluation.judged_run import JudgedRun, parts_of, read_run
 from minigemini.evaluation.paired import RESAMPLES, SEED, Difference, differences, mcnemar
 from minigemini.evaluation.scorers.metric import points_of
 from minigemini.evaluation.scorers.verdict import Verdict
@@ -137,21 +137,42 @@ class Comparison:
 
 
 def diff(a: Path, b: Path, benchmark: str | None = None, protocol: str | None = None, out: Path | None = None) -> int:
-    """``minigemini eval diff``: prints the comparison and writes it to ``out``.
+    """``minigemini eval diff``: prints the comparison and writes it to ``out``; of two suites that of every part.
 
     Returns:
-        The exit code: 1 where B is worse, 0 where it is better or where that cannot be resolved.
+        The exit code: 1 where B is worse (in some part), 0 where it is better or where that cannot be resolved.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`compare` and :func:`judged_run.read_run`.
+        FileNotFoundError, ValueError: as :func:`compare` and :func:`judged_run.read_run`; suites with other parts.
     """
-    found = compare(read_run(a, benchmark, protocol), read_run(b, benchmark, protocol))
-    found.print(Console(soft_wrap=True))
+    console = Console(soft_wrap=True)
+    found: dict[str, Comparison] = {}
+    for of_a, of_b in paired_parts(a, b):
+        comparison = compare(read_run(of_a, benchmark, protocol), read_run(of_b, benchmark, protocol))
+        if found:
+            console.print()
+        comparison.print(console)
+        found[f"{comparison.a.benchmark}@{comparison.a.protocol}"] = comparison
     if out is not None:
+        stored = {name: comparison.as_json() for name, comparison in found.items()}
+        (single,) = stored.values() if len(stored) == 1 else ({"parts": stored},)
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(found.as_json(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        out.write_text(json.dumps(single, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         print(f"written: {out}")
-    return int(found.verdict == WORSE)
+    return int(any(comparison.verdict == WORSE for comparison in found.values()))
+
+
+def paired_parts(a: Path, b: Path) -> list[tuple[Path, Path]]:
+    """What is to be compared with what: the two, or the parts of two suites by their names."""
+    if not (a.is_dir() and b.is_dir()):
+        return [(a, b)]
+    of_a, of_b = parts_of(a), parts_of(b)
+    if len(of_a) == len(of_b) == 1:
+        return [(of_a[0], of_b[0])]
+    names = [[part.name for part in parts] for parts in (of_a, of_b)]
+    if sorted(names[0]) != sorted(names[1]):
+        raise ValueError(f"parts: {', '.join(names[0])} in {a}, {', '.join(names[1])} in {b}; compare part with part")
+    return [(part, b / part.name) for part in of_a]
 
 
 def compare(a: JudgedRun, b: JudgedRun) -> Comparison:

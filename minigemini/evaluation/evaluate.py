@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +14,14 @@ import transformers
 from rich.console import Console
 
 import minigemini
-from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
-from minigemini.evaluation.benchmark import Example, Line, Row
-from minigemini.evaluation.draw import draw, drawing_settings
-from minigemini.evaluation.predict import predict, progress_bar, settings_of, without_images
-from minigemini.evaluation.predictions import PredictionFile
-from minigemini.evaluation.report import Report, Result
-from minigemini.evaluation.suite import Suite, load_suite
-from minigemini.evaluation.tabletop import DRAWN, Tabletop, what_the_oracle_sees
-from minigemini.generation.image_generator import ImageGenerator
-from minigemini.model.quantization import in_bits
+from minigemini.evaluation.benchmark import Example
+from minigemini.evaluation.evaluate_published import PublishedResult, evaluate_published, examples_of
+from minigemini.evaluation.evaluate_tabletop import benchmark_of, evaluate_tabletop
+from minigemini.evaluation.load_model import EvaluatedModel, this_share
+from minigemini.evaluation.predict import progress_bar
+from minigemini.evaluation.report import Report
+from minigemini.evaluation.suite import Suite, load_suite, part_name
+from minigemini.evaluation.tabletop import Tabletop
 
 
 def evaluate(
@@ -35,14 +34,16 @@ def evaluate(
     overrides: Sequence[str] = (),
     bits: Literal[4, 8] | None = None,
 ) -> int:
-    """Evaluates a model and leaves predictions, ``results.json`` and ``results.md`` in ``out``.
+    """Evaluates a model. Leaves in ``out`` a folder for each part of the suite, with its predictions, ``results.json`` and
+    ``results.md``; and the same two files for all parts together.
 
-    Interrupted, the same call continues where it stopped and ends with the same files.
+    Interrupted, the same call continues where it stopped and ends with the same files; so it does in another number of
+    processes (``accelerate launch``, ``torchrun``).
 
     Args:
-        suite: name of a suite in ``eval/suites/``, or the path of a YAML file.
+        suite: name of a suite in ``eval/suites/``, the path of a YAML file, or benchmarks as "mme,textvqa@lmms".
         model: a checkpoint folder, a hub id, or a shipped name ("nano").
-        limit: at most so many examples of every kind.
+        limit: at most so many examples of every kind; of published benchmarks, the rows of so many images.
         controls: also run the models that serve as controls (blind, low-res only); the other controls cost nothing
             and are always there.
         strict: return 1 when a floor is missed or a control does not fail.
@@ -53,96 +54,72 @@ def evaluate(
         The exit code: 0, or with ``strict`` 1.
 
     Raises:
-        ValueError: an unknown suite or one that does not fit together, a limit below 1, or ``out`` holds predictions made
-            with other settings.
+        FileNotFoundError: data of a benchmark is not there.
+        ValueError: an unknown suite or one that does not fit together, data that is not whole, a limit below 1, or ``out`` holds
+            predictions made with other settings.
     """
     started = time.monotonic()
     transformers.utils.logging.disable_progress_bar()  # of loading weights: it would run through ours
     diffusers.utils.logging.disable_progress_bar()
     chosen = load_suite(suite, overrides)
-    if DRAWN in chosen.kinds and chosen.image_generator is None:
-        raise ValueError(f"{suite}: {DRAWN} needs image_generator")
     if limit is not None and limit < 1:
         raise ValueError(f"--limit {limit}: at least one example of each kind is needed")
-    per_kind = chosen.examples_per_kind if limit is None else min(limit, chosen.examples_per_kind)
-    benchmark = Tabletop(list(chosen.kinds), per_kind, chosen.seed)
-    examples = benchmark.examples()
-    runs = _answers(chosen, model, bits, examples, out, controls)
-    drawn = [example for example in examples if example.kind == DRAWN]
-    if drawn:
-        runs["model"] = [*runs.get("model", []), *_drawings(chosen, drawn, out)]
-
-    expected = chosen.expected.scores() if chosen.expected else {}
-    results = [_judged(chosen, row, expected.get(row.kind)) for row in benchmark.score(runs)]
-    about = {
-        "suite": suite,
-        "seed": chosen.seed,
-        "limit": limit,
-        "unfinished": sum(not line.get("finished", True) for line in runs["model"]),
-        "minigemini": minigemini.__version__,
-        "torch": torch.__version__,
-    }
-    report = Report(benchmark.name, model, results, about, chosen.expected.name if chosen.expected else None)
-    report.write(out)
-    console = Console()
-    report.print(console)
-    console.print(
-        f"{time.monotonic() - started:.0f} s; predictions, results.json and results.md are in {out}", style="dim"
-    )
-    return int(strict and bool(report.complaints()))
-
-
-def _load(model: str, bits: Literal[4, 8] | None) -> tuple[Any, Any]:
-    """Model and processor, on the GPU in the checkpoint's own type if there is one, else on the CPU in float32.
-
-    What is not quantised of a model in few bits is in bfloat16.
-    """
-    path = nano.resolve(model)
-    device, dtype = ("cuda", "auto") if torch.cuda.is_available() else ("cpu", torch.float32)
-    options: dict[str, Any] = {"dtype": dtype}
-    if bits:
-        options = {"dtype": torch.bfloat16, "quantization_config": in_bits(bits)}
-    loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, device_map=device, **options)
-    return loaded, MiniGeminiProcessor.from_pretrained(path)
-
-
-def _answers(
-    suite: Suite, model: str, bits: Literal[4, 8] | None, examples: Sequence[Example], out: Path, controls: bool
-) -> dict[str, Sequence[Line]]:
-    """The lines of every run: the model that is judged and, with ``controls``, it blind and the low-res-only one."""
-    asked = [example for example in examples if example.kind != DRAWN]
-    blind = [without_images(example) for example in asked if suite.kinds[example.kind].blind]
-    low_res = [example for example in asked if suite.kinds[example.kind].low_res_only]
-    runs: dict[str, Sequence[Line]] = {}
-    with progress_bar() as progress:
-
-        def run(name: str, loaded: tuple[Any, Any], of: Sequence[Example]) -> None:
-            file = PredictionFile(
-                out / name.replace(" ", "-"), [e.id for e in of], settings_of(*loaded, of, suite.batch_size)
+    tabletop, examples = read_parts(chosen, limit)  # all of them, before anything is loaded or answered
+    share = this_share()
+    answering = EvaluatedModel(model, bits, chosen.batch_size)
+    results: dict[str, Report | PublishedResult] = {}
+    with progress_bar(share.first) as progress:
+        if tabletop is not None and chosen.tabletop is not None:
+            name = tabletop.name
+            results[name] = evaluate_tabletop(
+                chosen.tabletop, tabletop, examples[name], answering, out / name, limit, controls, progress, share
             )
-            runs[name] = predict(*loaded, of, file, suite.batch_size, progress, name)
-
-        if asked:
-            loaded = _load(model, bits)
-            run("model", loaded, asked)
-            if controls and blind:
-                run("blind", loaded, blind)
-        if controls and low_res:
-            assert suite.low_res_model is not None
-            run("low-res only", _load(suite.low_res_model, bits), low_res)
-    return runs
-
-
-def _drawings(suite: Suite, examples: Sequence[Example], out: Path) -> list[dict[str, Any]]:
-    assert suite.image_generator is not None
-    generator = ImageGenerator.from_pretrained(suite.image_generator)
-    with progress_bar() as progress:
-        settings = drawing_settings(generator, examples, suite.batch_size)
-        file = PredictionFile(out / "drawn", [e.id for e in examples], settings)
-        return draw(generator, examples, what_the_oracle_sees, file, suite.batch_size, progress, "drawn")
+        for key, part in chosen.published.items():
+            name = part_name(key)
+            results[name] = evaluate_published(
+                key, part, chosen, examples[name], answering, out / name, limit, controls, progress, share
+            )
+    if not share.first:
+        return 0
+    write(results, suite, model, out)
+    console = Console(soft_wrap=True)
+    for result in results.values():
+        result.print(console)
+        console.print()
+    seconds = time.monotonic() - started
+    console.print(f"{seconds:.0f} s; predictions, results.json and results.md are in {out}", style="dim")
+    complaints = [result.complaints() for result in results.values() if isinstance(result, Report)]
+    return int(strict and any(complaints))
 
 
-def _judged(suite: Suite, row: Row, expected: float | None) -> Result:
-    kind = suite.kinds[row.kind]
-    within = suite.expected.within if suite.expected else 0.0
-    return Result(row, kind.floor, kind.must_fail, kind.ceilings, expected, within)
+def read_parts(suite: Suite, limit: int | None) -> tuple[Tabletop | None, dict[str, list[Example]]]:
+    """The tabletop, if the suite has it; and the examples of every part by its name.
+
+    Raises:
+        FileNotFoundError, ValueError: some of them cannot be read, or something is missing to answer them.
+    """
+    examples: dict[str, list[Example]] = {}
+    tabletop = None
+    if suite.tabletop is not None:
+        tabletop = benchmark_of(suite.tabletop, limit)
+        examples[tabletop.name] = tabletop.examples()
+    for key, part in suite.published.items():
+        examples[part_name(key)] = examples_of(key, part, suite, limit)
+    return tabletop, examples
+
+
+def write(results: dict[str, Report | PublishedResult], suite: str, model: str, out: Path) -> None:
+    """``results.json`` and ``results.md`` of each part, and of all. Of all there are the numbers, and each row is in its part."""
+    parts: dict[str, Any] = {}
+    for name, result in results.items():
+        stored = result.as_json()
+        _write(out / name, stored, result.markdown())
+        parts[name] = {key: value for key, value in stored.items() if key != "verdicts"}
+    about = {"minigemini": minigemini.__version__, "torch": torch.__version__}
+    together = {"suite": suite, "model": model, "parts": parts, "about": about}
+    _write(out, together, "\n".join(result.markdown() for result in results.values()))
+
+
+def _write(folder: Path, results: dict[str, Any], markdown: str) -> None:
+    (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "results.md").write_text(markdown, encoding="utf-8")

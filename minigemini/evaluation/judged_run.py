@@ -1,13 +1,13 @@
 """A run whose answers are judged, as it lies on disk: what ``eval diff`` compares and ``eval report`` shows.
 
-Three things are read: the JSON of ``eval score``; predictions.jsonl, judged here under a named benchmark and protocol; and the output
-folder of ``eval tabletop``. None needs a model or torch.
+Three things are read: the JSON of ``eval score``; predictions.jsonl, judged here under a named benchmark and protocol; and the folder
+that ``eval`` leaves for each part of a suite. None needs a model or torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,8 @@ class JudgedRun:
 def read_run(path: Path, benchmark: str | None = None, protocol: str | None = None) -> JudgedRun:
     """
     Args:
-        path: JSON of ``eval score``, an output folder of ``eval tabletop``, or predictions.jsonl.
+        path: JSON of ``eval score``, a part's folder of ``eval`` (or the folder above, where there is but one part), or
+            predictions.jsonl.
         benchmark, protocol: by which to judge predictions.jsonl; of the others, what they must be.
 
     Raises:
@@ -77,7 +78,7 @@ def read_run(path: Path, benchmark: str | None = None, protocol: str | None = No
             raise ValueError(f"{path}: predictions need --benchmark, to be judged")
         scored = score(benchmark, read_predictions(path, benchmark), protocol)
         return _from_json(path, scored.as_json())
-    run = _from_tabletop(path) if path.is_dir() else _from_json(path, read_json(path))
+    run = _from_folder(path) if path.is_dir() else _from_json(path, read_json(path))
     for name, wanted, found in (("benchmark", benchmark, run.benchmark), ("protocol", protocol, run.protocol)):
         if wanted is not None and wanted != found:
             raise ValueError(f"{path}: its {name} is {found!r}, not {wanted!r}")
@@ -105,16 +106,39 @@ def _from_json(path: Path, stored: Any) -> JudgedRun:
         raise ValueError(f"{path}: not written by `minigemini eval score --json` ({error!r})") from None
 
 
-def _from_tabletop(folder: Path) -> JudgedRun:
-    results_file = folder / "results.json"
-    if not results_file.is_file():
+def parts_of(folder: Path) -> list[Path]:
+    """The folders of the parts of a finished ``eval``: itself, or those below it.
+
+    Raises:
+        ValueError: it is no such folder.
+    """
+    results = _results(folder)
+    return [folder / name for name in results["parts"]] if "parts" in results else [folder]
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    file = folder / "results.json"
+    if not file.is_file():
         raise ValueError(f"{folder}: no results.json; is this the --out of a finished `minigemini eval`?")
-    results = read_json(results_file)
-    if results.get("benchmark") != TABLETOP:
-        raise ValueError(f"{results_file}: benchmark {results.get('benchmark')!r}, not {TABLETOP!r}")
+    return read_json(file)
+
+
+def _from_folder(folder: Path) -> JudgedRun:
+    parts = parts_of(folder)
+    if len(parts) > 1:
+        raise ValueError(f"{folder} has several parts; name one: {', '.join(map(str, parts))}")
+    results = _results(parts[0])
+    if results.get("benchmark") == TABLETOP:
+        return _from_tabletop(parts[0], results)
+    run = _from_json(parts[0], results)
+    beside = {"blind": {one["name"]: one["value"] for one in results["blind"]}} if results.get("blind") else {}
+    return replace(run, says=f"{results['model']}: {run.says}", beside=beside)
+
+
+def _from_tabletop(folder: Path, results: dict[str, Any]) -> JudgedRun:
     files = [folder / part / "predictions.jsonl" for part in ("model", "drawn")]
     lines = [line for file in files if file.is_file() for line in read_jsonl(file)]
-    verdicts = [_tabletop_verdict(line) for line in lines]
+    verdicts = [tabletop_verdict(line) for line in lines]
     counted = {kind: len(part) for kind, part in by_kind(verdicts).items()}
     for row in results["rows"]:
         if counted.get(row["kind"], 0) != row["n"]:
@@ -140,7 +164,7 @@ def _from_tabletop(folder: Path) -> JudgedRun:
     )
 
 
-def _tabletop_verdict(line: Line) -> Verdict:
+def tabletop_verdict(line: Line) -> Verdict:
     reference = line["reference"]
     if line["kind"] == DRAWN:
         prompt = reference["prompt"]

@@ -1,13 +1,16 @@
-"""The model answers: batched greedy decoding, left padded, examples of similar length together.
+"""The model answers: batched, left padded, examples of similar length together.
 
-Which examples share a batch depends only on the examples, never on what is already answered: a resumed run computes the
-same batches, hence the same numbers to the last bit, as one that was never interrupted.
+Which examples share a batch depends only on the examples, never on what is already answered or on how many processes answer: a
+resumed run computes the same batches, hence the same numbers to the last bit, as one that was never interrupted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,82 +20,110 @@ from rich.text import Text
 from transformers import LogitsProcessorList
 
 from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.digest import examples_digest, images_of, prompts_of, tokens_of, weights_digest
+from minigemini.evaluation.digest import code_digest, images_of, prompts_of, row_keys, tokens_of, weights_digest
 from minigemini.evaluation.predictions import PredictionFile
+from minigemini.evaluation.share import ALONE, Share
+from minigemini.evaluation.stored_image import StoredImage
+from minigemini.evaluation.view import FULL, View
 from minigemini.generation.constrained import well_formed_prompt
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.0f}/s" if task.speed else "", style="progress.data.speed")
+        return Text(f"{task.speed:.3g}/s" if task.speed else "", style="progress.data.speed")
 
 
-def progress_bar() -> Progress:
+def progress_bar(shown: bool = True) -> Progress:
     """What is being done, how far it is, how many a second, and the time left."""
-    return Progress(
-        TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()
-    )
+    columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return Progress(*columns, disable=not shown)
 
 
-def without_images(example: Example) -> Example:
-    """The same example for the blind control: the words, and no picture."""
-    messages = [
-        {**message, "content": [part for part in message["content"] if part["type"] != "image"]}
-        for message in example.messages
-    ]
-    return Example(**{**vars(example), "messages": messages})
-
-
-def settings_of(model: Any, processor: Any, examples: Sequence[Example], batch_size: int) -> dict[str, Any]:
-    """What the predictions depend on; two runs with the same settings give the same predictions on the same machine."""
+def settings_of(model: Any, batch_size: int) -> dict[str, Any]:
+    """What all predictions depend on; two runs with equal settings and row keys give the same predictions on the same machine."""
+    config = model.config.to_dict()
+    device = torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else model.device.type
     return {
         "weights": weights_digest(model),
-        "config": model.config.to_json_string(use_diff=False),
+        "config": _without_paths(config),
         "dtype": str(model.dtype),
-        "examples": examples_digest(examples, processor),
-        "number_of_examples": len(examples),
-        "decoding": "greedy",
+        "attention": model.config.get_text_config()._attn_implementation,
+        "device": device,
         "batch_size": batch_size,
+        "code": code_digest(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
 
 
-def batches_of(examples: Sequence[Example], processor: Any, batch_size: int) -> list[list[Example]]:
-    """Batches of examples that are decoded the same way, hold as many images, and are of similar length."""
+def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a checkpoint, wherever it lies and whichever version wrote it."""
+    left_out = ("_name_or_path", "transformers_version")
+    return {
+        name: _without_paths(value) if isinstance(value, Mapping) else value
+        for name, value in config.items()
+        if name not in left_out
+    }
 
-    def way(item: tuple[int, Example]) -> tuple[bool, int, int]:
-        return item[1].constrained, item[1].max_new_tokens, len(images_of(item[1]))
+
+def batches_of(examples: Sequence[Example], processor: Any, batch_size: int) -> list[list[Example]]:
+    """Batches of examples that are decoded the same way, hold as many images, and are of similar length.
+
+    An answer by chance is drawn alone: its seed is its row's, and no neighbour may use up its luck.
+    """
+
+    def way(item: tuple[int, Example]) -> tuple[bool, int, tuple[float, ...], int]:
+        sampling = item[1].sampling
+        drawn = () if sampling is None else (sampling.temperature, sampling.num_beams)
+        return item[1].constrained, item[1].max_new_tokens, drawn, len(images_of(item[1]))
 
     lengths = map(len, tokens_of(prompts_of(examples, processor), processor))
     order = sorted(zip(lengths, examples, strict=True), key=lambda item: (way(item), item[0], item[1].id))
     batches = []
     for _, group in groupby(order, way):
         alike = [example for _, example in group]
-        batches += [alike[start : start + batch_size] for start in range(0, len(alike), batch_size)]
+        size = batch_size if alike[0].sampling is None else 1
+        batches += [alike[start : start + size] for start in range(0, len(alike), size)]
     return batches
 
 
 def predict(
-    model: Any,
-    processor: Any,
+    loaded: tuple[Any, Any],
+    benchmark: str,
     examples: Sequence[Example],
-    file: PredictionFile,
+    folder: Path,
     batch_size: int,
     progress: Progress,
-    description: str,
+    view: View = FULL,
+    share: Share = ALONE,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Answers what ``file`` does not hold yet and returns all lines, in the order of the examples.
+    """Answers what ``folder/predictions.jsonl`` does not hold yet and returns all lines, in the order of the examples.
 
-    A line is ``{"id", "kind", "prompt", "prediction", "finished", "reference"}``; ``finished`` is false where the
-    answer was cut at ``max_new_tokens``.
+    A line is ``{"id", "kind", "prompt", "prediction", "finished", "reference", "key"}``; the prediction is stripped of white space
+    at its ends, as the published scripts do before they write it; ``finished`` is false where it was cut at ``max_new_tokens``.
+
+    Args:
+        loaded: model and processor.
+        settings: of :func:`settings_of`, where they are known already.
+
+    Raises:
+        ValueError: as :class:`PredictionFile`; a picture that cannot be opened.
     """
-    task = progress.add_task(description, total=len(examples), completed=len(file.lines))
-    for batch in batches_of(examples, processor, batch_size):
-        if all(example.id in file for example in batch):
-            continue
-        answered = len(file.lines)
-        answers = answer(model, processor, batch)
+    model, processor = loaded
+    asked = [view.of(example) for example in examples]
+    keys = row_keys(benchmark, asked, processor)
+    file = PredictionFile(
+        folder, keys, {**(settings or settings_of(model, batch_size)), "view": view.settings()}, share
+    )
+    batches = batches_of(asked, processor, batch_size)
+    own = [batch for number, batch in enumerate(batches) if share.takes(number)]
+    todo = [batch for batch in own if not all(example.id in file for example in batch)]
+    name = view.name if share.of == 1 else f"{view.name} ({share.number + 1} of {share.of})"
+    total, left = (sum(map(len, some)) for some in (own, todo))
+    task = progress.add_task(name, total=total, completed=total - left)
+    for batch, inputs in _prepared(processor, todo, view):
+        answers = answer(model, processor, batch, inputs, keys[batch[0].id])
         file.append(
             [
                 {
@@ -106,33 +137,84 @@ def predict(
                 for example, prompt, (text, finished) in zip(batch, prompts_of(batch, processor), answers, strict=True)
             ]
         )
-        progress.advance(task, len(file.lines) - answered)
+        progress.advance(task, len(batch))
     return file.finish()
 
 
-@torch.inference_mode()
-def answer(model: Any, processor: Any, batch: Sequence[Example]) -> list[tuple[str, bool]]:
-    """Greedy answers to examples that are decoded the same way: (text, ended by itself) for each."""
-    constrained, max_new_tokens = batch[0].constrained, batch[0].max_new_tokens
-    assert all((e.constrained, e.max_new_tokens) == (constrained, max_new_tokens) for e in batch)
+def _prepared(
+    processor: Any, batches: Sequence[Sequence[Example]], view: View
+) -> Iterator[tuple[Sequence[Example], dict[str, Any]]]:
+    """Each batch with its tensors; those of the next one are made while the caller answers this one."""
+    own = copy.deepcopy(processor)  # a tokenizer is not for two threads at once
+    with ThreadPoolExecutor(1) as thread:
+        ahead = [thread.submit(prepare, own, batch, view) for batch in batches[:1]]
+        for number, batch in enumerate(batches):
+            inputs = ahead.pop().result()
+            ahead += [thread.submit(prepare, own, following, view) for following in batches[number + 1 : number + 2]]
+            yield batch, inputs
+
+
+def prepare(processor: Any, batch: Sequence[Example], view: View = FULL) -> dict[str, Any]:
+    """The processor's tensors for a batch, on the CPU.
+
+    Raises:
+        ValueError: a picture cannot be opened; it is named.
+    """
     inputs = processor.apply_chat_template(
-        [example.messages for example in batch],
+        [opened(example) for example in batch],
         add_generation_prompt=True,
         tokenize=True,
         return_dict=True,
         return_tensors="pt",
-        processor_kwargs={"padding": True, "padding_side": "left"},
-    ).to(model.device, model.dtype)
-    length = inputs["input_ids"].shape[1]
-    constraints = [well_formed_prompt(processor.tokenizer, length, max_new_tokens)] if constrained else []
+        processor_kwargs={"padding": True, "padding_side": "left", **view.processor_kwargs()},
+    )
+    return view.inputs(inputs)
+
+
+def opened(example: Example) -> list[dict[str, Any]]:
+    """The messages with every picture opened."""
+    return [{**message, "content": [_opened_part(part) for part in message["content"]]} for message in example.messages]
+
+
+def _opened_part(part: dict[str, Any]) -> dict[str, Any]:
+    image = part.get("image")
+    return {**part, "image": image.open()} if isinstance(image, StoredImage) else part
+
+
+@torch.inference_mode()
+def answer(
+    model: Any, processor: Any, batch: Sequence[Example], inputs: Mapping[str, Any], key: str = "0"
+) -> list[tuple[str, bool]]:
+    """Answers to examples that are decoded the same way: (text, ended by itself) for each.
+
+    Args:
+        inputs: what :func:`prepare` makes of the batch.
+        key: hexadecimal; the seed where the answer is drawn by chance.
+    """
+    first = batch[0]
+    assert all(
+        (e.constrained, e.max_new_tokens, e.sampling) == (first.constrained, first.max_new_tokens, first.sampling)
+        for e in batch
+    )
+    given = {name: _on_device(tensor, model) for name, tensor in inputs.items()}
+    length = given["input_ids"].shape[1]
+    constraints = [well_formed_prompt(processor.tokenizer, length, first.max_new_tokens)] if first.constrained else []
+    decoding: dict[str, Any] = {"do_sample": False, "num_beams": 1}
+    if first.sampling is not None:
+        assert len(batch) == 1
+        torch.manual_seed(int(key[:15], 16))
+        decoding = {"do_sample": True, **vars(first.sampling), "top_p": 1.0, "top_k": 50}  # 50: as where nobody set it
     tokens = model.generate(
-        **inputs,
-        do_sample=False,
-        num_beams=1,
-        max_new_tokens=max_new_tokens,
+        **given,
+        **decoding,
+        max_new_tokens=first.max_new_tokens,
         logits_processor=LogitsProcessorList(constraints),
     )[:, length:]
     ends = model.generation_config.eos_token_id
     ended = torch.isin(tokens, torch.tensor(ends, device=tokens.device)).any(dim=1).tolist()
     texts = processor.batch_decode(tokens, skip_special_tokens=True)
-    return [(text, finished) for text, finished in zip(texts, ended, strict=True)]
+    return [(text.strip(), finished) for text, finished in zip(texts, ended, strict=True)]
+
+
+def _on_device(tensor: torch.Tensor, model: Any) -> torch.Tensor:
+    return tensor.to(model.device, model.dtype) if tensor.is_floating_point() else tensor.to(model.device)

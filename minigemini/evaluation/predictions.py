@@ -1,15 +1,23 @@
 """predictions.jsonl: appended while a run goes on, so that an interrupted run continues; sorted when it is complete.
 
-Beside it lies ``settings.json``: everything the predictions depend on. A run with other settings is refused, by the
-name of the field that differs; predictions of two models or two prompts never end up in one file.
+Beside it lies ``settings.json``: everything that all predictions depend on; what one of them alone depends on (prompt, pictures, way
+of decoding) is the ``key`` of its line. A run with other settings or with another example of the same id is refused, by the name of
+what differs; predictions of two models or two prompts never end up in one file.
+
+Of several processes each appends to a file of its own, predictions.N.jsonl; the first one gathers them at the end, and at the
+start what an interrupted run left behind, by however many processes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from minigemini.evaluation.share import ALONE, Share
+
+NAME = "predictions.jsonl"
 
 
 class PredictionFile:
@@ -17,64 +25,94 @@ class PredictionFile:
 
     Args:
         folder: made if it does not exist.
-        ids: of all examples of the run, in the order the finished file has.
-        settings: plain JSON; equal settings must give equal predictions.
+        keys: of all examples of the run, id -> digest of what its answer depends on; in the order the finished file has.
+        settings: plain JSON; equal settings and keys must give equal predictions.
+        share: of this process, where several answer. Each must make the same calls.
 
     Raises:
         ValueError: the folder holds predictions made with other settings, or a line that is none of this run.
     """
 
-    def __init__(self, folder: Path, ids: Sequence[str], settings: dict[str, Any]) -> None:
-        assert len(set(ids)) == len(ids), "example ids are not unique"
-        self.path = folder / "predictions.jsonl"
-        self.ids = list(ids)
-        self.lines: dict[str, dict[str, Any]] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-        settings_path = folder / "settings.json"
-        settings = json.loads(json.dumps(settings))  # as it will be read back: tuples are lists
-        if self.path.exists():
-            _refuse_other_settings(folder, json.loads(settings_path.read_text()), settings)
-            self._read()
-        else:
-            settings_path.write_text(json.dumps(settings, indent=1) + "\n")
+    def __init__(self, folder: Path, keys: Mapping[str, str], settings: dict[str, Any], share: Share = ALONE) -> None:
+        self.path = folder / NAME
+        self.keys = dict(keys)
+        self.share = share
+        if share.first:
+            folder.mkdir(parents=True, exist_ok=True)
+            settings = json.loads(json.dumps(settings))  # as it will be read back: tuples are lists
+            if self.path.exists():
+                _refuse_other_settings(folder, json.loads((folder / "settings.json").read_text()), settings)
+            else:
+                (folder / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
+                self.path.touch()
+            self._gather()
+        share.wait()
+        self.lines = _read(self.path, self.keys)
+        share.wait()  # nobody appends while another still reads
+        self.own = self.path if share.first else folder / f"predictions.{share.number}.jsonl"
 
-    def _read(self) -> None:
-        text = self.path.read_text()
-        whole, _, torn = text.rpartition("\n")
-        known = set(self.ids)
-        for number, raw in enumerate(whole.split("\n") if whole else [], start=1):
-            try:
-                line = json.loads(raw)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{self.path}, line {number}: not JSON ({error})") from None
-            if line["id"] not in known or line["id"] in self.lines:
-                raise ValueError(f"{self.path}, line {number}: id {line['id']!r} is unknown or there twice")
-            self.lines[line["id"]] = line
-        if torn:  # killed while writing; that example is answered again
-            self.path.write_text(whole + "\n" if whole else "")
+    def _gather(self) -> None:
+        """What other processes wrote goes into the one file, and what was torn off when a process was killed out of it."""
+        lines = _read(self.path, self.keys)
+        others = sorted(self.path.parent.glob("predictions.*.jsonl"))
+        for other in others:
+            lines |= _read(other, self.keys)
+        _write(self.path, lines.values())
+        for other in others:
+            other.unlink()
 
     def __contains__(self, id: str) -> bool:
         return id in self.lines
 
     def append(self, lines: Sequence[dict[str, Any]]) -> None:
         """Adds finished lines. Those that are there already stay as they are (a batch that was half written)."""
-        new = [line for line in lines if line["id"] not in self.lines]
-        with self.path.open("a") as file:
+        new = [{**line, "key": self.keys[line["id"]]} for line in lines if line["id"] not in self.lines]
+        with self.own.open("a", encoding="utf-8") as file:
             file.writelines(to_json(line) for line in new)
         self.lines.update((line["id"], line) for line in new)
 
     def finish(self) -> list[dict[str, Any]]:
-        """All lines in the order of the examples.
+        """All lines in the order of the examples, when every process is done.
 
         The file is brought into this order too: an interrupted run leaves the same bytes as one that was not.
         """
-        missing = [id for id in self.ids if id not in self.lines]
-        assert not missing, f"{len(missing)} predictions are missing, the first is {missing[0]!r}"
-        lines = [self.lines[id] for id in self.ids]
-        sorted_file = self.path.with_suffix(".sorted")
-        sorted_file.write_text("".join(map(to_json, lines)))
-        sorted_file.replace(self.path)
-        return lines
+        self.share.wait()
+        if self.share.first:
+            self._gather()
+            lines = _read(self.path, self.keys)
+            missing = [id for id in self.keys if id not in lines]
+            assert not missing, f"{len(missing)} predictions are missing, the first is {missing[0]!r}"
+            _write(self.path, [lines[id] for id in self.keys])
+        self.share.wait()
+        self.lines = _read(self.path, self.keys)
+        return list(self.lines.values())
+
+
+def _read(path: Path, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The lines by their ids. A last line that was torn when a process was killed is none: its example is answered again."""
+    lines: dict[str, dict[str, Any]] = {}
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+    for number, raw in enumerate(whole.split("\n") if whole else [], start=1):
+        try:
+            line = json.loads(raw)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number}: not JSON ({error})") from None
+        if line["id"] not in keys or line["id"] in lines:
+            raise ValueError(f"{path}, line {number}: id {line['id']!r} is unknown (another --limit?) or there twice")
+        if line["key"] != keys[line["id"]]:
+            raise ValueError(
+                f"{path}, line {number}: the example {line['id']!r} has another prompt, picture, reference or way of decoding "
+                "than when it was answered. Choose another output folder, or delete this one."
+            )
+        lines[line["id"]] = line
+    return lines
+
+
+def _write(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    """At once or not at all: whoever is killed here leaves the old file."""
+    new = path.with_suffix(".new")
+    new.write_text("".join(map(to_json, lines)), encoding="utf-8")
+    new.replace(path)
 
 
 def to_json(line: dict[str, Any]) -> str:
@@ -82,6 +120,7 @@ def to_json(line: dict[str, Any]) -> str:
 
 
 def _refuse_other_settings(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    old, new = _flat(old), _flat(new)
     differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     if differing:
         pairs = {key: f"{old.get(key)!r} there, {new.get(key)!r} now" for key in differing}
@@ -90,3 +129,11 @@ def _refuse_other_settings(folder: Path, old: dict[str, Any], new: dict[str, Any
             f"{folder} holds predictions made with other settings ({what}). "
             "Choose another output folder, or delete this one."
         )
+
+
+def _flat(settings: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested fields under their dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= _flat(value, f"{path}{key}.") if isinstance(value, dict) and value else {f"{path}{key}": value}
+    return found

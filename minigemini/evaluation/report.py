@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -189,11 +187,6 @@ class Report:
             console.print(complaint, style="bold red", highlight=False)
         if not self.complaints():
             console.print(NO_COMPLAINT, style="green", highlight=False)
-
-    def write(self, folder: Path) -> None:
-        """``results.json`` and ``results.md`` into ``folder``."""
-        (folder / "results.json").write_text(json.dumps(self.as_json(), indent=1, ensure_ascii=False) + "\n")
-        (folder / "results.md").write_text(self.markdown())
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -14,17 +14,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from minigemini.evaluation.diff import Comparison, compare
-from minigemini.evaluation.judged_run import TABLETOP, JudgedRun, read_run
+from minigemini.evaluation.diff import Comparison, compare, paired_parts
+from minigemini.evaluation.judged_run import JudgedRun, parts_of, read_run
 from minigemini.evaluation.published import published_numbers
 from minigemini.evaluation.row_pictures import (
     InlinedPictures,
     RowPicture,
+    examples_of_run,
     from_folder,
     load_answering_model,
-    of_tabletop,
+    of_examples,
     rows_to_look_at,
-    tabletop_examples,
     where_it_looked,
 )
 
@@ -45,54 +45,70 @@ def report(
     """Writes the page and prints where. The exit code: 0.
 
     Args:
-        path: what :func:`judged_run.read_run` reads.
+        path: what :func:`judged_run.read_run` reads; or the folder of a suite, all of whose parts are then on the page.
         against: a run before it on the same rows; its answers and the flips are then shown.
-        images: folder of the benchmark's images. The tabletop needs none: its pictures are drawn anew.
-        model: the one that answered, to draw where it looked; of a tabletop run.
-        most_looked: for at most so many rows: flips, then wrong answers, then right ones.
+        images: folder of the benchmark's images. A folder of ``eval`` needs none: it says where the data is.
+        model: the one that answered, to draw where it looked; of a folder of ``eval``.
+        most_looked: for at most so many rows of a part: flips, then wrong answers, then right ones.
 
     Raises:
         ValueError: what reading and comparing refuse; a model that did not answer, or of a run that does not say which did.
     """
-    run = read_run(path, benchmark, protocol)
-    comparison = None if against is None else compare(read_run(against, benchmark, protocol), run)
-    run = run if comparison is None else comparison.b
-    if model is not None and run.benchmark != TABLETOP:
-        raise ValueError(
-            f"{path} does not say which weights answered; --model needs an output folder of `minigemini eval`"
-        )
-    pictures = InlinedPictures()
-    notes = list(run.notes)
-    rows: list[list[RowPicture]] = [[] for _ in run.verdicts]
-    if run.benchmark == TABLETOP:
-        examples = tabletop_examples(run)
-        rows = of_tabletop(run, examples, pictures)
-        if model is not None:
-            flips = [] if comparison is None else [*comparison.lost, *comparison.gained]
-            chosen = rows_to_look_at(run, examples, flips, most_looked)
-            loaded = load_answering_model(run, model)
-            for row in chosen:
-                rows[row] = rows[row] + where_it_looked(*loaded, examples[row], run.answers[row], pictures)
-            notes.append(f"where the answer looked is drawn for {len(chosen)} rows: flips first, then what is wrong")
-    elif images is not None:
-        rows, missing = from_folder(run, images, pictures)
-        if missing:
-            notes.append(f"{len(missing)} images are not in {images}, such as {missing[0]}")
+    pairs: list[tuple[Path, Path | None]]
+    if against is not None:
+        pairs = [*paired_parts(path, against)]
+    else:
+        pairs = [(part, None) for part in (parts_of(path) if path.is_dir() else [path])]
+    parts = []
+    for part, before in pairs:
+        run = read_run(part, benchmark, protocol)
+        comparison = None if before is None else compare(read_run(before, benchmark, protocol), run)
+        parts.append(part_data(run if comparison is None else comparison.b, comparison, images, model, most_looked))
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(page_data(run, comparison, rows, pictures, notes)), encoding="utf-8")
-    for note in notes:
-        print(note)
-    print(f"written: {out} ({len(run.verdicts)} rows, {out.stat().st_size / 1e6:.1f} MB)")
+    out.write_text(page(parts), encoding="utf-8")
+    for data in parts:
+        for note in data["notes"]:
+            print(note)
+    rows = sum(len(data["rows"]) for data in parts)
+    print(f"written: {out} ({rows} rows, {out.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 
-def page(data: dict[str, Any]) -> str:
-    """The template with ``data`` in it. No "<" of the data is left as it is, so none can end the script that holds it."""
+def part_data(
+    run: JudgedRun, comparison: Comparison | None, images: Path | None, model: str | None, most_looked: int
+) -> dict[str, Any]:
+    """What the page shows of one part; arguments and errors as of :func:`report`."""
+    pictures = InlinedPictures()
+    notes = list(run.notes)
+    rows: list[list[RowPicture]] = [[] for _ in run.verdicts]
+    if images is not None:
+        rows, missing = from_folder(run, images, pictures)
+        if missing:
+            notes.append(f"{len(missing)} images are not in {images}, such as {missing[0]}")
+    examples = None if images is not None and model is None else examples_of_run(run)
+    if model is not None and examples is None:
+        raise ValueError(
+            f"{run.path} does not say which weights answered; --model needs an output folder of `minigemini eval`"
+        )
+    if examples is not None and images is None:
+        rows = of_examples(run, examples, pictures)
+    if examples is not None and model is not None:
+        flips = [] if comparison is None else [*comparison.lost, *comparison.gained]
+        chosen = rows_to_look_at(run, examples, flips, most_looked)
+        loaded = load_answering_model(run, model)
+        for row in chosen:
+            rows[row] = rows[row] + where_it_looked(*loaded, examples[row], run.answers[row], pictures)
+        notes.append(f"where the answer looked is drawn for {len(chosen)} rows: flips first, then what is wrong")
+    return page_data(run, comparison, rows, pictures, notes)
+
+
+def page(parts: list[dict[str, Any]]) -> str:
+    """The template with the parts in it. No "<" of the data is left as it is, so none can end the script that holds it."""
     template = TEMPLATE.read_text(encoding="utf-8")
     script = template.rpartition("<script>")[2].partition("</script>")[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     before, after = template.replace("SCRIPT_HASH", f"sha256-{digest}").split("PAGE_DATA")
-    return before + json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c") + after
+    return before + json.dumps(parts, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c") + after
 
 
 def page_data(
@@ -102,7 +118,7 @@ def page_data(
     pictures: InlinedPictures,
     notes: list[str],
 ) -> dict[str, Any]:
-    """Everything the page shows, plain JSON."""
+    """Everything the page shows of a part, plain JSON."""
     published = _published(run)
     beside = dict(run.beside)
     if len(published["metrics"]) > COLUMNS:  # many numbers of few models stand better beside the run's own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,11 @@ from typing import Any
 from PIL import Image
 
 from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.foreign.lines import read_json
-from minigemini.evaluation.judged_run import JudgedRun
+from minigemini.evaluation.foreign.lines import read_json, read_jsonl
+from minigemini.evaluation.judged_run import TABLETOP, JudgedRun
+from minigemini.evaluation.questions import read_examples
+from minigemini.evaluation.scorers.metric import by_kind
+from minigemini.evaluation.stored_image import StoredImage
 from minigemini.evaluation.tabletop import DRAWN, Tabletop
 from minigemini.generation.untrusted_image import open_image
 
@@ -32,6 +36,13 @@ class InlinedPictures:
 
     uris: list[tuple[str, int]] = field(default_factory=list)
     _places: dict[str, int] = field(default_factory=dict)
+    _stored: dict[str, RowPicture] = field(default_factory=dict)
+
+    def add_stored(self, image: StoredImage) -> RowPicture:
+        """As :meth:`add`; opened once, however many rows show it."""
+        if image.name not in self._stored:
+            self._stored[image.name] = self.add(image.open())
+        return self._stored[image.name]
 
     def add(self, image: Image.Image, caption: str = "", looked: bool = False) -> RowPicture:
         uri = data_uri(image)
@@ -79,38 +90,49 @@ def _inside(folder: Path, name: str) -> Path | None:
     return None
 
 
-def tabletop_examples(run: JudgedRun) -> list[Example]:
-    """The examples that a tabletop run answered, drawn anew, in the order of its rows.
+def examples_of_run(run: JudgedRun) -> list[Example] | None:
+    """The examples that were answered, in the order of the run's rows; None where the run is no folder of ``eval``.
 
     Raises:
-        ValueError: the benchmark draws other ones today.
+        FileNotFoundError: the data of the benchmark is not where it was.
+        ValueError: the benchmark has other examples today.
     """
-    results = read_json(run.path / "results.json")
-    seed, per_kind = results["about"]["seed"], max(row["n"] for row in results["rows"])
-    examples = {
-        example.id: example for example in Tabletop([row["kind"] for row in results["rows"]], per_kind, seed).examples()
-    }
+    if not run.path.is_dir():
+        return None
+    about = read_json(run.path / "results.json")["about"]
+    if run.benchmark == TABLETOP:
+        kinds = by_kind(run.verdicts)
+        found = Tabletop(list(kinds), max(map(len, kinds.values())), about["seed"]).examples()
+    else:
+        images = None if about["images"] is None else Path(about["images"])
+        found = read_examples(run.benchmark, run.protocol, about["data"], images)
+    examples = {example.id: example for example in found}
+    files = [run.path / folder / "predictions.jsonl" for folder in ("model", "drawn")]
+    answered = {line["id"]: line["reference"] for file in files if file.is_file() for line in read_jsonl(file)}
     for verdict in run.verdicts:
         example = examples.get(verdict.id)
-        key = "prompt" if verdict.kind == DRAWN else "answer"
-        if example is None or example.reference[key] != verdict.gold:
-            raise ValueError(f"{run.path}: {verdict.id} is another example today; its picture cannot be drawn again")
+        if example is None or json.loads(json.dumps(example.reference)) != answered.get(verdict.id):
+            raise ValueError(f"{run.path}: {verdict.id} is another example today; its picture cannot be shown")
     return [examples[verdict.id] for verdict in run.verdicts]
 
 
-def of_tabletop(run: JudgedRun, examples: Sequence[Example], pictures: InlinedPictures) -> list[list[RowPicture]]:
+def of_examples(run: JudgedRun, examples: Sequence[Example], pictures: InlinedPictures) -> list[list[RowPicture]]:
     """The pictures that the model was shown, or the one that was drawn."""
     rows = []
     for verdict, example in zip(run.verdicts, examples, strict=True):
-        if verdict.kind == DRAWN:
+        if example.kind == DRAWN:
             file = _inside(run.path / "drawn" / "pictures", f"{verdict.id}.png")
             rows.append([] if file is None else [pictures.add(open_image(file), "drawn")])
         else:
-            rows.append([pictures.add(image) for image in _shown(example)])
+            rows.append([_added(image, pictures) for image in _shown(example)])
     return rows
 
 
-def _shown(example: Example) -> list[Image.Image]:
+def _added(image: Any, pictures: InlinedPictures) -> RowPicture:
+    return pictures.add_stored(image) if isinstance(image, StoredImage) else pictures.add(image)
+
+
+def _shown(example: Example) -> list[Any]:
     contents = [part for message in example.messages for part in message["content"]]
     return [part["image"] for part in contents if part["type"] == "image"]
 
@@ -161,14 +183,16 @@ def where_it_looked(
     """
     import torch
 
+    from minigemini.evaluation.predict import opened
     from minigemini.model.attention_maps import answer_attention, seen_square
     from minigemini.model.attention_picture import panels, pictures_of, shaded
 
+    messages = opened(example)
     inputs = processor.apply_chat_template(
-        example.messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+        messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     ).to(model.device, model.dtype)
     words = torch.tensor(processor.tokenizer(answer, add_special_tokens=False)["input_ids"], device=model.device)
-    shown = pictures_of(example.messages)
+    shown = pictures_of(messages)
     squares = [seen_square(picture.size, processor.image_processor) for picture in shown]
     found = []
     for picture, square, row in zip(

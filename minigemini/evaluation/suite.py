@@ -6,17 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from minigemini import strict_yaml
+from minigemini.evaluation.scorers.protocols import BENCHMARKS, protocol_of
 
 # Suites are choices, not code: they lie beside the package in the repository, and are not installed with it.
 SUITES = Path(__file__).parents[2] / "eval" / "suites"
+BATCH_SIZE = 16  # where no suite says another
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the table: what the score must reach, which models answer as controls, which controls must fail."""
+    """One row of the tabletop's table: what the score must reach, which models answer as controls, which controls must fail."""
 
     floor: float | None = None
     blind: bool = False  # the same model without the picture answers too
@@ -43,11 +44,11 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Suite:
-    benchmark: Literal["tabletop"]
+class TabletopPart:
+    """The nano's own benchmark."""
+
     seed: int
     examples_per_kind: int
-    batch_size: int
     kinds: dict[str, Kind]
     low_res_model: str | None = None
     image_generator: str | None = None  # for kinds that are drawn
@@ -59,8 +60,60 @@ class Suite:
             raise ValueError(f"low_res_only ({', '.join(asked)}) needs low_res_model")
 
 
+@dataclass(frozen=True)
+class PublishedPart:
+    """A benchmark that others publish numbers on.
+
+    Attributes:
+        path: file, folder or ``hub:``, below the suite's data; by default what ``evaluate_published.data_of`` finds there.
+        images: folder of the images, below the suite's data, where the layout does not say.
+        blind: the same model without the pictures answers too.
+    """
+
+    path: str | None = None
+    images: str | None = None
+    blind: bool = False
+
+
+@dataclass(frozen=True)
+class Suite:
+    """
+    Attributes:
+        published: ``benchmark`` or ``benchmark@protocol`` -> where its data is.
+        data: folder that the paths of ``published`` are relative to; of a single benchmark also its file, or ``hub:``.
+    """
+
+    batch_size: int = BATCH_SIZE
+    tabletop: TabletopPart | None = None
+    published: dict[str, PublishedPart] = field(default_factory=dict)
+    data: str = "data/eval"
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size: {self.batch_size} is less than 1")
+        if self.tabletop is None and not self.published:
+            raise ValueError("nothing to evaluate: neither tabletop nor published")
+        named: dict[str, str] = {}
+        for key in self.published:
+            full = part_name(key)
+            if full in named:
+                raise ValueError(f"published: {named[full]} and {key} are the same")
+            named[full] = key
+
+
+def part_name(key: str) -> str:
+    """``benchmark@protocol`` with the benchmark's first protocol where none is named; also the name of the folder.
+
+    Raises:
+        ValueError: there is no such benchmark or protocol.
+    """
+    benchmark, _, protocol = key.partition("@")
+    return f"{benchmark}@{protocol_of(benchmark, protocol or None)[0]}"
+
+
 def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
-    """Reads a suite: the path of a YAML file, or the name of one in ``eval/suites/``.
+    """Reads a suite: the path of a YAML file, the name of one in ``eval/suites/``, or a benchmark or several, as
+    "mme,textvqa@lmms".
 
     Raises:
         ValueError: there is no such file, or it does not fit :class:`Suite`.
@@ -68,13 +121,20 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
     path = Path(name)
     if not path.is_file():
         path = SUITES / f"{name}.yaml"
-        if not path.is_file():
+    if not path.is_file():
+        if name.partition("@")[0].partition(",")[0] not in BENCHMARKS:
             known = ", ".join(sorted(p.stem for p in SUITES.glob("*.yaml"))) or f"none; {SUITES} is empty or not there"
-            raise ValueError(f"{name!r} is neither a YAML file nor the name of a suite (known: {known})")
+            raise ValueError(
+                f"{name!r} is neither a YAML file nor the name of a suite (known: {known}) nor a benchmark "
+                f"({', '.join(sorted(BENCHMARKS))})"
+            )
+        published: dict[str, dict[str, str]] = {key: {} for key in name.split(",")}
+        return strict_yaml.from_tree({"published": published}, Suite, name, overrides)
     suite = strict_yaml.load(path, Suite, overrides)
-    if suite.expected is not None:
-        results = path.parent / suite.expected.results
+    tabletop = suite.tabletop
+    if tabletop is not None and tabletop.expected is not None:
+        results = path.parent / tabletop.expected.results
         if not results.is_file():
-            raise ValueError(f"{path}: expected.results: {results} does not exist")
-        suite = replace(suite, expected=replace(suite.expected, results=str(results)))
+            raise ValueError(f"{path}: tabletop.expected.results: {results} does not exist")
+        suite = replace(suite, tabletop=replace(tabletop, expected=replace(tabletop.expected, results=str(results))))
     return suite

@@ -36,7 +36,8 @@ def choice(id, reply: str, kind: str = "", **reference) -> dict:
 
 def data_of(file: Path) -> dict:
     stored = re.search('<script type="application/json" id="data">(.*?)</script>', file.read_text("utf-8"), re.DOTALL)
-    return json.loads(stored[1])
+    (part,) = json.loads(stored[1])
+    return part
 
 
 def report(*arguments) -> int:
@@ -248,12 +249,12 @@ def test_readings_and_gold_answers_as_text():
 # The tabletop, answered by a tiny random model
 
 SUITE = """
-benchmark: tabletop
-seed: 5
-examples_per_kind: 3
 batch_size: 3
-image_generator: {folder}/generator
-kinds: {{colour: {{}}, edit_1: {{}}, draw_or_answer: {{}}, drawn_picture: {{}}}}
+tabletop:
+  seed: 5
+  examples_per_kind: 3
+  image_generator: {folder}/generator
+  kinds: {{colour: {{}}, edit_1: {{}}, draw_or_answer: {{}}, drawn_picture: {{}}}}
 """
 
 
@@ -296,12 +297,14 @@ def test_another_model_did_not_answer(answered, checkpoints, tmp_path, capsys):
 
 
 def test_other_examples_are_not_shown_for_these_answers(answered, tmp_path, capsys):
-    results = json.loads((answered / "results.json").read_text())
+    results = json.loads((answered / "tabletop" / "results.json").read_text())
     folder = tmp_path / "run"
     (folder / "model").mkdir(parents=True)
     (folder / "drawn").mkdir()
     for part in ("model", "drawn"):
-        (folder / part / "predictions.jsonl").write_bytes((answered / part / "predictions.jsonl").read_bytes())
+        (folder / part / "predictions.jsonl").write_bytes(
+            (answered / "tabletop" / part / "predictions.jsonl").read_bytes()
+        )
     results["about"]["seed"] = 6
     (folder / "results.json").write_text(json.dumps(results))
     assert report(folder, "--out", tmp_path / "report.html") == 1
@@ -352,5 +355,5 @@ def test_a_wrong_entry_is_named(tmp_path):
 
 def test_the_same_run_gives_the_same_bytes(two_runs):
     run = read_run(two_runs[0], "ai2d")
-    made = [page(page_data(run, None, [[] for _ in run.verdicts], InlinedPictures(), [])) for _ in range(2)]
+    made = [page([page_data(run, None, [[] for _ in run.verdicts], InlinedPictures(), [])]) for _ in range(2)]
     assert made[0] == made[1]

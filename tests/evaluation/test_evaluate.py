@@ -10,18 +10,18 @@ from minigemini.evaluation.evaluate import evaluate
 from minigemini.evaluation.tabletop import Tabletop
 
 SUITE = """
-benchmark: tabletop
-seed: 3
-examples_per_kind: 4
 batch_size: 4
-low_res_model: {folder}/low_res
-image_generator: {folder}/generator
-kinds:
-  colour: {{floor: 0.95, blind: true, low_res_only: true, must_fail: [blind, bag guess]}}
-  tag: {{low_res_only: true, ceilings: {{low-res only: 0.15}}}}
-  edit_1: {{floor: 0.9, must_fail: [prompt repeated]}}
-  draw_or_answer: {{floor: 0.95, must_fail: [always draw, never draw]}}
-  drawn_picture: {{floor: 0.85}}
+tabletop:
+  seed: 3
+  examples_per_kind: 4
+  low_res_model: {folder}/low_res
+  image_generator: {folder}/generator
+  kinds:
+    colour: {{floor: 0.95, blind: true, low_res_only: true, must_fail: [blind, bag guess]}}
+    tag: {{low_res_only: true, ceilings: {{low-res only: 0.15}}}}
+    edit_1: {{floor: 0.9, must_fail: [prompt repeated]}}
+    draw_or_answer: {{floor: 0.95, must_fail: [always draw, never draw]}}
+    drawn_picture: {{floor: 0.85}}
 """
 
 
@@ -41,7 +41,7 @@ def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.
     assert evaluate(suite, model, tmp_path) == 0
     shown = capsys.readouterr().out
     assert "BELOW its floor" in shown  # random weights are no nano, and the report does not keep it to itself
-    results = json.loads((tmp_path / "results.json").read_text())
+    results = json.loads((tmp_path / "tabletop" / "results.json").read_text())
     rows = {row["kind"]: row for row in results["rows"]}
     assert {kind: row["n"] for kind, row in rows.items()} == dict.fromkeys(rows, 4)
     assert set(rows["colour"]["controls"]) == {"blind", "low-res only", "bag guess", "chance"}
@@ -52,11 +52,13 @@ def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.
     assert rows["drawn_picture"]["controls"]["another's prompt"]["value"] == 0
     assert rows["colour"]["below_floor"]
     assert any("colour" in complaint for complaint in results["complaints"])
-    assert Image.open(tmp_path / "drawn" / "pictures" / "drawn_picture-3.png").size == (48, 48)
+    assert Image.open(tmp_path / "tabletop" / "drawn" / "pictures" / "drawn_picture-3.png").size == (48, 48)
 
     # The table is made of the lines alone.
     lines = {
-        name: [json.loads(line) for line in (tmp_path / folder / "predictions.jsonl").read_text().splitlines()]
+        name: [
+            json.loads(line) for line in (tmp_path / "tabletop" / folder / "predictions.jsonl").read_text().splitlines()
+        ]
         for name, folder in {
             "model": "model",
             "blind": "blind",
@@ -72,9 +74,9 @@ def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.
         }
 
     before = files(tmp_path)
-    drawn = tmp_path / "drawn" / "predictions.jsonl"
+    drawn = tmp_path / "tabletop" / "drawn" / "predictions.jsonl"
     drawn.write_text("".join(drawn.read_text().splitlines(keepends=True)[:1]))
-    blind = tmp_path / "blind" / "predictions.jsonl"
+    blind = tmp_path / "tabletop" / "blind" / "predictions.jsonl"
     blind.write_bytes(blind.read_bytes()[:-1])
     assert evaluate(suite, model, tmp_path, strict=True) == 1
     assert files(tmp_path) == before
@@ -83,23 +85,23 @@ def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_limit_and_no_controls(suite: str, checkpoints: Path, tmp_path: Path) -> None:
-    overrides = ["kinds={colour: {floor: 0.0, blind: true, low_res_only: true}}"]
+    overrides = ["tabletop.kinds={colour: {floor: 0.0, blind: true, low_res_only: true}}"]
     out = tmp_path / "not" / "there" / "yet"
     code = evaluate(suite, str(checkpoints / "model"), out, limit=2, controls=False, strict=True, overrides=overrides)
     assert code == 0
-    (row,) = json.loads((out / "results.json").read_text())["rows"]
+    (row,) = json.loads((out / "tabletop" / "results.json").read_text())["rows"]
     assert (row["n"], set(row["controls"])) == (2, {"bag guess", "chance"})
-    assert not (out / "blind").exists()
+    assert not (out / "tabletop" / "blind").exists()
 
 
 def test_a_suite_without_the_models_it_needs(suite: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"low_res_only \(colour, tag\) needs low_res_model"):
-        evaluate(suite, "never loaded", tmp_path, overrides=["low_res_model=null"])
+        evaluate(suite, "never loaded", tmp_path, overrides=["tabletop.low_res_model=null"])
     with pytest.raises(ValueError, match="drawn_picture needs image_generator"):
-        evaluate(suite, "never loaded", tmp_path, overrides=["image_generator=null"])
+        evaluate(suite, "never loaded", tmp_path, overrides=["tabletop.image_generator=null"])
 
 
 def test_only_drawings(suite: str, tmp_path: Path) -> None:
-    assert evaluate(suite, "never loaded", tmp_path, limit=1, overrides=["kinds={drawn_picture: {}}"]) == 0
+    assert evaluate(suite, "never loaded", tmp_path, limit=1, overrides=["tabletop.kinds={drawn_picture: {}}"]) == 0
     with pytest.raises(ValueError, match="--limit 0"):
         evaluate(suite, "never loaded", tmp_path, limit=0)

@@ -1,6 +1,7 @@
 """Batched answers, and resuming, with a tiny random model."""
 
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.digest import examples_digest, images_of, tokens_of, weights_digest
-from minigemini.evaluation.predict import answer, batches_of, predict, settings_of, without_images
-from minigemini.evaluation.predictions import PredictionFile
+from minigemini.evaluation import digest
+from minigemini.evaluation.benchmark import Example, Sampling
+from minigemini.evaluation.digest import images_of, tokens_of, weights_digest
+from minigemini.evaluation.load_model import load
+from minigemini.evaluation.predict import answer, batches_of, predict, prepare, settings_of
+from minigemini.evaluation.stored_image import StoredImage
 from minigemini.evaluation.tabletop import Tabletop
+from minigemini.evaluation.view import View, without_images
 from minigemini.generation.prompt_markers import find_prompts
 
 KINDS = ["colour", "tag", "relation", "draw_prompt", "edit_1", "edit_2", "draw_or_answer"]
@@ -40,8 +44,11 @@ class Quiet(Progress):
 
 
 def run(loaded: tuple[Any, Any], examples: list[Example], folder: Path, patience: int = 1000) -> list[dict[str, Any]]:
-    file = PredictionFile(folder, [e.id for e in examples], settings_of(*loaded, examples, 3))
-    return predict(*loaded, examples, file, 3, Quiet(patience), "tiny")
+    return predict(loaded, "tabletop", examples, folder, 3, Quiet(patience))
+
+
+def answered(loaded: tuple[Any, Any], batch: list[Example]) -> list[tuple[str, bool]]:
+    return answer(*loaded, batch, prepare(loaded[1], batch))
 
 
 def test_a_batch_answers_as_each_alone(loaded: tuple[Any, Any], examples: list[Example]) -> None:
@@ -51,9 +58,9 @@ def test_a_batch_answers_as_each_alone(loaded: tuple[Any, Any], examples: list[E
     for batch in batches:
         assert len(batch) <= 8
         assert len({(e.constrained, len(images_of(e))) for e in batch}) == 1
-        together = answer(*loaded, batch)
+        together = answered(loaded, batch)
         padded += len({len(e.messages[-1]["content"][-1]["text"]) for e in batch}) > 1
-        assert together == [answer(*loaded, [example])[0] for example in batch]
+        assert together == [answered(loaded, [example])[0] for example in batch]
     assert padded > 3  # batches of unequal lengths did occur
 
 
@@ -120,10 +127,119 @@ def test_other_weights_or_other_pictures_are_another_run(
     picture = images_of(few[0])[0].copy()
     picture.putpixel((0, 0), (1, 2, 3))
     content = [{"type": "image", "image": picture}, *few[0].messages[0]["content"][1:]]
-    changed = [replace(few[0], messages=[{"role": "user", "content": content}]), few[1]]
-    assert examples_digest(changed, processor) != examples_digest(few, processor)
-    with pytest.raises(ValueError, match=r"other settings \(.*examples: "):
-        run(loaded, changed, tmp_path)
+    changed = replace(few[0], messages=[{"role": "user", "content": content}])
+    asked = [*changed.messages[0]["content"][:1], {"type": "text", "text": "what else?"}]
+    for other in (
+        changed,
+        replace(few[0], messages=[{"role": "user", "content": asked}]),
+        replace(few[0], max_new_tokens=13),
+        replace(few[0], reference={**few[0].reference, "answer": "violet"}),
+    ):
+        with pytest.raises(ValueError, match=f"line 1: the example '{few[0].id}' has another prompt"):
+            run(loaded, [other, few[1]], tmp_path)
+
+
+def test_a_setting_or_the_code_that_differs_is_named(
+    loaded: tuple[Any, Any], examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = examples[:2]
+    run(loaded, few, tmp_path)
+    with pytest.raises(ValueError, match=r"\(view.mining: True there, False now\)"):
+        predict(loaded, "tabletop", few, tmp_path, 3, Quiet(), View("mining off", mining=False))
+    with pytest.raises(ValueError, match=r"\(batch_size: 3 there, 4 now\)"):
+        predict(loaded, "tabletop", few, tmp_path, 4, Quiet())
+    monkeypatch.setattr(loaded[0].config.text_config, "rms_norm_eps", 0.5)
+    with pytest.raises(ValueError, match=r"\(config.text_config.rms_norm_eps: 1e-06 there, 0.5 now\)"):
+        run(loaded, few, tmp_path)
+    monkeypatch.undo()
+    package = tmp_path / "package"
+    shutil.copytree(digest.PACKAGE, package, ignore=shutil.ignore_patterns("weights", "__pycache__"))
+    monkeypatch.setattr(digest, "PACKAGE", package)
+    run(loaded, few, tmp_path)  # a copy is the same code
+    mining = package / "model" / "patch_info_mining.py"
+    mining.write_text(mining.read_text() + "# mended\n")
+    with pytest.raises(ValueError, match=r"\(code: "):
+        run(loaded, few, tmp_path)
+
+
+def test_a_checkpoint_may_be_moved(checkpoints: Path, examples: list[Example], tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(checkpoints / "model", moved)
+    settings = [settings_of(load(str(folder))[0], 3) for folder in (checkpoints / "model", moved)]
+    assert settings[0] == settings[1]
+    assert str(checkpoints) not in repr(settings)
+
+
+def test_stored_pictures_answer_as_opened_ones(
+    loaded: tuple[Any, Any], examples: list[Example], tmp_path: Path
+) -> None:
+    """They are opened when they are needed, and their bytes are in the key."""
+    opened: list[str] = []
+
+    def stored(example: Example) -> Example:
+        def part(one: dict[str, Any], name: str) -> dict[str, Any]:
+            if one["type"] != "image":
+                return one
+            data = io.BytesIO()
+            one["image"].save(data, format="PNG")
+            return {**one, "image": StoredImage(name, lambda: (opened.append(name), data.getvalue())[1])}
+
+        return replace(
+            example,
+            messages=[
+                {**message, "content": [part(one, example.id) for one in message["content"]]}
+                for message in example.messages
+            ],
+        )
+
+    asked = [stored(example) for example in examples]
+    batches_of(asked, loaded[1], 3)
+    assert not opened
+    lines = run(loaded, asked, tmp_path / "stored")
+    assert opened
+    plain = run(loaded, examples, tmp_path / "plain")
+    assert [line["prediction"] for line in lines] == [line["prediction"] for line in plain]
+    assert lines[0]["key"] != plain[0]["key"]  # the bytes of a PNG are not its pixels
+    broken = replace(
+        asked[0],
+        messages=[{"role": "user", "content": [{"type": "image", "image": StoredImage("x.png", lambda: b"?")}]}],
+    )
+    with pytest.raises(ValueError, match=r"x\.png: not a picture that can be opened"):
+        run(loaded, [broken], tmp_path / "broken")
+
+
+def test_answers_by_chance_come_from_their_rows(
+    loaded: tuple[Any, Any], examples: list[Example], tmp_path: Path
+) -> None:
+    """Whatever is answered before, and by how many; and another row is other luck."""
+    content = examples[0].messages
+    drawn = [
+        replace(examples[0], id=str(n), messages=content, sampling=Sampling(1.5, beams))
+        for n, beams in enumerate((1, 1, 1, 1, 2))
+    ]
+    whole = [line["prediction"] for line in run(loaded, drawn, tmp_path / "whole")]
+    assert [line["prediction"] for line in run(loaded, drawn[::-1], tmp_path / "back")] == whole[::-1]
+    assert [line["prediction"] for line in run(loaded, drawn[2:3], tmp_path / "one")] == whole[2:3]
+    assert len(set(whole[:4])) > 1
+
+
+@pytest.mark.parametrize(
+    ("view", "differs"), [(View("m", mining=False), True), (View("b", blank=True), True), (View("f"), False)]
+)
+def test_a_view_takes_something_away(
+    loaded: tuple[Any, Any], examples: list[Example], view: View, differs: bool
+) -> None:
+    batch = [example for example in examples if images_of(example)][:2]
+    batch = [example for example in batch if len(images_of(example)) == len(images_of(batch[0]))]
+    full, less = prepare(loaded[1], batch), prepare(loaded[1], batch, view)
+    assert torch.equal(full["pixel_values"], less["pixel_values"])
+    assert torch.equal(full["input_ids"], less["input_ids"])
+    logits = [loaded[0](**inputs).logits for inputs in (full, less)]
+    assert torch.equal(*logits) is not differs
+    assert ("high_res_pixel_values" in less) is view.mining
+    larger = prepare(loaded[1], batch, View("2x", high_res_size=2 * full["high_res_pixel_values"].shape[-1]))
+    assert larger["high_res_pixel_values"].shape[-1] == 2 * full["high_res_pixel_values"].shape[-1]
+    assert loaded[0](**larger).logits.shape == logits[0].shape
 
 
 def test_the_blind_control_sees_the_words_and_nothing_else(loaded: tuple[Any, Any], examples: list[Example]) -> None:

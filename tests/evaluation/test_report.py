@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 from rich.console import Console
@@ -64,14 +63,13 @@ def test_a_control_that_is_too_good_is_marked_in_the_table() -> None:
 
 def test_all_forms_hold_the_numbers(tmp_path: Path) -> None:
     made = report(GOOD, Result(row("edit_1", 0.5, prompt_repeated=0.0), 0.9, ("prompt repeated",)))
-    made.write(tmp_path)
-    markdown = (tmp_path / "results.md").read_text()
+    markdown = made.markdown()
     assert "| colour | 300 | .970 | .944-.984 | .95 ok | .300 | .450 |" in markdown
     assert "| edit 1 | 300 | .500 | .444-.556 | .90 BELOW |  |  |" in markdown
     assert "Other controls: edit_1: prompt repeated .000." in markdown
     assert "edit_1: 0.500 is BELOW its floor" in markdown
     assert "3 answers did not end" in markdown
-    stored = json.loads((tmp_path / "results.json").read_text())
+    stored = made.as_json()
     assert stored["rows"][0]["controls"]["bag guess"] == {"value": 0.45, "n": 300, "interval": None}
     assert [r["below_floor"] for r in stored["rows"]] == [False, True]
     console = Console(width=80, record=True, file=(tmp_path / "terminal").open("w"))

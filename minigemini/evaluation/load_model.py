@@ -1,0 +1,69 @@
+"""The model that answers, on the device of its process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+import torch
+from accelerate import PartialState
+
+from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
+from minigemini.evaluation.predict import settings_of
+from minigemini.evaluation.share import Share
+from minigemini.model.quantization import in_bits
+
+
+def this_share() -> Share:
+    """Of this process, by how it was launched: alone, or by ``accelerate launch`` or ``torchrun``.
+
+    The processes wait for each other for days, not minutes: one may have the long answers.
+    """
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=7))
+    return Share(state.process_index, state.num_processes, state.wait_for_everyone)
+
+
+def load(model: str, bits: Literal[4, 8] | None = None) -> tuple[Any, Any]:
+    """Model and processor, on this process's GPU in the checkpoint's own type if there is one, else on the CPU in float32.
+
+    What is not quantised of a model in few bits is in bfloat16.
+    """
+    path = nano.resolve(model)
+    device, dtype = (str(PartialState().device), "auto") if torch.cuda.is_available() else ("cpu", torch.float32)
+    options: dict[str, Any] = {"dtype": dtype}
+    if bits:
+        options = {"dtype": torch.bfloat16, "quantization_config": in_bits(bits)}
+    loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, device_map=device, **options)
+    return loaded.eval(), MiniGeminiProcessor.from_pretrained(path)
+
+
+@dataclass
+class EvaluatedModel:
+    """The model that is judged, loaded when the first question is asked: a run that has only to draw needs none.
+
+    Attributes:
+        name: checkpoint folder, hub id or shipped name.
+        bits: 4 or 8 for the language model's layers in so few.
+        batch_size: of its answers.
+    """
+
+    name: str
+    bits: Literal[4, 8] | None
+    batch_size: int
+    _loaded: tuple[Any, Any] | None = field(default=None, repr=False)
+    _settings: dict[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def loaded(self) -> tuple[Any, Any]:
+        """Model and processor."""
+        if self._loaded is None:
+            self._loaded = load(self.name, self.bits)
+        return self._loaded
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """:func:`predict.settings_of`; the digest of large weights takes its time, once is enough."""
+        if self._settings is None:
+            self._settings = settings_of(self.loaded[0], self.batch_size)
+        return self._settings

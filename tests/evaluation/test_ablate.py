@@ -1,0 +1,80 @@
+"""`minigemini eval ablate` on a tiny random model."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from minigemini import MiniGeminiForConditionalGeneration
+from minigemini.cli import main
+from minigemini.evaluation.ablate import compared
+from minigemini.evaluation.evaluate import evaluate
+
+SUITE = (
+    "batch_size: 4\ntabletop:\n  seed: 3\n  examples_per_kind: 4\n  kinds: {colour: {}, tag: {}, draw_or_answer: {}}\n"
+)
+
+
+def test_every_view_is_answered_and_compared(
+    checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    model, out = str(checkpoints / "model"), tmp_path / "out"
+    asked = [str(tmp_path / "suite.yaml"), "--model", model, "--out", str(out), "--limit", "3"]
+    assert evaluate(asked[0], model, out, limit=3) == 0
+    answered = out / "tabletop" / "model" / "predictions.jsonl"
+    before = answered.stat().st_mtime_ns, answered.read_bytes()
+    assert main(["eval", "ablate", *asked]) == 0
+    assert answered.read_bytes() == before[1]
+    shown = capsys.readouterr().out
+    size = MiniGeminiForConditionalGeneration.from_pretrained(model).config.high_res_vision_config.image_size
+    views = ["mining off", "high-res blank", f"high-res {2 * size}", "blind"]
+    stored = json.loads((out / "ablation.json").read_text())["parts"]["tabletop"]
+    assert list(stored["views"]) == views
+    assert all(view in shown for view in views)
+    names = ["mean of kinds", "colour", "tag", "draw_or_answer"]
+    assert list(stored["model"]) == names
+    for found in stored["views"].values():
+        assert [one["name"] for one in found] == names
+        assert all(one["n"] == 3 for one in found[1:])
+        assert all(one["interval"][0] <= one["difference"] <= one["interval"][1] for one in found)
+    prompts = {
+        view: [json.loads(line)["prompt"] for line in file.read_text().splitlines()]
+        for view in views
+        for file in (out / "tabletop" / "ablation" / view.replace(" ", "-") / "predictions.jsonl",)
+    }
+    assert any("<image>" in prompt for prompt in prompts["mining off"])
+    assert not any("<image>" in prompt for prompt in prompts["blind"])
+    assert "| tag | 3 |" in (out / "ablation.md").read_text()
+    assert main(["eval", "ablate", *asked, "--high-res-size", str(size + 1)]) == 1
+    assert f"--high-res-size = {size + 1} does not fit" in capsys.readouterr().err
+
+
+def test_a_model_without_the_tower_has_nothing_to_ablate(
+    checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITE)
+    asked = [str(tmp_path / "suite.yaml"), "--model", str(checkpoints / "low_res"), "--out", str(tmp_path / "out")]
+    assert main(["eval", "ablate", *asked]) == 1
+    assert "has no high-resolution tower" in capsys.readouterr().err
+
+
+def test_a_difference_is_resolved_only_when_it_is() -> None:
+    def lines(right: int) -> list[dict]:
+        return [
+            {"id": str(n), "kind": "tag", "prediction": "ab" if n < right else "x", "reference": {"answer": "ab"}}
+            for n in range(100)
+        ]
+
+    found = compared("tabletop", {"model": lines(90), "mining off": lines(40), "high-res blank": lines(89)}, False)
+    off, blank = found.differences["mining off"][0], found.differences["high-res blank"][0]
+    assert (off.a, off.b, off.resolved, blank.resolved) == (90, 40, True, False)
+    text = found.markdown()
+    assert "**40.00 (-50.00" in text
+    assert "**89.00" not in text
+
+
+def test_needs_a_judge() -> None:
+    line = {"id": "v1_0", "kind": "", "prediction": "a cat", "reference": {}}
+    with pytest.raises(ValueError, match="mmvet@llava: needs judge"):
+        compared("mmvet@llava", {"model": [line], "blind": [line]}, True)

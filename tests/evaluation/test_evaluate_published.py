@@ -1,0 +1,205 @@
+"""`minigemini eval` on published benchmarks: small ones in their own layout, answered by a tiny random model."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minigemini.cli import main
+from minigemini.evaluation.evaluate import evaluate
+from minigemini.evaluation.judged_run import read_run
+from minigemini.evaluation.scorers.mme import COGNITION, PERCEPTION
+from minigemini.tabletop.benchmark import examples as tabletop_examples
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """AI2D and MME in our own lines, with tabletop pictures: questions with letters, and two questions for each of four images."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "images").mkdir()
+    choices, pairs = [], []
+    for number, example in enumerate(tabletop_examples(4, seed=1, types=("colour", "existence"))):
+        picture, question = example["messages"][0]["content"]
+        name = f"images/{number}.png"
+        picture["image"].save(folder / name)
+        if example["type"] == "colour":
+            options = list(example["choices"])[:4]
+            choices.append(
+                {
+                    "id": f"row {number}",
+                    "kind": ("even", "odd")[number % 2],
+                    "question": question["text"],
+                    "choices": options,
+                    "images": [name],
+                    "reference": {"answer": "A", "choices": options, "image": name},
+                }
+            )
+        else:
+            tasks = (*PERCEPTION, *COGNITION) if not pairs else ("count",)  # all fourteen once, and counting again
+            for task in tasks:
+                image = f"{task}/{number}.png"
+                for text, answer in ((question["text"], "Yes"), (f"Is it not so: {question['text']}", "No")):
+                    pairs.append(
+                        {
+                            "id": image,
+                            "kind": task,
+                            "question": text,
+                            "images": [name],
+                            "reference": {"answer": answer, "image": image, "question": text},
+                        }
+                    )
+    for name, rows in (("ai2d", choices), ("mme", pairs)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def suite(data: Path) -> str:
+    path = data / "suite.yaml"
+    path.write_text(
+        f"batch_size: 3\ndata: {data}\npublished:\n  ai2d: {{path: ai2d.jsonl, blind: true}}\n  mme@lmms: {{path: mme.jsonl}}\n"
+    )
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def model(checkpoints: Path) -> str:
+    return str(checkpoints / "model")
+
+
+@pytest.fixture(scope="module")
+def finished(suite: str, model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "run"
+    assert evaluate(suite, model, out) == 0
+    return out
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_every_part_is_answered_scored_and_can_be_scored_again(finished: Path, tmp_path: Path) -> None:
+    assert sorted(path.name for path in finished.iterdir()) == [
+        "ai2d@vlmevalkit", "mme@lmms", "results.json", "results.md"
+    ]  # fmt: skip
+    ai2d = read(finished / "ai2d@vlmevalkit" / "results.json")
+    assert (ai2d["n"], ai2d["metrics"][0]["name"], ai2d["metrics"][0]["n"]) == (4, "accuracy", 4)
+    assert [one["name"] for one in ai2d["blind"]] == [one["name"] for one in ai2d["metrics"]]
+    mme = read(finished / "mme@lmms" / "results.json")
+    assert {one["name"] for one in mme["metrics"]} >= {"perception", "count"}
+    assert mme["blind"] is None
+    together = read(finished / "results.json")
+    assert together["parts"]["mme@lmms"]["metrics"] == mme["metrics"]
+    assert "verdicts" not in together["parts"]["mme@lmms"]
+    markdown = (finished / "results.md").read_text()
+    assert "| accuracy |" in markdown
+    assert "not comparable with published numbers" in markdown
+    again = tmp_path / "again.json"
+    predictions = finished / "mme@lmms" / "model" / "predictions.jsonl"
+    assert main(["eval", "score", "mme", str(predictions), "--protocol", "lmms", "--json", str(again)]) == 0
+    assert read(again)["metrics"] == mme["metrics"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_and_any_number_of_processes_leave_the_same_bytes(
+    finished: Path, suite: str, model: str, tmp_path: Path
+) -> None:
+    """Two real processes; then a folder as two killed ones may leave it is finished by one."""
+    before = files(finished)
+    out = tmp_path / "two"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29631"]
+    command += ["-m", "minigemini", "eval", suite, "--model", model, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("perception") == 1  # one of them prints
+    assert files(out) == before
+
+    part = out / "mme@lmms" / "model"
+    lines = (part / "predictions.jsonl").read_text().splitlines(keepends=True)
+    (part / "predictions.jsonl").write_text("".join(lines[5:7]))
+    (part / "predictions.1.jsonl").write_text("".join(lines[:2]) + lines[2][:20])
+    (out / "ai2d@vlmevalkit" / "blind" / "predictions.jsonl").write_text("")
+    assert evaluate(suite, model, out) == 0
+    assert files(out) == before
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle(finished: Path, suite: str, model: str, tmp_path: Path) -> None:
+    """kill -9 as soon as something is written, as often as it takes."""
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "minigemini", "eval", suite, "--model", model, "--out", str(out), "batch_size=3"]
+    kills = 0
+    for _ in range(20):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        written = sum(path.stat().st_size for path in out.rglob("*.jsonl"))
+        while process.poll() is None:
+            if sum(path.stat().st_size for path in out.rglob("predictions.jsonl")) > written:
+                process.kill()
+                process.wait()
+                kills += 1
+                break
+        else:
+            assert process.returncode == 0, process.stderr.read() if process.stderr else ""
+            break
+        if kills == 2:
+            break
+    assert kills >= 1
+    assert evaluate(suite, model, out) == 0
+    assert files(out) == files(finished)
+
+
+def test_limit_is_of_images_so_that_pairs_stay_together(suite: str, model: str, tmp_path: Path) -> None:
+    assert evaluate(suite, model, tmp_path, limit=1, controls=False) == 0
+    ids = [row["id"] for row in read(tmp_path / "mme@lmms" / "results.json")["verdicts"]]
+    assert len(ids) == 2 * 14
+    assert len(read(tmp_path / "ai2d@vlmevalkit" / "results.json")["verdicts"]) == 2  # of each kind one
+    assert not (tmp_path / "ai2d@vlmevalkit" / "blind").exists()
+
+
+def test_data_that_is_missing_is_said_before_the_model_is_loaded(suite: str, tmp_path: Path, data: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nothing.jsonl"):
+        evaluate(suite, "never loaded", tmp_path, overrides=["published.ai2d.path=nothing.jsonl"])
+    with pytest.raises(FileNotFoundError, match="/nowhere"):
+        evaluate("mme", "never loaded", tmp_path, overrides=["data=/nowhere"])
+
+
+def test_another_question_under_the_same_id_is_refused(
+    finished: Path, suite: str, model: str, data: Path, tmp_path: Path
+) -> None:
+    changed = data / "changed.jsonl"
+    changed.write_text((data / "ai2d.jsonl").read_text().replace("what ", "which ").replace("?", "??"))
+    with pytest.raises(ValueError, match=r"has another prompt, picture, reference or way of decoding"):
+        evaluate(suite, model, finished, overrides=["published.ai2d.path=changed.jsonl"])
+
+
+def test_runs_are_compared_part_by_part(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "diff.json"
+    assert main(["eval", "diff", str(finished), str(finished), "--json", str(out)]) == 0
+    assert set(read(out)["parts"]) == {"ai2d@vlmevalkit", "mme@lmms"}
+    assert capsys.readouterr().out.count("not resolvable at n =") == 2
+    run = read_run(finished / "ai2d@vlmevalkit")
+    assert (run.benchmark, set(run.beside)) == ("ai2d", {"blind"})
+    with pytest.raises(ValueError, match="has several parts; name one: .*ai2d@vlmevalkit"):
+        read_run(finished)
+
+
+def test_the_report_shows_the_pictures_and_where_the_answers_looked(
+    finished: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report.html"
+    assert main(["eval", "report", str(finished), "--model", model, "--pictures", "2", "--out", str(out)]) == 0
+    text = out.read_text().partition('id="data">')[2].partition("</script>")[0]
+    ai2d, mme = json.loads(text)
+    assert [part["benchmark"] for part in (ai2d, mme)] == ["ai2d", "mme"]
+    for part in (ai2d, mme):
+        assert all(row["pictures"] for row in part["rows"])
+        assert sum(any(one["looked"] for one in row["pictures"]) for row in part["rows"]) <= 2
+    assert len(mme["pictures"]) < len(mme["rows"]) + 4  # two rows show one picture
+    assert ai2d["columns"] == ["blind"]
