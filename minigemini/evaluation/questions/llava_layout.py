@@ -196,12 +196,12 @@ def question_of(row: Row, path: Path, benchmark: str, shown: ImageFolder) -> Que
     if benchmark == "scienceqa":
         if reference["is_multimodal"] != (image is not None):
             raise ValueError(f"{row['place']}: image {image!r}, but problems.json says otherwise")
-        reference = reference | ({"image": image} if image else {})
+        reference = reference | ({} if image is None else {"image": image})
     return Question(
         id=row["id"],
         kind=row["kind"].removeprefix("llava_bench_"),
         text="",
-        images=(shown.image(image, row["place"]),) if image else (),
+        images=() if image is None else (shown.image(image, row["place"]),),
         reference=reference,
         place=row["place"],
         prompt=row["text"],

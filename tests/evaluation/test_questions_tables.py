@@ -1,0 +1,459 @@
+"""VLMEvalKit's tables, parquet files and our own lines, written small, read, and answered with what is right."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from question_files import (
+    images_of,
+    png,
+    png_base64,
+    scored_perfectly,
+    text_of,
+    write_image,
+    write_parquet,
+)
+
+from minigemini.evaluation.questions import read_examples
+from minigemini.evaluation.questions.hub import HOMES
+from minigemini.evaluation.questions.prompts.table import FORMS
+from minigemini.evaluation.scorers.mme import COGNITION, PERCEPTION
+from minigemini.evaluation.scorers.protocols import BENCHMARKS
+
+TEN = ["red"] * 10
+OPTIONS = {"A": "x", "B": "y", "C": "", "D": ""}
+
+
+def write_tsv(path, rows):
+    path.write_text(
+        "".join("\t".join(cells) + "\n" for cells in (list(rows[0]), *(list(row.values()) for row in rows)))
+    )
+    return path
+
+
+def tsv_rows(benchmark):
+    """Rows as VLMEvalKit's table of the benchmark has them; pictures come later."""
+    choice = {"hint": "", **OPTIONS, "answer": "B", "category": "kind"}
+    if benchmark == "pope":
+        rows = [{"question": f"Is there {n}?", "answer": "Yes" if n % 2 else "No",
+                 "category": "adversarial,popular,random"} for n in range(3000)]  # fmt: skip
+    elif benchmark == "mme":
+        rows = [{"question": f"Is it {c}? Please answer yes or no.", "answer": a, "category": task, "image_path": f"{task}.jpg"}
+                for task in (*PERCEPTION, *COGNITION) for c, a in (("red", "Yes"), ("blue", "No"))]  # fmt: skip
+    elif benchmark == "hallusionbench":
+        rows = [{"index": f"VS_map_1_{figure}_0", "question": "Is it?", "answer": "Yes", "category": "VS",
+                 "l2-category": "map"} for figure in (0, 1)]  # fmt: skip
+    elif benchmark in ("textvqa", "ocrbench", "docvqa", "infovqa", "chartqa"):
+        rows = [
+            {
+                "question": "what?",
+                "answer": str(TEN if benchmark == "textvqa" else ["red"]),
+                "category": "k",
+                "split": "s",
+            }
+        ]
+    elif benchmark == "vizwiz":
+        rows = [{"question": "what?", "answers": str(TEN)}]
+    elif benchmark == "gqa":
+        rows = [{"question": "what?", "answer": "red"}]
+    elif benchmark == "mmvet":
+        rows = [{"question": "what?", "answer": "red", "category": "ocr,math"}]
+    elif benchmark == "mmmu":
+        rows = [choice | {"question": "Which <image 1>?", "split": split} for split in ("dev", "validation")]
+        rows.append(dict.fromkeys(rows[0], "") | {"question": "How?", "answer": "red", "split": "validation"})
+    else:
+        rows = [choice | {"question": "Which?"}, choice | {"question": "Who?", "answer": "A"}]
+    return [{"index": str(number), **row} for number, row in enumerate(rows, start=1)]
+
+
+TSV = sorted(
+    (name, protocol)
+    for protocol in ("vlmevalkit", "llava", "mgm", "lmms", "official")
+    for name in FORMS[protocol]
+    if protocol in BENCHMARKS[name].protocols
+    and name not in ("mathvista", "llava_bench", "vqav2", "mmmu_pro")
+    and (name, protocol) not in {("textvqa", "llava"), ("blink", "lmms")}  # need columns that the tables lack
+    and not (name == "pope" and protocol == "llava")  # another version of the data
+)
+
+
+@pytest.mark.parametrize(("benchmark", "protocol"), TSV)
+def test_tables(tmp_path, benchmark, protocol):
+    rows = tsv_rows(benchmark)
+    if benchmark != "mme":
+        rows = [
+            row | {"image": png_base64(number) if number < 2 else rows[0]["index"]} for number, row in enumerate(rows)
+        ]
+    else:
+        for row in rows:
+            write_image(tmp_path / row["image_path"])
+    path = write_tsv(tmp_path / "DATA.tsv", rows)
+    examples = read_examples(benchmark, protocol, path)
+    assert len(examples) == {"pope": 9000, "mmmu": 2}.get(benchmark, len(rows))
+    assert all(images_of(example)[0].open().size == (4, 3) for example in examples[:3] if images_of(example))
+    assert all("question" in example.reference for example in examples)
+    scored = scored_perfectly(benchmark, protocol, examples)
+    if benchmark == "mmvet" or (benchmark, protocol) == ("hallusionbench", "official"):
+        assert scored.status == "needs judge"
+    else:
+        assert scored.metrics[0].value == {"mme": 2000, "ocrbench": 1}.get(benchmark, 100)
+
+
+def test_pope_in_a_table_is_a_row_a_split(tmp_path):
+    rows = [row | {"image": png_base64(n) if n < 2 else "2"} for n, row in enumerate(tsv_rows("pope"))]
+    examples = read_examples("pope", "vlmevalkit", write_tsv(tmp_path / "POPE.tsv", rows))
+    assert [example.id for example in examples[:3]] == ["1/adversarial", "1/popular", "1/random"]
+    assert {example.reference["image"] for example in examples[:3]} == {examples[0].reference["image"]}
+    assert examples[0].reference["image"] != examples[3].reference["image"]
+    assert images_of(examples[6])[0].open().getpixel((0, 0)) == (1, 0, 0)
+
+
+def test_a_table_with_lists_of_pictures_and_of_paths(tmp_path):
+    rows = tsv_rows("blink")
+    path = write_tsv(tmp_path / "B.tsv", [row | {"image": str([png_base64(1), png_base64(2)])} for row in rows])
+    images = images_of(read_examples("blink", "vlmevalkit", path)[1])
+    assert [image.open().getpixel((0, 0))[0] for image in images] == [1, 2]
+    write_image(tmp_path / "p" / "a.png", 3)
+    write_image(tmp_path / "p" / "b.png", 4)
+    path = write_tsv(tmp_path / "C.tsv", [row | {"image_path": "['a.png', 'b.png']"} for row in rows])
+    images = images_of(read_examples("blink", "vlmevalkit", path, tmp_path / "p")[0])
+    assert [image.open().getpixel((0, 0))[0] for image in images] == [3, 4]
+    with pytest.raises(FileNotFoundError, match=r"2 of 2 images are missing in .*, such as a.png .*index 1"):
+        read_examples("blink", "vlmevalkit", path)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"image": "77"}, r"index 2: column 'image' is '77', which is no index of a row with a picture"),
+        ({"image": "%" * 80}, r"index 2: column 'image' is not base64"),
+        ({"image": ""}, r"index 2: the row has no image"),
+        ({"index": "1"}, r"index 1: the row '1' is there twice"),
+        ({"answer": ""}, r"row '2': nothing says its 'answer'"),
+        ({"A": "", "B": ""}, r"index 2: no options"),
+    ],
+)
+def test_tables_that_are_broken(tmp_path, change, error):
+    rows = [row | {"image": png_base64(number)} for number, row in enumerate(tsv_rows("ai2d"))]
+    path = write_tsv(tmp_path / "D.tsv", [rows[0], rows[1] | change])
+    with pytest.raises(ValueError, match=error):
+        read_examples("ai2d", "vlmevalkit", path)
+
+
+def test_tables_without_a_column_or_for_another_benchmark(tmp_path):
+    path = write_tsv(tmp_path / "D.tsv", [{"index": "1", "text": "q"}])
+    with pytest.raises(ValueError, match=r"D.tsv: no column 'question'; there are index, text"):
+        read_examples("ai2d", "vlmevalkit", path)
+    with pytest.raises(ValueError, match="mathvista is not read from a tsv; give testmini.json"):
+        read_examples("mathvista", None, path)
+
+
+# ------------------------------------------------------------------------------------------------------------- parquet
+
+
+def parquet_rows(benchmark, protocol="llava"):
+    """Rows as the data set on the hub has them."""
+    image, q = png(5), "Which?"
+    letter = {"question": q, "answer": "B", "image": image}
+    if benchmark == "pope":
+        random = 2910 if protocol == "llava" else 3000
+        return [
+            {
+                "question_id": str(n),
+                "question": q,
+                "answer": "yes" if n % 2 else "no",
+                "category": split,
+                "image": png(n % 3),
+            }
+            for split, count in (("adversarial", 3000), ("popular", 3000), ("random", random))
+            for n in range(1, count + 1)
+        ]
+    if benchmark == "mme":
+        return [
+            {"question_id": f"{task}/1.png", "question": f"{c}? Please answer yes or no.", "answer": a, "category": task,
+             "image": image}
+            for task in (*PERCEPTION, *COGNITION) for c, a in (("red", "Yes"), ("blue", "No"))
+        ]  # fmt: skip
+    mmmu = {"id": "validation_Art_Theory_1", "question": "Which <image 2>?", "options": "['<image 1>', 'y']", "answer": "B",
+            "question_type": "multiple-choice", "image_1": png(1), "image_2": png(2), "image_3": None}  # fmt: skip
+    vista = {"pid": "1", "question": q, "image": "images/1.jpg", "decoded_image": image, "unit": "", "precision": 1.0,
+             "answer": "1.2", "question_type": "free_form", "answer_type": "float", "choices": None,
+             "metadata": {"task": "geometry"}, "query": "?"}  # fmt: skip
+    place = {"category": "VS", "subcategory": "map", "set_id": "1", "figure_id": "1", "question_id": "0"}
+    rows = {
+        "textvqa": {"question": q, "answers": TEN, "image_id": "a", "ocr_tokens": ["T", "U"], "image": image},
+        "vqav2": {"question_id": 7, "question": q, "answers": [{"answer": "red"}] * 10, "answer_type": "other", "image": image},
+        "vizwiz": {"question_id": "VizWiz_val_1.jpg", "question": q, "answers": TEN, "category": "other", "image": image},
+        "gqa": {"id": "7", "imageId": "n1", "question": q, "answer": "red", "types": {"structural": "query"}},
+        "scienceqa": {"question": q, "choices": ["x", "y"], "answer": 1, "hint": "h", "image": image},
+        "mmbench": {"index": 3, "hint": "nan", **OPTIONS, "C": "nan", "D": "nan", "category": "k", **letter},
+        "seed_bench": {"question_id": "1", "question": q, "answer": "B", "data_type": "image", "image": [image],
+                       **{f"choice_{one}": one for one in "abcd"}},
+        "mmmu": mmmu,
+        "mmmu_pro": {key: mmmu[key] for key in mmmu if key != "question_type"} | {"subject": "Art"},
+        "mathvista": vista,
+        "ai2d": {"question": q, "options": ["x", "y"], "answer": "1", "image": image},
+        "mmstar": {"index": 0, "category": "math", **letter},
+        "blink": {"idx": "val_Counting_1", "question": q, "prompt": "Which?\n(A) x\n(B) y", "choices": ["x", "y"],
+                  "answer": "(B)", "sub_task": "Counting", "image_1": png(1), "image_2": png(2), "image_3": None},
+        "realworldqa": letter,
+        "chartqa": {"type": "human_test", "question": q, "answer": "12", "image": image},
+        "docvqa": {"questionId": "9", "question": q, "answers": ["red"], "image": image},
+        "ocrbench": {"question_type": "Handwriting Recognition", "question": q, "answer": ["red"], "image": image},
+        "hallusionbench": place | {"question": q, "gt_answer": "1", "gt_answer_details": "It is.", "image": image},
+        "mmvet": {"question_id": "v1_0", "question": q, "answer": "red", "capability": "ocr,math", "image": image},
+        "llava_bench": {"question_id": 0, "question": q, "gpt_answer": "red", "caption": "c", "category": "conv",
+                        "image": image},
+    }  # fmt: skip
+    return [rows[{"mmbench_cn": "mmbench", "infovqa": "docvqa"}.get(benchmark, benchmark)]]
+
+
+def parquet_folder(root, benchmark, protocol="llava"):
+    """As the repository on the hub is laid out, with a split that is not asked for."""
+    home = HOMES[benchmark]
+    (config, *_) = home.configs or ("data",)
+    split = home.split or "all"
+    rows = parquet_rows(benchmark, protocol)
+    half = (len(rows) + 1) // 2
+    for number, part in enumerate((rows[:half], rows[half:])):
+        if part:
+            write_parquet(root / config / f"{split}-0000{number}-of-00002.parquet", part, rows_a_group=500)
+    if home.split:
+        write_parquet(root / config / "dev_of_others-00000-of-00001.parquet", rows[:1])
+    if benchmark == "gqa":
+        write_parquet(root / home.configs[1] / f"{split}-00000-of-00001.parquet", [{"id": "n1", "image": png(1)}])
+        write_parquet(root / "testdev_all_images" / f"{split}-00000-of-00001.parquet", [{"id": "n1", "image": png(2)}])
+    return root
+
+
+PARQUET = sorted(
+    (name, protocol)
+    for protocol, forms in FORMS.items()
+    for name in forms
+    if protocol in BENCHMARKS[name].protocols
+    and (name, protocol)
+    not in {("mmstar", "vlmevalkit"), ("realworldqa", "vlmevalkit")}  # the options are in the question
+)
+
+
+@pytest.mark.parametrize(("benchmark", "protocol"), PARQUET)
+def test_parquet(tmp_path, benchmark, protocol):
+    examples = read_examples(benchmark, protocol, parquet_folder(tmp_path, benchmark, protocol))
+    assert len(examples) == len(parquet_rows(benchmark, protocol))
+    assert images_of(examples[0])[0].open().size == (4, 3)
+    scored = scored_perfectly(
+        benchmark, protocol, examples,
+        (lambda example: {"1": "Yes", "0": "No"}[example.reference["answer"]]) if benchmark == "hallusionbench" else None,
+    )  # fmt: skip
+    if benchmark in ("mmvet", "llava_bench") or (benchmark, protocol) == ("hallusionbench", "official"):
+        assert scored.status == "needs judge"
+    else:
+        assert scored.metrics[0].value == {"mme": 2000, "ocrbench": 1}.get(benchmark, 100)
+
+
+def test_what_the_columns_become(tmp_path):
+    (example,) = read_examples("textvqa", "llava", parquet_folder(tmp_path / "t", "textvqa"))
+    assert "\nReference OCR token: T, U\n" in text_of(example)
+    (example,) = read_examples("mmmu", "lmms", parquet_folder(tmp_path / "m", "mmmu"))
+    assert (example.id, example.kind) == ("validation_Art_Theory_1", "Art_Theory")
+    assert [image.open().getpixel((0, 0))[0] for image in images_of(example)] == [1, 2]
+    assert example.reference["question_type"] == "multiple-choice"
+    assert len(images_of(read_examples("mmmu", "mgm", tmp_path / "m")[0])) == 1
+    assert read_examples("mmmu", "mgm", tmp_path / "m")[0].sampling.num_beams == 5
+    (example,) = read_examples("blink", "lmms", parquet_folder(tmp_path / "b", "blink"))
+    assert len(images_of(example)) == 2
+    assert example.reference["answer"] == "B"
+    (example,) = read_examples("mmbench", "vlmevalkit", parquet_folder(tmp_path / "mmb", "mmbench"))
+    assert "Hint" not in text_of(example)
+    assert example.reference["choices"] == ["x", "y"]
+    (example,) = read_examples("gqa", "llava", parquet_folder(tmp_path / "g", "gqa"))
+    assert images_of(example)[0].open().getpixel((0, 0))[0] == 1
+    assert (example.id, example.kind) == ("7", "open")
+    (example,) = read_examples("hallusionbench", "vlmevalkit", parquet_folder(tmp_path / "h", "hallusionbench"))
+    assert example.id == "VS_map_1_1_0"
+    assert example.reference["answer_details"] == "It is."
+
+
+def test_open_questions_of_mmmu(tmp_path):
+    row = parquet_rows("mmmu")[0] | {
+        "question_type": "open",
+        "options": "[]",
+        "answer": "['4', 'four']",
+        "question": "?",
+    }
+    (example,) = read_examples("mmmu", None, write_parquet(tmp_path / "a.parquet", [row]))
+    assert example.reference["answer"] == ["4", "four"]
+    assert example.reference["choices"] == []
+    assert scored_perfectly("mmmu", None, [example]).metrics[0].value == 100
+
+
+def test_science_questions_without_a_picture(tmp_path):
+    rows = [parquet_rows("scienceqa")[0] | {"image": image} for image in (png(1), None, png(1))]
+    examples = read_examples("scienceqa", None, write_parquet(tmp_path / "a.parquet", rows))
+    assert [example.reference["is_multimodal"] for example in examples] == [True, False, True]
+    assert examples[0].reference["image"] == examples[2].reference["image"]
+    assert "image" not in examples[1].reference
+    assert images_of(examples[1]) == []
+
+
+def test_pictures_are_read_from_the_file_when_they_are_needed(tmp_path):
+    """Rows in several groups, asked for in any order, after the reader is done."""
+    rows = [{"question": "?", "answer": "red", "image": png(n)} for n in range(30)]
+    examples = read_examples("realworldqa", None, write_parquet(tmp_path / "a.parquet", rows, rows_a_group=2))
+    for number in (29, 0, 15, 28, 3):
+        assert images_of(examples[number])[0].open().getpixel((0, 0))[0] == number
+    assert len({example.reference["image"] for example in examples}) == 30
+    assert "a.parquet, row 30, image" in images_of(examples[29])[0].name
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "change", "error"),
+    [
+        ("ai2d", {"question": None}, r"a.parquet, row 2: column 'question' is empty"),
+        ("ai2d", {"image": None}, r"a.parquet, row 2: column 'image' is empty, a picture is missing"),
+        ("ai2d", {"image": b""}, r"a.parquet, row 2: column 'image' has the path None and no picture"),
+        ("ai2d", {"options": None}, r"row 2: column 'options' is empty"),
+        ("blink", {}, r"row 2: the row 'val_Counting_1' is there twice"),
+        ("vqav2", {"answers": None}, r"row 2: column 'answers' is empty"),
+    ],
+)
+def test_parquet_that_is_broken(tmp_path, benchmark, change, error):
+    row = parquet_rows(benchmark)[0]
+    path = write_parquet(tmp_path / "a.parquet", [row, row | change])
+    with pytest.raises(ValueError, match=error):
+        read_examples(benchmark, "lmms", path)
+
+
+def test_parquet_files_of_something_else(tmp_path):
+    path = write_parquet(tmp_path / "test-0.parquet", [{"prompt": "?", "image": png(1)}])
+    with pytest.raises(ValueError, match=r"row 1: column 'answer' is not there; there are prompt"):
+        read_examples("ai2d", "lmms", path)
+    with pytest.raises(ValueError, match=r"no parquet files of the split 'val'; there are test-0.parquet"):
+        read_examples("blink", "lmms", tmp_path)
+    (tmp_path / "broken.parquet").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"broken.parquet: not a parquet file"):
+        read_examples("ai2d", "lmms", tmp_path / "broken.parquet")
+    for config in ("one", "two"):
+        write_parquet(tmp_path / "pro" / config / "test-0.parquet", parquet_rows("mmmu_pro"))
+    with pytest.raises(ValueError, match=r"several configurations, none of them standard \(10 options\)"):
+        read_examples("mmmu_pro", None, tmp_path / "pro")
+    (example,) = read_examples("mmmu_pro", None, tmp_path / "pro" / "one")
+    assert example.kind == "Art"
+
+
+def test_options_that_are_no_list(tmp_path):
+    path = write_parquet(tmp_path / "a.parquet", [parquet_rows("mmmu")[0] | {"options": "['a', "}])
+    with pytest.raises(ValueError, match=r"a.parquet, row 1: column 'options' is no list but \"\['a', \""):
+        read_examples("mmmu", None, path)
+
+
+def test_vision_setting_of_mmmu_pro(tmp_path):
+    row = {"id": "test_Art_1", "options": "['x', 'y']", "answer": "B", "subject": "Art", "image": png(1)}
+    (example,) = read_examples("mmmu_pro", None, write_parquet(tmp_path / "a.parquet", [row]))
+    assert "Answer: $LETTER" in text_of(example)
+    assert len(images_of(example)) == 1
+
+
+def test_without_pyarrow_it_says_what_to_install(tmp_path):
+    """In a process of its own, where pyarrow cannot be imported."""
+    path = write_parquet(tmp_path / "a.parquet", parquet_rows("ai2d"))
+    code = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "from minigemini.evaluation.questions import read_examples\n"
+        f"read_examples('ai2d', 'lmms', {str(path)!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "parquet files need pyarrow: pip install 'minigemini[eval]'" in done.stderr
+    code = code.replace("read_examples('ai2d'", "assert 'torch' not in sys.modules  # read_examples('ai2d'")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_hub_from_the_local_cache_and_without_a_hub(tmp_path):
+    """In a process of its own: huggingface_hub looks at its environment when it is imported."""
+    cached = tmp_path / "datasets--lmms-lab-encoder--ai2d"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("a" * 40)
+    parquet_folder(cached / "snapshots" / ("a" * 40), "ai2d")
+    code = "from minigemini.evaluation.questions import read_examples\nprint(len(read_examples('ai2d', 'lmms', {!r})))"
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path)}
+
+    def run(data):
+        return subprocess.run(
+            [sys.executable, "-c", code.format(data)], env=environment, capture_output=True, text=True
+        )
+
+    for known in ("hub:", "hub:lmms-lab-encoder/ai2d", f"hub:lmms-lab-encoder/ai2d@{'a' * 40}"):
+        assert run(known).stdout == "1\n", run(known).stderr
+    for unknown in ("hub:lmms-lab/ai2d", "hub:@v9", "hub:no/such/name"):
+        error = run(unknown).stderr
+        assert re.search(r"ValueError: hub:\S+: cannot be had from the hub", error), error
+        assert "Known for ai2d: lmms-lab-encoder/ai2d, lmms-lab/ai2d." in error
+
+
+# ----------------------------------------------------------------------------------------------------------- own lines
+
+
+def write_lines(path, *rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+OWN = {"id": "1", "question": "Which?", "choices": ["x", "y"], "images": ["a.png"], "reference": {"answer": "B"}}
+
+
+def test_own_lines(tmp_path):
+    write_image(tmp_path / "a.png", 7)
+    path = write_lines(tmp_path / "q.jsonl", OWN | {"hint": "h", "kind": "k"})
+    (example,) = examples = read_examples("ai2d", "vlmevalkit", path)
+    assert text_of(example).startswith("Hint: h\nQuestion: Which?\nOptions:\nA. x\nB. y\n")
+    assert example.kind == "k"
+    assert example.reference == {"answer": "B", "choices": ["x", "y"], "image": "a.png"}
+    assert images_of(example)[0].open().getpixel((0, 0)) == (7, 0, 0)
+    assert scored_perfectly("ai2d", "vlmevalkit", examples).metrics[0].value == 100
+    own_prompt = {"id": 2, "prompt": "My own.", "reference": {"answer": "B", "choices": ["x", "y"]}}
+    (example,) = read_examples("ai2d", "lmms", write_lines(path, own_prompt))
+    assert (text_of(example), example.id, images_of(example)) == ("My own.", "2", [])
+    row = {"id": "1", "question": "?", "ocr": ["T"], "reference": {"answers": TEN}}
+    (example,) = read_examples("textvqa", "llava", write_lines(path, row))
+    assert "token: T\n" in text_of(example)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"quesiton": "?"}, r"q.jsonl, row 2: unknown key 'quesiton'"),
+        ({"prompt": "?"}, "row 2: either 'question' or 'prompt'"),
+        ({"question": 5}, "row 2: column 'question' holds 5"),
+        ({"images": "a.png"}, "row 2: 'images' is 'a.png', not a list of texts"),
+        ({"images": ["../a.png"]}, r"row 2: the image '../a.png' leads out of"),
+        ({"reference": "B"}, "row 2: 'reference' is 'B', not an object"),
+        ({"reference": {}}, "row '2': nothing says its 'answer'"),
+        ({"id": "1"}, "row 2: the row '1' is there twice"),
+        ({"id": None}, "row 2: column 'id' is empty"),
+        ({"question_id": 3}, "row 2: this is a question file of LLaVA; give the folder"),
+    ],
+)
+def test_own_lines_that_are_wrong(tmp_path, change, error):
+    write_image(tmp_path / "a.png")
+    path = write_lines(tmp_path / "q.jsonl", OWN, OWN | {"id": "2"} | change)
+    with pytest.raises(ValueError, match=error):
+        read_examples("ai2d", "lmms", path)
+
+
+def test_own_lines_whose_image_is_missing(tmp_path):
+    path = write_lines(tmp_path / "q.jsonl", OWN)
+    with pytest.raises(FileNotFoundError, match=r"1 of 1 images are missing in .*, such as a.png .*q.jsonl, row 1"):
+        read_examples("ai2d", "lmms", path)
+
+
+def test_what_is_no_data(tmp_path):
+    (tmp_path / "a.csv").write_text("x")
+    with pytest.raises(ValueError, match=r"a.csv: questions are read from .parquet, .tsv and .jsonl files"):
+        read_examples("ai2d", "lmms", tmp_path / "a.csv")
+    with pytest.raises(ValueError, match="no scorer for 'nothing'"):
+        read_examples("nothing", None, tmp_path)
+    with pytest.raises(ValueError, match="ai2d has no protocol 'llava'"):
+        read_examples("ai2d", "llava", tmp_path)
