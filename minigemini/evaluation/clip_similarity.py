@@ -39,7 +39,7 @@ class Clip:
 
     def is_cut(self, text: str) -> bool:
         """Is the text longer than what CLIP reads?"""
-        return len(self.processor.tokenizer(text)["input_ids"]) > self.most_tokens
+        return len(self.processor.tokenizer(text, verbose=False)["input_ids"]) > self.most_tokens
 
     @torch.inference_mode()
     def of_pictures(self, pictures: Sequence[Image.Image]) -> torch.Tensor:

@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from minigemini.evaluation.command_line_pictures import PICTURE_COMMANDS, add_picture_commands
+
 OVERRIDES = "key.path=value"
 EVAL_COMMANDS = (
     "ablate",
@@ -12,6 +14,7 @@ EVAL_COMMANDS = (
     "diff",
     "report",
     "vlmevalkit",
+    *PICTURE_COMMANDS,
 )  # `eval score` and so on, beside `eval SUITE`, whose suite is a name of the user's
 
 
@@ -33,6 +36,7 @@ def add_eval(commands: argparse._SubParsersAction) -> None:
     add_eval_diff(commands)
     add_eval_report(commands)
     add_eval_vlmevalkit(commands)
+    add_picture_commands(commands)
 
 
 def _add_what_answers(parser: argparse.ArgumentParser) -> None:

@@ -55,7 +55,7 @@ class TransformersDetector:
         self.name = path_or_id
         try:
             kind = AutoConfig.from_pretrained(path_or_id).model_type
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ValueError(f"{path_or_id}: no detector can be loaded from there ({error})") from error
         self.is_told = kind in MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING_NAMES
         if not self.is_told and kind not in MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES:
@@ -69,18 +69,21 @@ class TransformersDetector:
     def digest(self) -> str:
         return weights_digest(self.pipeline.model)
 
-    def find(self, picture: Image.Image, classes: Sequence[str]) -> list[Detection]:
+    def check(self, classes: Sequence[str]) -> None:
         """
         Raises:
-            ValueError: the detector has fixed classes, and not this one; whoever cannot see a bench finds none.
+            ValueError: the detector has fixed classes, and not one of these; whoever cannot see a bench finds none.
         """
+        missing = [label for label in classes if label not in self.classes]
+        if missing and not self.is_told:
+            raise ValueError(f"the detector {self.name} has no class {missing[0]!r} ({len(missing)} are missing)")
+
+    def find(self, picture: Image.Image, classes: Sequence[str]) -> list[Detection]:
+        """See :class:`Detector`; ``classes`` have passed :meth:`check`."""
         if self.is_told:
             names = {f"a photo of a {label}": label for label in classes}
             found = self.pipeline(picture, candidate_labels=list(names), threshold=THRESHOLD)
         else:
-            missing = [label for label in classes if label not in self.classes]
-            if missing:
-                raise ValueError(f"the detector {self.name} has no class {missing[0]!r}")
             names = {self.classes[label]: label for label in classes}
             found = self.pipeline(picture, threshold=THRESHOLD)
         return [

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from minigemini.evaluation.paired import Difference
 from minigemini.evaluation.scorers.metric import RESAMPLES, SEED, Metric
@@ -50,13 +51,15 @@ def show_and_write(
     console = Console(soft_wrap=True)
     console.print(title, style="bold", highlight=False, markup=False)
     table = Table(box=None, pad_edge=False)
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for heading in ("value", "95 % interval", "n", "prompts", "p"):
         table.add_column(heading, justify="right")
     for m in metrics:
-        table.add_row(m.name, f"{m.value:.2f}", _interval(m.interval, ""), str(m.n), str(len(m.images)), "")
+        table.add_row(Text(m.name), f"{m.value:.2f}", _interval(m.interval, ""), str(m.n), str(len(m.images)), "")
     for d in differences:
-        table.add_row(d.name, f"{d.value:+.2f}", _interval(d.interval, "+"), str(d.n), str(d.images), f"{d.p:.4f}")
+        table.add_row(
+            Text(d.name), f"{d.value:+.2f}", _interval(d.interval, "+"), str(d.n), str(d.images), f"{d.p:.4f}"
+        )
     console.print(table, highlight=False)
     for note in notes:
         console.print(note, style="dim", highlight=False, markup=False)

@@ -1,0 +1,161 @@
+"""Real tiny detectors and a real tiny CLIP, and the whole of `eval geneval` with the nano's generator on two prompts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_clip
+from PIL import Image, ImageDraw
+
+from minigemini.evaluation.clip_similarity import Clip
+from minigemini.evaluation.geneval import COLOURS, Detection, counted
+from minigemini.evaluation.geneval_detectors import TEMPLATES, ColourClassifier, TransformersDetector
+from minigemini.evaluation.geneval_run import geneval
+
+ROWS = [
+    {
+        "tag": "single_object",
+        "include": [{"class": "circle", "count": 1}],
+        "prompt": "a large red circle at the center",
+    },
+    {
+        "tag": "color_attr",
+        "include": [
+            {"class": "computer mouse", "count": 1, "color": "blue"},
+            {"class": "square", "count": 1, "color": "green"},
+        ],
+        "prompt": "a small blue circle at the left, a large green square at the right",
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("detectors")
+    tiny_clip.write_clip(folder / "clip")
+    tiny_clip.write_detr(folder / "detr", ["circle", "Mouse", "square", "N/A"])
+    tiny_clip.write_owlvit(folder / "owlvit")
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return folder
+
+
+@pytest.fixture
+def picture() -> Image.Image:
+    picture = Image.new("RGB", (80, 60), (230, 230, 230))
+    ImageDraw.Draw(picture).rectangle((40, 10, 70, 50), fill=(20, 20, 200))
+    return picture
+
+
+def test_a_detector_with_fixed_classes(folder: Path, picture: Image.Image) -> None:
+    detector = TransformersDetector(str(folder / "detr"))
+    everything = detector.find(picture, ["circle", "computer mouse", "square"])
+    assert everything
+    assert all(0.3 < d.score <= 1 and d.colour is None for d in everything)
+    assert {d.label for d in everything} <= {"circle", "computer mouse", "square"}
+    for label in {d.label for d in everything}:
+        assert detector.find(picture, [label]) == [d for d in everything if d.label == label]
+    # The boxes are those of the model, in pixels of the picture.
+    raw = detector.pipeline(picture, threshold=0.3)
+    assert [tuple(item["box"].values()) for item in raw if item["label"] != "N/A"] == [d.box for d in everything]
+    with pytest.raises(ValueError, match=r"detr has no class 'bench' \(1 are missing\)"):
+        detector.check(["circle", "bench"])
+
+
+def test_a_detector_that_is_told_its_classes(folder: Path, picture: Image.Image) -> None:
+    detector = TransformersDetector(str(folder / "owlvit"))
+    detector.check(["a bench that nobody ever saw"])
+    found = detector.find(picture, ["bench", "cow"])
+    assert found
+    assert {d.label for d in found} == {"bench", "cow"}
+    assert all(d.score > 0.3 for d in found)
+    assert len(counted(found, "single_object")["bench"]) <= 16
+
+
+def test_what_is_no_detector(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="clip is no object detector"):
+        TransformersDetector(str(folder / "clip"))
+    with pytest.raises(ValueError, match="no detector can be loaded from there"):
+        TransformersDetector(str(tmp_path))
+
+
+def test_colours_are_those_clip_finds_likest(folder: Path, picture: Image.Image) -> None:
+    clip = Clip(str(folder / "clip"))
+    box = (40, 10, 70, 50)
+    (named,) = ColourClassifier(clip).name_colours(picture, [Detection("cup", 0.9, box)])
+    crop = clip.of_pictures([picture.crop(box)])[0]
+    likeness = {}
+    for colour in COLOURS:
+        read = clip.of_texts([template.format(colour=colour, label="cup") for template in TEMPLATES]).mean(dim=0)
+        likeness[colour] = float(crop @ read / read.norm())
+    assert named.colour == max(likeness, key=likeness.__getitem__)
+    # A box beyond the edges is cut at them, and one without any width is not empty.
+    outside = [Detection("cup", 0.9, (-20, -20, 200, 200)), Detection("cup", 0.9, (80, 60, 80, 60))]
+    assert all(d.colour in COLOURS for d in ColourClassifier(clip).name_colours(picture, outside))
+
+
+@pytest.mark.parametrize("detector", ["detr", "owlvit"])
+def test_geneval(folder: Path, detector: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = str(folder / detector)
+    arguments: dict[str, Any] = {"clip": str(folder / "clip"), "batch_size": 4}
+    assert geneval("nano", named, folder / "prompts.jsonl", tmp_path, **arguments) == 0
+    assert "GenEval-like[" in capsys.readouterr().out
+    results = json.loads((tmp_path / "results.json").read_text())
+    overall, *tags = results["metrics"]
+    assert overall["name"] == f"GenEval-like[{named}]"
+    assert [(tag["name"], tag["n"]) for tag in tags] == [("single_object", 4), ("color_attr", 4)]
+    assert overall["value"] == sum(tag["value"] for tag in tags) / 2
+    assert "2 of 553 prompts: not comparable" in results["notes"][1]
+    lines = [json.loads(line) for line in (tmp_path / "detected" / "predictions.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in lines] == [f"{n:05}-{k}" for n in range(2) for k in range(4)]
+    assert all(Image.open(tmp_path / "drawn" / line["picture"]).size == (48, 48) for line in lines)
+    colours = [d["colour"] for line in lines if line["kind"] == "color_attr" for d in line["detections"]]
+    assert any(colour in COLOURS for colour in colours)
+    assert all(d["colour"] is None for line in lines[:4] for d in line["detections"])
+
+    detected = tmp_path / "detected" / "predictions.jsonl"
+    before = detected.read_bytes()
+    detected.write_bytes(before[: len(before) // 2])
+    assert geneval("nano", named, folder / "prompts.jsonl", tmp_path, **arguments) == 0
+    assert detected.read_bytes() == before
+    other = str(folder / {"detr": "owlvit", "owlvit": "detr"}[detector])
+    with pytest.raises(ValueError, match="other settings"):
+        geneval("nano", other, folder / "prompts.jsonl", tmp_path, **arguments)
+
+
+def test_prompts_written_and_pictures_chosen_by_a_model(folder: Path, checkpoints: Path, tmp_path: Path) -> None:
+    model = str(checkpoints / "model")
+    named = str(folder / "owlvit")
+    arguments: dict[str, Any] = {"clip": str(folder / "clip"), "batch_size": 4, "limit": 1}
+    # Random weights write until they are stopped: far more than the nano's generator reads.
+    assert geneval("nano", named, folder / "prompts.jsonl", tmp_path, model=model, judge=model, **arguments) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    written = [json.loads(line) for line in (tmp_path / "written" / "predictions.jsonl").read_text().splitlines()]
+    drawn = [json.loads(line) for line in (tmp_path / "drawn" / "predictions.jsonl").read_text().splitlines()]
+    for line in drawn:
+        whole = written[line["reference"]["number"]]["prediction"]
+        assert line["reference"]["prompt"].split()[0] in whole
+        assert line["reference"]["asked"] == ROWS[line["reference"]["number"]]["prompt"]
+    assert written[0]["prompt"].rstrip().endswith("<GEN> ASSISTANT:")
+    assert results["about"]["prompts_written_by"] == results["about"]["judge"] == model
+    cut = sum(line["reference"]["cut"] for line in drawn) / 4
+    assert results["about"]["prompts_cut"] == cut
+    assert (cut > 0) == any("without their end" in note for note in results["notes"])
+    names = [metric["name"] for metric in results["metrics"]]
+    assert names[-4:] == ["first picture", "any picture", "chosen picture", "best picture"]
+    assert [difference["name"] for difference in results["differences"]][0] == "gain: chosen - first"
+    (row,) = {
+        line["questions"][0]
+        for line in map(json.loads, (tmp_path / "judged" / "predictions.jsonl").read_text().splitlines())
+        if line["id"].startswith("00000")
+    }
+    assert row == "Does this picture show: a large red circle at the center? Answer yes or no."
+
+
+def test_a_class_the_detector_does_not_know_is_said_first(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompts.jsonl").write_text(
+        json.dumps({"tag": "single_object", "include": [{"class": "bench", "count": 1}], "prompt": "a bench"}) + "\n"
+    )
+    with pytest.raises(ValueError, match="has no class 'bench'"):
+        geneval("nano", str(folder / "detr"), tmp_path / "prompts.jsonl", tmp_path / "out", clip=str(folder / "clip"))
+    assert not (tmp_path / "out").exists()
