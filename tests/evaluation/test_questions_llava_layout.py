@@ -75,6 +75,17 @@ def test_images_may_lie_elsewhere(textvqa, tmp_path):
     assert images_of(examples[0])[0].open().size == (4, 3)
 
 
+def test_a_folder_of_other_benchmarks(textvqa, tmp_path):
+    """Parquet files of another benchmark in it are not taken for this one's."""
+    (tmp_path / "MMMU" / "Art").mkdir(parents=True)
+    (tmp_path / "MMMU" / "Art" / "validation-00000-of-00001.parquet").write_bytes(b"")
+    assert len(read_examples("textvqa", None, tmp_path)) == 4
+    with pytest.raises(FileNotFoundError, match="holds MMMU, textvqa, but no folder gqa$"):
+        read_examples("gqa", None, tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"but no folder chartqa \(it is not in LLaVA's evaluation data"):
+        read_examples("chartqa", None, tmp_path)
+
+
 def test_images_may_be_linked(textvqa, tmp_path):
     (textvqa / "train_images" / "b.jpg").unlink()
     (textvqa / "train_images" / "b.jpg").symlink_to(write_image(tmp_path / "coco" / "b.jpg", 8))
@@ -384,5 +395,5 @@ def test_vizwiz_val(tmp_path, protocol):
 
 
 def test_a_benchmark_that_llava_does_not_have(tmp_path):
-    with pytest.raises(ValueError, match="chartqa is not in LLaVA's evaluation data"):
+    with pytest.raises(ValueError, match="no parquet files in it, and chartqa is not in LLaVA's evaluation data"):
         read_examples("chartqa", None, tmp_path)

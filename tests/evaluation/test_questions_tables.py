@@ -327,6 +327,14 @@ def test_parquet_that_is_broken(tmp_path, benchmark, change, error):
         read_examples(benchmark, "lmms", path)
 
 
+def test_a_folder_of_images_beside_parquet(tmp_path):
+    path = write_parquet(tmp_path / "a.parquet", parquet_rows("ai2d"))
+    with pytest.raises(
+        ValueError, match=r"a.parquet: parquet files hold their pictures; a folder of images .* not used"
+    ):
+        read_examples("ai2d", "lmms", path, tmp_path)
+
+
 def test_parquet_files_of_something_else(tmp_path):
     path = write_parquet(tmp_path / "test-0.parquet", [{"prompt": "?", "image": png(1)}])
     with pytest.raises(ValueError, match=r"row 1: column 'answer' is not there; there are prompt"):

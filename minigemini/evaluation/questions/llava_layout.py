@@ -32,9 +32,9 @@ FOLDERS = {  # under playground/data/eval
     "mme": ("MME",),
     "scienceqa": ("scienceqa",),
     "seed_bench": ("seed_bench",),
-    "mmbench": ("mmbench", "MMB"),
+    "mmbench": ("mmbench",),
     "mmbench_cn": ("mmbench_cn", "mmbench"),
-    "mmvet": ("mm-vet", "mmvet", "MMVet"),
+    "mmvet": ("mm-vet", "mmvet"),
     "llava_bench": ("llava-bench-in-the-wild",),
     "mmmu": ("MMMU",),
     "mathvista": ("MathVista",),
@@ -67,17 +67,34 @@ FILES = {
 }
 
 
+def folder_of(folder: Path, benchmark: str) -> Path:
+    """The benchmark's folder in ``folder`` (playground/data/eval); else ``folder`` itself.
+
+    Raises:
+        FileNotFoundError: ``folder`` holds those of other benchmarks.
+    """
+    own = FOLDERS.get(benchmark, ())
+    found = sorted({name for names in FOLDERS.values() for name in names if (folder / name).is_dir()})
+    if found and not set(own) & set(found):
+        wanted = (
+            " or ".join(own)
+            if own
+            else f"{benchmark} (it is not in LLaVA's evaluation data; give its own folder or file)"
+        )
+        raise FileNotFoundError(f"{folder}: holds {', '.join(found)}, but no folder {wanted}")
+    return next((folder / name for name in own if name in found), folder)
+
+
 def read(folder: Path, benchmark: str, images: Path | None) -> list[Question]:
     """
     Args:
-        folder: the benchmark's, or the one that holds it (playground/data/eval).
+        folder: the benchmark's.
         images: instead of the layout's own.
 
     Raises:
         ValueError: question file and gold answers do not fit, or LLaVA has no such benchmark.
         FileNotFoundError: a file or images are missing.
     """
-    folder = next((folder / name for name in FOLDERS.get(benchmark, ()) if (folder / name).is_dir()), folder)
     if benchmark in TABLES:
         return tsv.read(present(folder / TABLES[benchmark]), benchmark, images)
     if benchmark == "mathvista":

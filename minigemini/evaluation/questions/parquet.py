@@ -18,7 +18,7 @@ from minigemini.evaluation.questions.hub import HOMES, Home
 from minigemini.evaluation.questions.question import Question, cell, text_cell
 from minigemini.evaluation.stored_image import StoredImage
 
-CHUNKS_KEPT = 8
+CHUNKS_KEPT = 4
 NAME_DIGITS = 16
 
 
@@ -83,14 +83,16 @@ def records_of(file: Path) -> Iterator[Record]:
     schema = table.schema_arrow
     pictured = [name for name in schema.names if holds_images(schema.field(name).type)]
     plain = [name for name in schema.names if name not in pictured]
-    number = 0
+    start = 1
     for group in range(table.num_row_groups):
-        rows = table.read_row_group(group, columns=plain).to_pylist() if plain else []
-        rows = rows or [{} for _ in range(table.metadata.row_group(group).num_rows)]
-        for place_in_group, row in enumerate(rows):
-            number += 1
-            images = {name: stored(file, f"{file}, row {number}", group, name, place_in_group) for name in pictured}
-            yield Record(row, images, f"{file}, row {number}")
+        count = table.metadata.row_group(group).num_rows
+        places = [f"{file}, row {number}" for number in range(start, start + count)]
+        rows = table.read_row_group(group, columns=plain).to_pylist() if plain else [{} for _ in places]
+        # a column after the other: their pictures need not be in memory together
+        images = {name: [stored(file, at, group, name, row) for row, at in enumerate(places)] for name in pictured}
+        for row, at in enumerate(places):
+            yield Record(rows[row], {name: images[name][row] for name in pictured}, at)
+        start += count
 
 
 def holds_images(kind: Any) -> bool:

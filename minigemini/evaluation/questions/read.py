@@ -67,20 +67,28 @@ def read_examples(benchmark: str, protocol: str | None, data: str | Path, images
 
 def _read(benchmark: str, data: str, images: Path | None) -> list[Question]:
     if data.startswith(hub.HUB):
-        return parquet.read(hub.fetched(benchmark, data), benchmark)
+        return _parquet(hub.fetched(benchmark, data), benchmark, images)
     path = Path(data)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
     if path.is_dir():
-        has_parquet = next(path.rglob("*.parquet"), None) is not None
-        return parquet.read(path, benchmark) if has_parquet else llava_layout.read(path, benchmark, images)
+        folder = llava_layout.folder_of(path, benchmark)
+        if next(folder.rglob("*.parquet"), None) is None:
+            return llava_layout.read(folder, benchmark, images)
+        return _parquet(folder, benchmark, images)
     if path.suffix == ".parquet":
-        return parquet.read(path, benchmark)
+        return _parquet(path, benchmark, images)
     if path.suffix == ".tsv":
         return tsv.read(path, benchmark, images)
     if path.suffix == ".jsonl":
         return own_lines.read(path, images)
     raise ValueError(f"{path}: questions are read from .parquet, .tsv and .jsonl files, and from folders")
+
+
+def _parquet(path: Path, benchmark: str, images: Path | None) -> list[Question]:
+    if images is not None:
+        raise ValueError(f"{path}: parquet files hold their pictures; a folder of images ({images}) is not used")
+    return parquet.read(path, benchmark)
 
 
 def _ids(benchmark: str, questions: Sequence[Question]) -> list[str]:
