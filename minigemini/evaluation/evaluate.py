@@ -54,8 +54,7 @@ def evaluate(
         The exit code: 0, or with ``strict`` 1.
 
     Raises:
-        FileNotFoundError: data of a benchmark is not there.
-        ValueError: an unknown suite or one that does not fit together, data that is not whole, a limit below 1, or ``out`` holds
+        ValueError: an unknown suite or one that does not fit together, data that is missing or not whole, a limit below 1, or ``out`` holds
             predictions made with other settings.
     """
     started = time.monotonic()
@@ -96,15 +95,21 @@ def read_parts(suite: Suite, limit: int | None) -> tuple[Tabletop | None, dict[s
     """The tabletop, if the suite has it; and the examples of every part by its name.
 
     Raises:
-        FileNotFoundError, ValueError: some of them cannot be read, or something is missing to answer them.
+        ValueError: some of them cannot be read, or something is missing to answer them; all such parts are named.
     """
     examples: dict[str, list[Example]] = {}
     tabletop = None
     if suite.tabletop is not None:
         tabletop = benchmark_of(suite.tabletop, limit)
         examples[tabletop.name] = tabletop.examples()
+    wrong = []
     for key, part in suite.published.items():
-        examples[part_name(key)] = examples_of(key, part, suite, limit)
+        try:
+            examples[part_name(key)] = examples_of(key, part, suite, limit)
+        except (FileNotFoundError, ValueError) as error:
+            wrong.append(f"{key}: {error}")
+    if wrong:
+        raise ValueError("\n".join(wrong))
     return tabletop, examples
 
 

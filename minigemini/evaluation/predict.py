@@ -35,7 +35,7 @@ class _Rate(ProgressColumn):
 
 def progress_bar(shown: bool = True) -> Progress:
     """What is being done, how far it is, how many a second, and the time left."""
-    columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     return Progress(*columns, disable=not shown)
 
 
@@ -119,7 +119,7 @@ def predict(
     batches = batches_of(asked, processor, batch_size)
     own = [batch for number, batch in enumerate(batches) if share.takes(number)]
     todo = [batch for batch in own if not all(example.id in file for example in batch)]
-    name = view.name if share.of == 1 else f"{view.name} ({share.number + 1} of {share.of})"
+    name = f"{benchmark} {view.name}" + (f" ({share.number + 1} of {share.of})" if share.of > 1 else "")
     total, left = (sum(map(len, some)) for some in (own, todo))
     task = progress.add_task(name, total=total, completed=total - left)
     for batch, inputs in _prepared(processor, todo, view):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -80,7 +81,8 @@ class Suite:
     """
     Attributes:
         published: ``benchmark`` or ``benchmark@protocol`` -> where its data is.
-        data: folder that the paths of ``published`` are relative to; of a single benchmark also its file, or ``hub:``.
+        data: folder that the paths of ``published`` are relative to; of a single benchmark also its file, or ``hub:``. In a suite's
+            file it is relative to the file, on the command line to the working directory.
     """
 
     batch_size: int = BATCH_SIZE
@@ -131,6 +133,10 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
         published: dict[str, dict[str, str]] = {key: {} for key in name.split(",")}
         return strict_yaml.from_tree({"published": published}, Suite, name, overrides)
     suite = strict_yaml.load(path, Suite, overrides)
+    if not suite.data.startswith("hub:") and not any(override.startswith("data=") for override in overrides):
+        suite = replace(
+            suite, data=os.path.relpath(path.parent / suite.data)
+        )  # what the file says, it says of its own place
     tabletop = suite.tabletop
     if tabletop is not None and tabletop.expected is not None:
         results = path.parent / tabletop.expected.results

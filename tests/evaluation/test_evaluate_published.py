@@ -164,10 +164,10 @@ def test_limit_is_of_images_so_that_pairs_stay_together(suite: str, model: str, 
 
 
 def test_data_that_is_missing_is_said_before_the_model_is_loaded(suite: str, tmp_path: Path, data: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nothing.jsonl"):
+    with pytest.raises(ValueError, match=r"^ai2d: .*nothing.jsonl: no such file"):
         evaluate(suite, "never loaded", tmp_path, overrides=["published.ai2d.path=nothing.jsonl"])
-    with pytest.raises(FileNotFoundError, match="/nowhere"):
-        evaluate("mme", "never loaded", tmp_path, overrides=["data=/nowhere"])
+    with pytest.raises(ValueError, match=r"mme: /nowhere: .*\npope: /nowhere: "):  # each of them
+        evaluate("mme,pope", "never loaded", tmp_path, overrides=["data=/nowhere"])
 
 
 def test_another_question_under_the_same_id_is_refused(

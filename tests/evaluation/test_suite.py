@@ -73,3 +73,13 @@ def test_a_suite_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").write_text("batch_size: 4\n")
     with pytest.raises(ValueError, match="empty.yaml: nothing to evaluate"):
         load_suite(str(tmp_path / "empty.yaml"))
+
+
+def test_a_file_speaks_of_its_own_place_and_the_command_line_of_yours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.yaml").write_text("data: pictures\npublished: {gqa: {}}\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert Path(load_suite("../mine.yaml").data).resolve() == tmp_path / "pictures"
+    assert load_suite("../mine.yaml", ["data=pictures"]).data == "pictures"
