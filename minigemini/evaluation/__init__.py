@@ -13,6 +13,8 @@
     scorers       the published benchmarks' rules, per protocol, as pure functions
     foreign       predictions and gold answers as other tools store them
     score         what ``minigemini eval score`` calls
+    judging       what ``minigemini eval judge`` calls: grades of a language model, with the prompts of judge_prompts
+    judge         its client: any OpenAI-compatible URL, every reply kept
     answering_model  a model that answers messages, for the two tools below
     lmms_eval_model  lmms-eval's view of it (entry point in lmms_eval_manifest); vlmevalkit_run, vlmevalkit_model: VLMEvalKit's
     loss_curves   the curves of the training stages as one PNG

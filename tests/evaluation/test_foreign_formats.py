@@ -372,3 +372,27 @@ def test_shards_of_a_run_are_concatenated_by_their_number(tmp_path):
     for index in range(12):
         (tmp_path / f"12_{index}.jsonl").write_text("")
     assert [file.name for file in mgm.shards(tmp_path)] == [f"12_{index}.jsonl" for index in range(12)]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_hallusionbench_with_the_judges_grades(suffix, tmp_path, capsys):
+    """The benchmark's own rows, as its script leaves them: two figures, two questions, one of them unclear."""
+    rows = [
+        {"category": "VD", "subcategory": "map", "set_id": 0, "figure_id": figure, "question_id": question}
+        | {"gt_answer": "1", "model_prediction": f"reply {figure}{question}", "grade": grade}
+        for figure, question, grade in [(0, 0, "1"), (0, 1, "1"), (1, 0, "1"), (1, 1, "2")]
+    ]
+    file = tmp_path / f"graded{suffix}"
+    if suffix == ".json":
+        file.write_text(json.dumps(rows))
+    else:
+        write_jsonl(file, rows)
+    arguments = ("hallusionbench", file, "--format", "grades", "--protocol", "official")
+    found = scored(tmp_path, *arguments)
+    assert {metric["name"]: metric["value"] for metric in found["metrics"]} == {"aAcc": 75, "fAcc": 50, "qAcc": 50}
+    assert [verdict["id"] for verdict in found["verdicts"]][-1] == "VD_map_0_1_1"
+    assert {(v["kind"], v["gold"], v["image"]) for v in found["verdicts"]} == {("VD", "1", "VD/map/0")}
+    assert found["verdicts"][2]["answer"] == "reply 10"
+    del rows[1]["grade"]
+    file.write_text(json.dumps(rows) if suffix == ".json" else "".join(json.dumps(row) + "\n" for row in rows))
+    assert "a row has no 'grade'" in refusal(capsys, *arguments)
