@@ -19,7 +19,7 @@ from minigemini.evaluation.benchmark import Example, Line, Row, Score
 from minigemini.evaluation.foreign.lines import read_jsonl
 from minigemini.evaluation.intervals import wilson
 from minigemini.evaluation.written_prompt import balanced_accuracy, has_well_formed_prompts
-from minigemini.generation.prompt_markers import PROMPT_START
+from minigemini.generation.prompt_markers import PROMPT_END, PROMPT_START
 from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.picture import render
 
@@ -66,10 +66,11 @@ class DrawDecision:
         controls = {name: balanced_accuracy(wanted, decided) for name, decided in decisions.items()}
         rows = [Row(self.name, "balanced accuracy", balanced_accuracy(wanted, drawn), controls)]
         pairs = list(zip(wanted, drawn, strict=True))
-        prompts = [has_well_formed_prompts(line["prediction"]) for line in lines if PROMPT_START in line["prediction"]]
+        answers = [line["prediction"] for line in lines]
+        prompts = [has_well_formed_prompts(a) for a in answers if PROMPT_START in a or PROMPT_END in a]
         rows += _share("missed draws", "wishes without a prompt", [not got for want, got in pairs if want])
         rows += _share("false draws", "others with a prompt", [got for want, got in pairs if not want])
-        rows += _share("well formed", "of the answers with a prompt", prompts)
+        rows += _share("well formed", "of the answers with a marker of prompts", prompts)
         for kind in dict.fromkeys(line["kind"] for line in lines):
             right = [w == d for line, (w, d) in zip(lines, pairs, strict=True) if line["kind"] == kind]
             rows += _share(kind, "decided right", right)

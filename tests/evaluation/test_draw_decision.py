@@ -53,7 +53,7 @@ def test_scores() -> None:
         line(0, "wish", True, PROMPT),
         line(1, "wish", True, f"Of course! {PROMPT} Do you like it?"),
         line(2, "wish", True, "<h>a red"),  # wanted to draw, but nothing can be drawn
-        line(3, "wish", True, "I cannot draw.", asked="a picture of tea"),
+        line(3, "wish", True, "a red circle</h>", asked="a picture of tea"),  # nor here, and no prompt was begun
         line(4, "talk", False, "It is a circle.", asked="describe the drawing"),
         line(5, "talk", False, PROMPT, asked="draw a conclusion"),
     ]
@@ -62,7 +62,7 @@ def test_scores() -> None:
         "draw_decision": (3 / 4 + 1 / 2) / 2,
         "missed draws": 1 / 4,
         "false draws": 1 / 2,
-        "well formed": 3 / 4,
+        "well formed": 3 / 5,
         "wish": 3 / 4,
         "talk": 1 / 2,
     }
