@@ -27,7 +27,7 @@ def main() -> None:
                 "kind": kind,
                 "prompt": question["text"],
                 "images": [name],
-                "reference": {"answer": example["answer"], "image": name},
+                "reference": {"answer": example["answer"].lower(), "image": name},  # GQA's rule lowers the reply
             }
             file.write(json.dumps(row) + "\n")
 
