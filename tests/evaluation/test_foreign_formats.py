@@ -396,3 +396,83 @@ def test_hallusionbench_with_the_judges_grades(suffix, tmp_path, capsys):
     del rows[1]["grade"]
     file.write_text(json.dumps(rows) if suffix == ".json" else "".join(json.dumps(row) + "\n" for row in rows))
     assert "a row has no 'grade'" in refusal(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "question"),
+    [
+        ("What?\nReference OCR token: a, b\nAnswer shortly.", "What?"),
+        ("Reference OCR token: a, b\nWhat?", "What?"),  # as some prompts have it
+        ("Reference OCR token: a, b", "Reference OCR token: a, b"),
+        ("", ""),
+    ],
+)
+def test_the_question_in_a_prompt_of_llava(prompt, question):
+    assert question_of(prompt) == question
+
+
+def test_gold_answers_of_our_own_with_numbers_for_ids(tmp_path):
+    """And the kind that LLaVA's answers bring counts where the gold answers have none."""
+    answers = write_jsonl(
+        tmp_path / "gold.jsonl", [{"id": i, "reference": {"answer": "A", "choices": ["x", "y"]}} for i in (7, 8)]
+    )
+    rows = [{"question_id": i, "prompt": "", "text": "A", "category": f"kind {i}"} for i in (8, 7)]
+    file = write_jsonl(tmp_path / "answers.jsonl", rows)
+    found = scored(tmp_path, "ai2d", file, "--format", "llava", "--gold", answers)
+    assert [(v["id"], v["kind"], v["points"]) for v in found["verdicts"]] == [("7", "kind 7", 1), ("8", "kind 8", 1)]
+
+
+@pytest.mark.parametrize("key", ["category", "sub_task", "subdomain", "question_type"])
+def test_where_lmms_eval_keeps_the_kind(key, tmp_path):
+    details = {"question_type": "last", key: "this"}
+    file = write_jsonl(tmp_path / "samples.jsonl", [lmms_row(0, "A", "A", score={"n": 1, **details})])
+    assert lmms_eval.read(file, "ai2d")[0]["kind"] == "this"
+
+
+def test_what_mathvistas_rows_bring(tmp_path):
+    """Task, image, and the query for a judge; a row need not have them."""
+    problem = {
+        "question_type": "free_form",
+        "answer_type": "integer",
+        "precision": None,
+        "choices": None,
+        "answer": "1",
+    }
+    more = {"metadata": {"task": "geometry"}, "image": "images/1.jpg", "question": "How many?"}
+    rows = [
+        {"pid": 1, "response": "1", **problem, **more, "query": "Hint: ..."},
+        {"pid": 2, "response": "1", **problem},
+    ]
+    one, two = mgm.read(write_jsonl(tmp_path / "merge.jsonl", rows), "mathvista")
+    assert (one["id"], one["kind"], one["reference"]["image"]) == ("1", "geometry", "images/1.jpg")
+    assert one["reference"]["question"] == "Hint: ..."
+    assert (two["kind"], two["reference"]) == ("", problem | {"metadata": {}})
+    (tmp_path / "testmini.json").write_text(json.dumps({"1": {**problem, **more}}))
+    (row,) = gold.read("mathvista", tmp_path / "testmini.json")
+    assert (row["id"], row["kind"], row["reference"]["question"]) == ("1", "geometry", "How many?")
+
+
+def test_lines_of_mmes_tool(tmp_path, capsys):
+    """Four columns with a reply, also an empty one; the template has three, which is enough for gold answers."""
+    for name, reply in (("results", "\tYes"), ("silent", "\t"), ("template", "")):
+        (tmp_path / name).mkdir()
+        for task in (*PERCEPTION, *COGNITION):
+            lines = [
+                f"1.jpg\tIs it {what}? Please answer yes or no.\t{gold}{reply}\n"
+                for what, gold in (("a", "Yes"), ("b", "No"))
+            ]
+            (tmp_path / name / f"{task}.txt").write_text("".join(lines))
+    found = scored(tmp_path, "mme", tmp_path / "results", "--format", "mme-tool")
+    assert found["metrics"][0]["value"] == 500  # half of the answers, no pair
+    assert found["verdicts"][0]["id"] == "existence/1.jpg is it a"
+    assert found["verdicts"][0]["image"] == "existence/1.jpg"
+    assert scored(tmp_path, "mme", tmp_path / "silent", "--format", "mme-tool")["unparsable"]["count"] == 28
+    arguments = ("mme", tmp_path / "results", "--format", "mme-tool")
+    joined = scored(tmp_path, *arguments, "--gold", tmp_path / "template")
+    assert joined["metrics"][0]["value"] == 500
+    assert "existence.txt, line 1: 3 columns" in refusal(capsys, "mme", tmp_path / "template", "--format", "mme-tool")
+    for columns in (2, 5):
+        (tmp_path / "results" / "OCR.txt").write_text("\t".join("x" * columns) + "\n")
+        assert f"OCR.txt, line 1: {columns} columns" in refusal(capsys, *arguments)
+    (tmp_path / "results" / "OCR.txt").unlink()
+    assert "OCR.txt is missing" in refusal(capsys, *arguments)

@@ -291,6 +291,27 @@ def test_mathvista_with_a_judge_that_says_what_gpt_4_did(tmp_path):
     assert len(server.requests) == 1000  # it never answers with a bare number or choice
 
 
+@shared.needs_fixtures
+@pytest.mark.parametrize(
+    ("benchmark", "stored", "value"),
+    [
+        ("mmvet", "mmvet_llava15/llava-v1.5-13b_gpt-4-grade-1runs.json", 36.1468),
+        ("llava_bench", "llava_bench_wild_llava15/llava-v1.5-13b-eval1.jsonl", 72.8),
+    ],
+)
+def test_a_judge_that_says_what_gpt_4_did(benchmark, stored, value, tmp_path):
+    """The recorded replies, through the server and back, give the published numbers."""
+    if benchmark == "mmvet":
+        replies = {id: grade["content"][0] for id, grade in shared.read_json(stored).items()}
+    else:
+        replies = {str(review["question_id"]): review["content"] for review in shared.read_rows(stored)}
+    rows = [row(id, "reply", question=f"<{id}>", answer="", context="") for id in replies]
+    with judge_server(lambda number, content: replies[prompt_of(content).split("<")[-1].split(">")[0]]) as server:
+        judge(tmp_path, benchmark, rows, server)
+    assert len(server.requests) == len(replies)
+    assert scored(tmp_path, benchmark)["metrics"][0]["value"] == pytest.approx(value, abs=0.05)
+
+
 def hallusion_rows():
     for i, (reply, answer) in enumerate([("Yes.", "1"), ("No.", "1"), ("Who knows?", "0")]):
         place = {"set_id": "0", "figure_id": "0", "question_id": str(i), "category": "VS", "subcategory": "map"}
