@@ -17,7 +17,7 @@ from minigemini.evaluation.load_model import EvaluatedModel
 from minigemini.evaluation.predict import predict
 from minigemini.evaluation.published import published_numbers
 from minigemini.evaluation.questions import read_examples
-from minigemini.evaluation.score import NEEDS_JUDGE, Scored, interval_text, metric_as_json, score, value_text
+from minigemini.evaluation.score import NEEDS_JUDGE, Scored, interval_text, is_whole, metric_as_json, score, value_text
 from minigemini.evaluation.scorers.protocols import BENCHMARKS
 from minigemini.evaluation.share import Share
 from minigemini.evaluation.suite import PublishedPart, Suite, part_name
@@ -50,8 +50,10 @@ class PublishedResult:
         return {"blind": {metric.name: metric.value for metric in self.blind.metrics}}
 
     def _published(self) -> list[str]:
-        """Numbers of the same benchmark and protocol that others printed, a line a metric."""
+        """Numbers of the same benchmark and protocol that others printed, a line a metric; none beside a part of the rows."""
         found: dict[str, list[str]] = {}
+        if not is_whole(self.scored.benchmark, len(self.scored.verdicts)):
+            return []
         for one in published_numbers():
             if (one.benchmark, one.protocol) == (self.scored.benchmark, self.scored.protocol):
                 found.setdefault(one.metric, []).append(f"{one.model} {one.value:g}")

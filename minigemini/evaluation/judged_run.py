@@ -17,7 +17,8 @@ from minigemini.evaluation.score import NEEDS_JUDGE, SCORED, score
 from minigemini.evaluation.scorers.metric import Metric, by_kind, mean_of_groups, mean_points
 from minigemini.evaluation.scorers.protocols import protocol_of
 from minigemini.evaluation.scorers.verdict import UNPARSABLE, Reading, Verdict, judged
-from minigemini.evaluation.tabletop import DECISION, DRAWN, decides_to_draw, exact, shows
+from minigemini.evaluation.tabletop import DECISION, DRAWN, WELL_FORMED, decides_to_draw, exact, shows
+from minigemini.evaluation.written_prompt import is_one_prompt
 
 TABLETOP = "tabletop"
 MEAN = "mean of kinds"
@@ -174,6 +175,10 @@ def tabletop_verdict(line: Line) -> Verdict:
         decided = decides_to_draw(answer)
         reading = Reading("draw" if decided else "answer", "begins with <h>" if decided else "does not begin with <h>")
         return judged(line, float(decided == (gold == "draw")), reading)
+    if line["kind"] == WELL_FORMED:
+        formed = is_one_prompt(answer)
+        path = "one <h>...</h> and nothing else" if formed else "not one <h>...</h>, or something else too"
+        return judged(line, float(formed), Reading(answer.strip(), path))
     return judged(line, float(exact(answer, gold)), Reading(answer.strip(), "whole answer"))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from minigemini.evaluation.diff import Comparison, compare, paired_parts
-from minigemini.evaluation.judged_run import JudgedRun, parts_of, read_run
+from minigemini.evaluation.judged_run import TABLETOP, JudgedRun, parts_of, read_run
 from minigemini.evaluation.published import published_numbers
 from minigemini.evaluation.row_pictures import (
     InlinedPictures,
@@ -27,6 +27,7 @@ from minigemini.evaluation.row_pictures import (
     rows_to_look_at,
     where_it_looked,
 )
+from minigemini.evaluation.score import is_whole
 
 COLUMNS = 4  # of the table of published numbers
 TEMPLATE = Path(__file__).with_name("report_page.html")
@@ -195,12 +196,16 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
 
 
 def _published(run: JudgedRun) -> dict[str, Any]:
-    """Published numbers under the run's protocol that it has too: the metrics, and each model's values."""
+    """Published numbers under the run's protocol that it has too: the metrics, and each model's values. None beside a run on a part
+    of the rows."""
     names = [one["name"] for one in run.shown]
+    comparable = run.benchmark == TABLETOP or is_whole(run.benchmark, len(run.verdicts))
     found = [
         number
         for number in published_numbers()
-        if (number.benchmark, number.protocol) == (run.benchmark, run.protocol) and number.metric in names
+        if comparable
+        and (number.benchmark, number.protocol) == (run.benchmark, run.protocol)
+        and number.metric in names
     ]
     models: dict[tuple[str, str], dict[str, float]] = {}
     for number in found:

@@ -234,11 +234,17 @@ def _fallback(protocol: Protocol, lines: Sequence[Line], verdicts: Sequence[Verd
     ]
 
 
+def is_whole(benchmark: str, rows: int) -> bool:
+    """Whether so many rows may be all that published numbers are of."""
+    sizes = BENCHMARKS[benchmark].sizes
+    return not sizes or rows in sizes
+
+
 def _notes(benchmark: str, lines: Sequence[Line]) -> list[str]:
     """What the reader of the number has to know about the rows."""
     notes = []
     sizes = BENCHMARKS[benchmark].sizes
-    if sizes and len(lines) not in sizes:
+    if not is_whole(benchmark, len(lines)):
         known = ", ".join(f"{size} ({name})" for size, name in sizes.items())
         notes.append(f"{len(lines)} rows; the published data has {known}: not comparable with published numbers")
     if not any("image" in line["reference"] for line in lines):

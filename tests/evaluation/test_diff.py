@@ -11,8 +11,9 @@ import shared
 
 from minigemini.cli import main
 from minigemini.evaluation.diff import compare
-from minigemini.evaluation.judged_run import JudgedRun, read_run
+from minigemini.evaluation.judged_run import JudgedRun, read_run, tabletop_metrics, tabletop_verdict
 from minigemini.evaluation.paired import mcnemar
+from minigemini.evaluation.tabletop import Tabletop
 
 
 def write(path: Path, rows: list[dict]) -> Path:
@@ -205,6 +206,21 @@ def test_folders_of_the_tabletop(tmp_path, capsys):
     assert "10 examples of draw_or_answer in results.json, 9 predictions" in refusal(capsys, a, b)
     (b / "results.json").unlink()
     assert "no results.json" in refusal(capsys, a, b)
+
+
+def test_the_verdicts_on_a_tabletop_run_give_the_numbers_of_its_table():
+    """Of every kind that has a rule of its own."""
+    benchmark = Tabletop(["colour", "draw_or_answer", "well_formed"], 6, seed=1)
+    examples = benchmark.examples()
+    answers = ["", "<h>a red circle</h>", "<h>a red", "red", "so: <h>a red circle</h>", "<h> </h>"]
+    lines = [
+        {"id": e.id, "kind": e.kind, "prediction": answers[n % 6], "reference": e.reference}
+        for n, e in enumerate(examples)
+    ]
+    rows = {row.kind: 100 * row.score.value for row in benchmark.score({"model": lines})}
+    found = {metric.name: metric.value for metric in tabletop_metrics([tabletop_verdict(line) for line in lines])}
+    assert {kind: found[kind] for kind in rows} == pytest.approx(rows)
+    assert rows["well_formed"] == pytest.approx(100 / 6)
 
 
 # Real outputs of two models

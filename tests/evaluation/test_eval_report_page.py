@@ -334,13 +334,13 @@ def test_published_numbers_are_of_known_protocols():
 
 
 def test_published_numbers_stand_beside_their_own_protocol_only(tmp_path):
-    rows = [{"id": str(i), "prediction": "red", "reference": {"answers": ["red"] * 10}} for i in range(3)]
-    file = write(tmp_path / "run.jsonl", rows)
+    rows = [{"id": str(i), "prediction": "red", "reference": {"answers": ["red"] * 10}} for i in range(5000)]
+    file, part = write(tmp_path / "run.jsonl", rows), write(tmp_path / "part.jsonl", rows[:-1])
     shown = {}
-    for protocol in ("llava", "lmms"):
-        run = read_run(file, "textvqa", protocol)
-        shown[protocol] = page_data(run, None, [[], [], []], InlinedPictures(), [])["published"]
-    assert shown["lmms"] == {"metrics": [], "models": [], "sources": []}
+    for name, predictions, protocol in (("llava", file, "llava"), ("lmms", file, "lmms"), ("part", part, "llava")):
+        run = read_run(predictions, "textvqa", protocol)
+        shown[name] = page_data(run, None, [[] for _ in run.verdicts], InlinedPictures(), [])["published"]
+    assert shown["lmms"] == shown["part"] == {"metrics": [], "models": [], "sources": []}
     assert len(shown["llava"]["models"]) == 13
     assert {model["split"] for model in shown["llava"]["models"]} == {"val, OCR tokens in the prompt"}
     assert len(shown["llava"]["sources"]) == 2
