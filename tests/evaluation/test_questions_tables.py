@@ -290,6 +290,22 @@ def test_open_questions_of_mmmu(tmp_path):
     assert scored_perfectly("mmmu", None, [example]).metrics[0].value == 100
 
 
+@pytest.mark.parametrize("protocol", ["llava", "lmms", "vlmevalkit"])
+def test_open_questions_of_mmmu_in_a_table(tmp_path, protocol):
+    rows = [tsv_rows("mmmu")[2] | {"answer": "['4', 'four']", "image": png_base64(1)}]
+    (example,) = read_examples("mmmu", protocol, write_tsv(tmp_path / "a.tsv", rows))
+    assert example.reference["answer"] == ["4", "four"]
+    reply = "['4', 'four']" if protocol == "vlmevalkit" else "four"  # there one choice of two, with this text
+    assert scored_perfectly("mmmu", protocol, [example], lambda _: reply).metrics[0].value == 100
+
+
+def test_videos_of_seed_bench_are_not_asked(tmp_path):
+    row = parquet_rows("seed_bench")[0]
+    rows = [row | {"question_id": "2", "data_type": "video", "image": [png(1), png(2)]}, row]
+    (example,) = read_examples("seed_bench", "lmms", write_parquet(tmp_path / "a.parquet", rows))
+    assert (example.id, example.kind) == ("1", "image")
+
+
 def test_science_questions_without_a_picture(tmp_path):
     rows = [parquet_rows("scienceqa")[0] | {"image": image} for image in (png(1), None, png(1))]
     examples = read_examples("scienceqa", None, write_parquet(tmp_path / "a.parquet", rows))
