@@ -476,3 +476,30 @@ def test_lines_of_mmes_tool(tmp_path, capsys):
         assert f"OCR.txt, line 1: {columns} columns" in refusal(capsys, *arguments)
     (tmp_path / "results" / "OCR.txt").unlink()
     assert "OCR.txt is missing" in refusal(capsys, *arguments)
+
+
+def test_what_vlmevalkits_tables_bring(tmp_path):
+    """ScienceQA's has questions with an image only; without pictures no image is named; the kind of ChartQA is the split."""
+    head = ("index", "question", "A", "B", "answer", "category", "l2-category", "split", "prediction")
+    file = write_table(tmp_path / "t.tsv", [head, (5, "which?", "x", "y", "B", "biology", "plants", "test", "B")])
+    (row,) = vlmevalkit.read(file, "scienceqa")
+    assert row["reference"] == {"choices": ["x", "y"], "answer": "B", "is_multimodal": True}
+    assert (row["kind"], row["question"], row["prediction"]) == ("biology", "which?", "B")
+    values = scored(tmp_path, "scienceqa", file, "--format", "vlmevalkit")["metrics"]
+    assert {metric["name"]: metric["value"] for metric in values}["IMG accuracy"] == 100
+    assert vlmevalkit.read(file, "chartqa")[0]["kind"] == "test"
+    assert vlmevalkit.read(file, "ai2d")[0]["reference"] == {"choices": ["x", "y"], "answer": "B"}
+    file = write_table(tmp_path / "h.tsv", [head, ("HB_7_8_9", "?", "", "", "Yes", "VD", "map", "", "Yes")])
+    place = {"category": "VD", "subcategory": "map", "set_id": "7", "figure_id": "8", "question_id": "9"}
+    assert vlmevalkit.read(file, "hallusionbench")[0]["reference"] == {"choices": [], "answer": "Yes", **place}
+
+
+def test_popes_table_has_a_question_of_several_splits_once(tmp_path):
+    rows = [("index", "question", "answer", "category", "image_path"), (1, "?", "Yes", "random", "a.jpg")]
+    file = write_table(tmp_path / "pope.tsv", [*rows, (2, "?", "No", "adversarial,popular", "b.jpg")])
+    found = [(row["id"], row["kind"], row["reference"]["image"]) for row in vlmevalkit.read_gold(file, "pope")]
+    assert found == [
+        ("1/random", "random", "a.jpg"),
+        ("2/adversarial", "adversarial", "b.jpg"),
+        ("2/popular", "popular", "b.jpg"),
+    ]
