@@ -21,7 +21,8 @@ from minigemini.evaluation.evaluate import read_parts
 from minigemini.evaluation.judged_run import TABLETOP, tabletop_metrics, tabletop_verdict
 from minigemini.evaluation.load_model import EvaluatedModel, this_share
 from minigemini.evaluation.paired import Difference, differences
-from minigemini.evaluation.predict import predict, progress_bar
+from minigemini.evaluation.predict import predict
+from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.score import score
 from minigemini.evaluation.scorers.metric import Metric
 from minigemini.evaluation.suite import load_suite

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
+from minigemini.evaluation.load_model import load
 from minigemini.generation.prompt_markers import neutralise
 
 Messages = list[dict[str, Any]]
@@ -30,21 +30,8 @@ class AnsweringModel:
 
     @classmethod
     def load(cls, name: str, device: torch.device | str) -> AnsweringModel:
-        """In the checkpoint's own type on a GPU, in float32 on a CPU.
-
-        Args:
-            name: a checkpoint folder, a hub id, or a shipped name ("nano").
-
-        Raises:
-            ValueError: no model can be loaded from there.
-        """
-        path = nano.resolve(name)
-        dtype: Any = torch.float32 if torch.device(device).type == "cpu" else "auto"
-        try:
-            model: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=dtype, device_map=device)
-            return cls(model.eval(), MiniGeminiProcessor.from_pretrained(path))
-        except OSError as error:
-            raise ValueError(f"{name}: no model can be loaded from there ({error})") from error
+        """Arguments and errors as of :func:`load_model.load`."""
+        return cls(*load(name, device=device))
 
     @torch.inference_mode()
     def answer(

@@ -16,7 +16,7 @@ import transformers
 from minigemini.evaluation.clip_similarity import CLIP, Clip
 from minigemini.evaluation.foreign.lines import read_jsonl, required
 from minigemini.evaluation.picture_results import show_and_write
-from minigemini.evaluation.predict import progress_bar
+from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.scorers.metric import Metric, mean_points, metric
 from minigemini.evaluation.scorers.verdict import Reading, Verdict, judged
 from minigemini.generation.untrusted_image import open_image

@@ -18,7 +18,7 @@ from minigemini.evaluation.benchmark import Example
 from minigemini.evaluation.evaluate_published import PublishedResult, evaluate_published, examples_of
 from minigemini.evaluation.evaluate_tabletop import benchmark_of, evaluate_tabletop
 from minigemini.evaluation.load_model import EvaluatedModel, this_share
-from minigemini.evaluation.predict import progress_bar
+from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.report import Report
 from minigemini.evaluation.suite import Suite, load_suite, part_name
 from minigemini.evaluation.tabletop import Tabletop

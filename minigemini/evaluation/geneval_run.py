@@ -18,11 +18,12 @@ from minigemini.evaluation.best_of_n import Candidate, gain
 from minigemini.evaluation.clip_similarity import CLIP, Clip
 from minigemini.evaluation.draw import draw
 from minigemini.evaluation.geneval import THRESHOLD, classes_of, coloured, metrics, read_prompts, verdict
-from minigemini.evaluation.geneval_detectors import ColourClassifier, Detector, TransformersDetector
+from minigemini.evaluation.geneval_detectors import ColourClassifier, Detector, load_detector
 from minigemini.evaluation.load_model import EvaluatedModel
 from minigemini.evaluation.picture_results import show_and_write
-from minigemini.evaluation.predict import predict, progress_bar
+from minigemini.evaluation.predict import predict
 from minigemini.evaluation.predictions import PredictionFile
+from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.scorers.metric import points_of
 from minigemini.evaluation.self_judgement import judge_pictures, plain_question
 from minigemini.generation.image_generator import ImageGenerator
@@ -67,7 +68,7 @@ def geneval(
     diffusers.utils.logging.disable_progress_bar()
     rows = read_prompts(prompts)
     chosen = [n for n, row in enumerate(rows) if limit is None or _place_in_tag(rows, n) < limit]
-    drawing, finder, colours = ImageGenerator.from_pretrained(generator), TransformersDetector(detector), Clip(clip)
+    drawing, finder, colours = ImageGenerator.from_pretrained(generator), load_detector(detector), Clip(clip)
     finder.check(list(dict.fromkeys(name for n in chosen for name in classes_of(rows[n]))))
     asked = [_wish(n, rows[n]) for n in chosen]
     with progress_bar() as progress:
@@ -108,7 +109,8 @@ def geneval(
         "prompts_cut": cut,
     }  # fmt: skip
     notes = [
-        f"mean of the tags' shares of right pictures, {PICTURES} of each prompt; colours named by {clip} in boxes, not masks"
+        f"mean of the tags' shares of right pictures, {PICTURES} of each prompt; "
+        f"colours named by {clip} in objects cut out by {finder.cuts}"
     ]
     if len(asked) != OFFICIAL:
         notes.append(f"{len(asked)} of {OFFICIAL} prompts: not comparable with a score on all of them")
@@ -164,10 +166,11 @@ def _seen(
     picture: Image.Image, row: Mapping[str, Any], detector: Detector, colours: ColourClassifier
 ) -> list[dict[str, Any]]:
     """The detections as plain JSON, with the colours that the rules ask for."""
-    detections = detector.find(picture, classes_of(row))
-    asked = coloured(row, detections)
-    named = dict(zip(map(id, asked), colours.name_colours(picture, asked), strict=True))
-    return [vars(named.get(id(detection), detection)) for detection in detections]
+    found = detector.find(picture, classes_of(row))
+    asked = {id(detection) for detection in coloured(row, [detection for detection, _ in found])}
+    objects = [one for one in found if id(one[0]) in asked]
+    named = {id(one[0]): colour for one, colour in zip(objects, colours.name_colours(objects), strict=True)}
+    return [{**vars(detection), "colour": named.get(id(detection))} for detection, _ in found]
 
 
 def _place_in_tag(rows: Sequence[Mapping[str, Any]], number: int) -> int:

@@ -15,14 +15,11 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
-
 from minigemini.evaluation import judge_prompts
 from minigemini.evaluation.benchmark import Line
 from minigemini.evaluation.judge import Judge, Messages, RefusedRequest
 from minigemini.evaluation.predictions import to_json
+from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.score import OWN_PROMPT, read_lines
 from minigemini.evaluation.scorers import mathvista, option_letter
 from minigemini.evaluation.scorers.verdict import NOTHING, reference_of
@@ -295,13 +292,3 @@ def judge_lines(
             judge.stop()
             pool.shutdown(cancel_futures=True)
     return judged
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
-
-
-def progress_bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))

@@ -24,18 +24,28 @@ def this_share() -> Share:
     return Share(state.process_index, state.num_processes, state.wait_for_everyone)
 
 
-def load(model: str, bits: Literal[4, 8] | None = None) -> tuple[Any, Any]:
-    """Model and processor, on this process's GPU in the checkpoint's own type if there is one, else on the CPU in float32.
+def load(model: str, bits: Literal[4, 8] | None = None, device: torch.device | str | None = None) -> tuple[Any, Any]:
+    """Model and processor, in the checkpoint's own type on a GPU, in float32 on a CPU.
 
-    What is not quantised of a model in few bits is in bfloat16.
+    Args:
+        model: a checkpoint folder, a hub id, or a shipped name ("nano").
+        bits: 4 or 8 for the language model's layers in so few; what is not quantised is then in bfloat16.
+        device: by default this process's GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: no model can be loaded from there.
     """
     path = nano.resolve(model)
-    device, dtype = (str(PartialState().device), "auto") if torch.cuda.is_available() else ("cpu", torch.float32)
-    options: dict[str, Any] = {"dtype": dtype}
+    if device is None:
+        device = PartialState().device if torch.cuda.is_available() else "cpu"
+    options: dict[str, Any] = {"dtype": torch.float32 if torch.device(device).type == "cpu" else "auto"}
     if bits:
         options = {"dtype": torch.bfloat16, "quantization_config": in_bits(bits)}
-    loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, device_map=device, **options)
-    return loaded.eval(), MiniGeminiProcessor.from_pretrained(path)
+    try:
+        loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, device_map=device, **options)
+        return loaded.eval(), MiniGeminiProcessor.from_pretrained(path)
+    except OSError as error:
+        raise ValueError(f"{model}: no model can be loaded from there ({error})") from error
 
 
 @dataclass

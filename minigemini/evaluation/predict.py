@@ -15,8 +15,7 @@ from typing import Any
 
 import torch
 import transformers
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import Progress
 from transformers import LogitsProcessorList
 
 from minigemini.evaluation.benchmark import Example
@@ -26,17 +25,6 @@ from minigemini.evaluation.share import ALONE, Share
 from minigemini.evaluation.stored_image import StoredImage
 from minigemini.evaluation.view import FULL, View
 from minigemini.generation.constrained import well_formed_prompt
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.3g}/s" if task.speed else "", style="progress.data.speed")
-
-
-def progress_bar(shown: bool = True) -> Progress:
-    """What is being done, how far it is, how many a second, and the time left."""
-    columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    return Progress(*columns, disable=not shown)
 
 
 def settings_of(model: Any, batch_size: int) -> dict[str, Any]:

@@ -159,18 +159,17 @@ def load_answering_model(run: JudgedRun, model: str) -> tuple[Any, Any]:
     """
     import torch
 
-    from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
     from minigemini.evaluation.digest import weights_digest
+    from minigemini.evaluation.load_model import load
 
     settings = read_json(run.path / "model" / "settings.json")
-    path = nano.resolve(model)
-    dtype = getattr(torch, settings["dtype"].removeprefix("torch."))
-    loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=dtype)
-    if weights_digest(loaded) != settings["weights"]:
+    loaded = load(model)
+    loaded[0].to(getattr(torch, settings["dtype"].removeprefix("torch.")))  # it may have answered on another machine
+    if weights_digest(loaded[0]) != settings["weights"]:
         raise ValueError(
             f"{model} has other weights than the model that answered in {run.path}; where it looked is not known"
         )
-    return loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval(), MiniGeminiProcessor.from_pretrained(path)
+    return loaded
 
 
 def where_it_looked(
