@@ -41,10 +41,11 @@ def test_our_own_predictions(tmp_path, capsys):
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path, capsys):
-    file = write(tmp_path / "predictions.jsonl", [row(str(i), "AB"[i % 3 == 0]) for i in range(50)])
+    file = write(tmp_path / "predictions.jsonl", [row(str(i), "?AB"[i % 3]) for i in range(50)])
     for name in ("one", "two"):
         assert main(["eval", "score", "ai2d", file, "--json", str(tmp_path / name)]) == 0
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert list(json.loads((tmp_path / "one").read_text())["paths"].items()) == [("letter", 33), ("unparsable", 17)]
     assert "may be too narrow" in capsys.readouterr().out  # no row says its image
 
 

@@ -157,7 +157,10 @@ def test_mmbench_circular():
             "counting": 0,
         }
     )
+    assert [metric.name for metric in scored.metrics][3:] == ["counting", "ocr"]  # in this order, whatever comes first
     assert [metric.n for metric in scored.metrics[:2]] == [3, 5]
+    rotated = [metric.name for metric in score("mmbench", lines[1:2]).metrics]
+    assert rotated == ["circular accuracy", "vanilla accuracy"]  # neither an unrotated row nor a second kind
     assert len(scored.metrics[0].images) == 3  # the rotations share their image
     with pytest.raises(ValueError, match="index is a whole number"):
         score("mmbench", [row("x", "A")])

@@ -28,6 +28,8 @@ def test_edit_distance(a, b, distance):
         ("xyz", "paris", 0, 0),
         ("", "", 1, 1),
         ("", "paris", 0, 0),
+        ("großer", "groser", 1 - 1 / 7, 1 - 1 / 6),  # the script's length is that in capitals, where "ß" is two letters
+        ("groser", "großer", 1 - 1 / 7, 1 - 1 / 6),
         ("pariz    ", "paris", 1 - 1 / 9, 0.8),  # the script's length counts the white space that it folds away
     ],
 )
@@ -37,10 +39,11 @@ def test_anls(reply, answer, rrc, paper):
 
 
 def test_anls_takes_the_best_answer_and_the_mean_over_rows():
-    lines = [line("pariz", ["london", "paris"]), line("rome", ["paris"], id="2")]
+    lines = [line("PARIZ ", ["london", "paris?"]), line("rome", ["paris"], id="2")]
     scored = score("docvqa", lines)
-    assert [verdict.points for verdict in scored.verdicts] == pytest.approx([0.8, 0])
-    assert scored.metrics[0].value == pytest.approx(40)
+    assert [verdict.points for verdict in scored.verdicts] == pytest.approx([1 - 2 / 6, 0])
+    assert [(verdict.reading, verdict.path) for verdict in scored.verdicts][0] == ("pariz", "whole reply")
+    assert scored.metrics[0].value == pytest.approx(100 / 3)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +102,7 @@ def test_ocrbench_counts_points():
     lines.append(line("no", ["yes"], "Doc-oriented VQA", "4"))
     found = {metric.name: metric.value for metric in score("ocrbench", lines).metrics}
     assert found["points"] == 4
+    assert [verdict.path for verdict in score("ocrbench", lines).verdicts] == ["contained"] * 5
     assert found["Text Recognition"] == 2
     assert found["Doc-oriented VQA"] == 1
 
@@ -112,6 +116,7 @@ def test_ocrbench_counts_points():
         ("t shirt", "t-shirt", (0, 0, 0, 0)),
         ("tshirt", "t-shirt", (0, 1, 0, 0)),  # all punctuation is ignored
         ("Yes...", "yes", (1, 1, 0, 1)),
+        (".yes", "yes", (0, 1, 0, 0)),
     ],
 )
 def test_whole_replies(reply, answer, rights):
