@@ -1,0 +1,93 @@
+"""VLMEvalKit's tables: replies, and data as gold answers."""
+
+import openpyxl
+import pytest
+from score_command import refusal, scored, write_jsonl
+
+from minigemini.evaluation.foreign import vlmevalkit
+
+MMBENCH = [
+    ("index", "question", "hint", "A", "B", "C", "answer", "category", "image", "prediction"),
+    (3, "which?", None, "apple", "banana", None, "A", "ocr", base64.b64encode(b"x" * 90).decode(), "A. apple"),
+    (1000003, "which?", None, "banana", "apple", None, "B", "ocr", "3", "apple"),
+    (4, "how?", None, "red", "blue", "green", "C", "color", "3", 5.0),
+]
+
+
+def write_table(path, table):
+    if path.suffix == ".xlsx":
+        book = openpyxl.Workbook()
+        for row in table:
+            book.active.append(row)
+        book.save(path)
+    else:
+        cells = [["" if cell is None else str(cell) for cell in row] for row in table]
+        path.write_text("".join("\t".join(row) + "\n" for row in cells), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".tsv"])
+def test_vlmevalkit_tables(suffix, tmp_path, capsys):
+    file = write_table(tmp_path / f"table{suffix}", MMBENCH)
+    found = scored(tmp_path, "mmbench", file, "--format", "vlmevalkit", "--protocol", "vlmevalkit")
+    values = {metric["name"]: metric["value"] for metric in found["metrics"]}
+    assert values["circular accuracy"] == 50
+    assert values["vanilla accuracy"] == pytest.approx(200 / 3)
+    assert found["unparsable"]["count"] == 1
+    assert {verdict["image"] for verdict in found["verdicts"]} == {
+        found["verdicts"][0]["image"]
+    }  # all the same picture
+    assert "3 rows; the published data has 4377" in capsys.readouterr().out
+    table = write_table(tmp_path / f"no{suffix}", [row[:-1] for row in MMBENCH])
+    assert "a row has no 'prediction'" in refusal(capsys, "mmbench", table, "--format", "vlmevalkit")
+
+
+def test_a_cell_that_was_cut_is_refused(tmp_path, capsys):
+    table = [MMBENCH[0], (*MMBENCH[1][:-1], "x" * 32767)]
+    file = write_table(tmp_path / "table.xlsx", table)
+    assert "index 3: the prediction was cut at 32767" in refusal(capsys, "mmbench", file, "--format", "vlmevalkit")
+
+
+def test_vlmevalkit_data_as_gold(tmp_path):
+    data = write_table(tmp_path / "MMBench.tsv", [row[:-1] for row in MMBENCH])
+    answers = [{"question_id": row[0], "prompt": "", "text": "A"} for row in MMBENCH[1:]]
+    file = write_jsonl(tmp_path / "answers.jsonl", answers)
+    found = scored(tmp_path, "mmbench", file, "--gold", data, "--format", "llava")
+    assert [verdict["points"] for verdict in found["verdicts"]] == [1, 0, 0]
+
+
+def test_vlmevalkit_lists_and_places(tmp_path):
+    table = [("index", "answer", "category", "l2-category"), ("HB_VS_map_0_1_2", "Yes", "VS", "map")]
+    (row,) = vlmevalkit.read_gold(write_table(tmp_path / "hb.tsv", table), "hallusionbench")
+    place = {key: row["reference"][key] for key in ("set_id", "figure_id", "question_id")}
+    assert place == {"set_id": "0", "figure_id": "1", "question_id": "2"}
+    assert vlmevalkit.listed("['a', 'b']") == ["a", "b"]
+    assert vlmevalkit.listed("[sic") == ["[sic"]
+    assert vlmevalkit.listed("7") == ["7"]
+
+
+def test_what_vlmevalkits_tables_bring(tmp_path):
+    """ScienceQA's has questions with an image only; without pictures no image is named; the kind of ChartQA is the split."""
+    head = ("index", "question", "A", "B", "answer", "category", "l2-category", "split", "prediction")
+    file = write_table(tmp_path / "t.tsv", [head, (5, "which?", "x", "y", "B", "biology", "plants", "test", "B")])
+    (row,) = vlmevalkit.read(file, "scienceqa")
+    assert row["reference"] == {"choices": ["x", "y"], "answer": "B", "is_multimodal": True}
+    assert (row["kind"], row["question"], row["prediction"]) == ("biology", "which?", "B")
+    values = scored(tmp_path, "scienceqa", file, "--format", "vlmevalkit")["metrics"]
+    assert {metric["name"]: metric["value"] for metric in values}["IMG accuracy"] == 100
+    assert vlmevalkit.read(file, "chartqa")[0]["kind"] == "test"
+    assert vlmevalkit.read(file, "ai2d")[0]["reference"] == {"choices": ["x", "y"], "answer": "B"}
+    file = write_table(tmp_path / "h.tsv", [head, ("HB_7_8_9", "?", "", "", "Yes", "VD", "map", "", "Yes")])
+    place = {"category": "VD", "subcategory": "map", "set_id": "7", "figure_id": "8", "question_id": "9"}
+    assert vlmevalkit.read(file, "hallusionbench")[0]["reference"] == {"choices": [], "answer": "Yes", **place}
+
+
+def test_popes_table_has_a_question_of_several_splits_once(tmp_path):
+    rows = [("index", "question", "answer", "category", "image_path"), (1, "?", "Yes", "random", "a.jpg")]
+    file = write_table(tmp_path / "pope.tsv", [*rows, (2, "?", "No", "adversarial,popular", "b.jpg")])
+    found = [(row["id"], row["kind"], row["reference"]["image"]) for row in vlmevalkit.read_gold(file, "pope")]
+    assert found == [
+        ("1/random", "random", "a.jpg"),
+        ("2/adversarial", "adversarial", "b.jpg"),
+        ("2/popular", "popular", "b.jpg"),
+    ]
