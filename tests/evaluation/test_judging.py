@@ -113,6 +113,20 @@ def test_grades():
     assert {text: as_grade(text) for text in said} == said
 
 
+@pytest.mark.parametrize("benchmark", ["mmvet", "llava_bench", "hallusionbench", "mathvista"])
+@pytest.mark.parametrize("stored", [{}, {"grade": {"score": [None], "content": ""}, "extraction": ""}])
+def test_without_a_judges_word_there_are_no_points(benchmark, stored):
+    """Neither right nor wrong: not asked, or asked in vain."""
+    problem: dict[str, Any] = {"question_type": "free_form", "answer_type": "integer", "precision": None, "choices": []}
+    place = {"category": "VD", "subcategory": "map", "set_id": "0", "figure_id": "1", "question_id": "2"}
+    stored = {**stored, "grade": None} if stored and benchmark == "hallusionbench" else stored
+    line = row(0, "reply", answer="1", **problem, **place) | stored
+    protocol = BENCHMARKS[benchmark].protocols["official" if benchmark == "hallusionbench" else "llava"]
+    verdict = protocol.rule(line)
+    assert (verdict.points, verdict.reading) == (None, None)
+    assert verdict.path == ("judge failed" if stored else "not judged")
+
+
 @pytest.mark.parametrize(("failures", "status"), [(1, "scored"), (2, "needs judge")])
 def test_more_than_one_percent_failures_withhold_the_score(failures, status, tmp_path, capsys):
     rows = [mmvet_row(i, f"reply {'bad' if i < failures else i}") for i in range(150)]
@@ -225,6 +239,7 @@ def test_llava_bench(tmp_path, capsys):
             judge(tmp_path, "llava_bench", answers, server, "--gold", gold, "--format", "llava")
         found = scored(tmp_path, "llava_bench")
         assert (found["status"], found["paths"]) == ("needs judge", {"judge": 2, "judge failed": 1}), garbage
+        assert [verdict["points"] for verdict in found["verdicts"]] == [0.6, 0.3, None]
 
 
 def test_one_review_of_many_may_be_missing():

@@ -217,3 +217,37 @@ def test_mathvista_normalisation(extraction, kind, expected):
         "precision": 2.0 if kind == "float" else None,
     }
     assert mathvista.normalised(extraction, problem).answer == expected
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "expected"),
+    [
+        ("cherry", "choice", ("cherry", "exact")),
+        ('It is ripe. The answer is "(B) banana".', "choice", ("banana", "letter")),
+        ('Not (A). The answer is "cherry".', "choice", ("cherry", "text of the option")),
+        ("(a) is too red, so (d).", "choice", ("date", "letter")),
+        ("C.", "choice", ("cherry", "letter")),
+        ("c", "choice", (None, "unparsable")),
+        ("I take the date", "choice", ("date", "text of the option")),
+        ("I take the dates", "choice", (None, "unparsable")),  # a word, not a part of one
+        ("apple or banana", "choice", (None, "unparsable")),
+        ("(X)", "choice", (None, "unparsable")),
+        ("2", "integer", ("2", "number")),
+        ("3 and 4 make 7.", "integer", ("7", "number")),
+        ("about 1,234.7 of them", "integer", ("1234", "number")),
+        ('3 of 4. The answer is "-5".', "integer", ("-5", "number")),
+        ("seven", "integer", (None, "unparsable")),
+        ("x = 0.126", "float", ("0.13", "number")),
+        ("first [1], then [1, 2]", "list", ("[1, 2]", "list")),
+        ("1, 2", "list", (None, "unparsable")),
+    ],
+)
+def test_mathvista_read_off(reply, kind, expected):
+    """Our own rules, which guess nothing."""
+    problem = {
+        "question_type": "multi_choice" if kind == "choice" else "free_form",
+        "answer_type": "text" if kind == "choice" else kind,
+        "choices": list(FRUIT),
+        "precision": 2.0 if kind == "float" else None,
+    }
+    assert mathvista.read_off(reply, problem) == expected

@@ -148,8 +148,8 @@ def hallusion(figure, question, reply="yes", answer="yes", category="VD", **more
 def test_hallusionbench():
     """Two figures, two questions; one answer wrong: 3/4 of the answers, 1/2 of the figures, 1/2 of the questions."""
     lines = [
-        hallusion("0", "0"),
-        hallusion("0", "1"),
+        hallusion("0", "0", answer="1"),
+        hallusion("0", "1", answer=" Yes"),
         hallusion("1", "0", reply="No.", answer="0"),
         hallusion("1", "1", "no"),
     ]
