@@ -1,5 +1,7 @@
 """VLMEvalKit's tables: replies, and data as gold answers."""
 
+import base64
+
 import openpyxl
 import pytest
 from score_command import refusal, scored, write_jsonl
