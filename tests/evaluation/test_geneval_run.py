@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_clip
 from PIL import Image, ImageDraw
+from transformers import pipeline
 
 from minigemini.evaluation.clip_similarity import Clip
 from minigemini.evaluation.geneval import COLOURS, Detection, counted
-from minigemini.evaluation.geneval_detectors import TEMPLATES, ColourClassifier, TransformersDetector
+from minigemini.evaluation.geneval_detectors import TEMPLATES, ColourClassifier, cut_out, load_detector
 from minigemini.evaluation.geneval_run import geneval
 
 ROWS = [
@@ -36,6 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_clip.write_clip(folder / "clip")
     tiny_clip.write_detr(folder / "detr", ["circle", "Mouse", "square", "N/A"])
     tiny_clip.write_owlvit(folder / "owlvit")
+    tiny_clip.write_mask2former(folder / "mask2former", ["circle", "mouse", "square"])
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     return folder
 
@@ -48,53 +51,77 @@ def picture() -> Image.Image:
 
 
 def test_a_detector_with_fixed_classes(folder: Path, picture: Image.Image) -> None:
-    detector = TransformersDetector(str(folder / "detr"))
-    everything = detector.find(picture, ["circle", "computer mouse", "square"])
+    detector = load_detector(str(folder / "detr"))
+    everything = [detection for detection, _ in detector.find(picture, ["circle", "computer mouse", "square"])]
     assert everything
     assert all(0.3 < d.score <= 1 and d.colour is None for d in everything)
     assert {d.label for d in everything} <= {"circle", "computer mouse", "square"}
     for label in {d.label for d in everything}:
-        assert detector.find(picture, [label]) == [d for d in everything if d.label == label]
+        assert [d for d, _ in detector.find(picture, [label])] == [d for d in everything if d.label == label]
     # The boxes are those of the model, in pixels of the picture.
-    raw = detector.pipeline(picture, threshold=0.3)
+    raw = pipeline("object-detection", model=str(folder / "detr"))(picture, threshold=0.3)
     assert [tuple(item["box"].values()) for item in raw if item["label"] != "N/A"] == [d.box for d in everything]
     with pytest.raises(ValueError, match=r"detr has no class 'bench' \(1 are missing\)"):
         detector.check(["circle", "bench"])
 
 
 def test_a_detector_that_is_told_its_classes(folder: Path, picture: Image.Image) -> None:
-    detector = TransformersDetector(str(folder / "owlvit"))
+    detector = load_detector(str(folder / "owlvit"))
     detector.check(["a bench that nobody ever saw"])
-    found = detector.find(picture, ["bench", "cow"])
-    assert found
+    found = [detection for detection, _ in detector.find(picture, ["bench", "cow"])]
     assert {d.label for d in found} == {"bench", "cow"}
     assert all(d.score > 0.3 for d in found)
     assert len(counted(found, "single_object")["bench"]) <= 16
 
 
+def test_a_detector_that_cuts_out_by_masks(folder: Path, picture: Image.Image) -> None:
+    detector = load_detector(str(folder / "mask2former"))
+    found = detector.find(picture, ["circle", "computer mouse", "square"])
+    assert found
+    greyed = 0
+    for detection, alone in found:
+        left, top, right, bottom = detection.box
+        assert 0 <= left < right <= picture.width
+        assert 0 <= top < bottom <= picture.height
+        assert alone.size == (right - left, bottom - top)
+        # Each pixel is the picture's or the grey of what is outside of the mask, and some on every edge are the picture's.
+        shown, own = np.asarray(alone), np.asarray(cut_out(picture, detection.box))
+        inside = (shown == own).all(axis=2)
+        assert (inside | (shown == 0x99).all(axis=2)).all()
+        assert all(edge.any() for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]))
+        greyed += not inside.all()
+    assert greyed
+    assert [d for d, _ in detector.find(picture, ["square"])] == [d for d, _ in found if d.label == "square"]
+    with pytest.raises(ValueError, match="mask2former has no class 'bench'"):
+        detector.check(["bench"])
+
+
 def test_what_is_no_detector(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="clip is no object detector"):
-        TransformersDetector(str(folder / "clip"))
+        load_detector(str(folder / "clip"))
     with pytest.raises(ValueError, match="no detector can be loaded from there"):
-        TransformersDetector(str(tmp_path))
+        load_detector(str(tmp_path))
 
 
 def test_colours_are_those_clip_finds_likest(folder: Path, picture: Image.Image) -> None:
     clip = Clip(str(folder / "clip"))
     box = (40, 10, 70, 50)
-    (named,) = ColourClassifier(clip).name_colours(picture, [Detection("cup", 0.9, box)])
+    (named,) = ColourClassifier(clip).name_colours([(Detection("cup", 0.9, box), picture.crop(box))])
     crop = clip.of_pictures([picture.crop(box)])[0]
     likeness = {}
     for colour in COLOURS:
         read = clip.of_texts([template.format(colour=colour, label="cup") for template in TEMPLATES]).mean(dim=0)
         likeness[colour] = float(crop @ read / read.norm())
-    assert named.colour == max(likeness, key=likeness.__getitem__)
-    # A box beyond the edges is cut at them, and one without any width is not empty.
-    outside = [Detection("cup", 0.9, (-20, -20, 200, 200)), Detection("cup", 0.9, (80, 60, 80, 60))]
-    assert all(d.colour in COLOURS for d in ColourClassifier(clip).name_colours(picture, outside))
+    assert named == max(likeness, key=likeness.__getitem__)
 
 
-@pytest.mark.parametrize("detector", ["detr", "owlvit"])
+def test_boxes_beyond_the_edges_are_cut_at_them_and_none_is_empty(picture: Image.Image) -> None:
+    assert cut_out(picture, (-20, -20, 200, 200)).tobytes() == picture.tobytes()
+    assert cut_out(picture, (80, 60, 80, 60)).size == (1, 1)
+    assert cut_out(picture, (40, 10, 70, 50)).tobytes() == picture.crop((40, 10, 70, 50)).tobytes()
+
+
+@pytest.mark.parametrize("detector", ["detr", "owlvit", "mask2former"])
 def test_geneval(folder: Path, detector: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     named = str(folder / detector)
     arguments: dict[str, Any] = {"clip": str(folder / "clip"), "batch_size": 4}
@@ -118,7 +145,7 @@ def test_geneval(folder: Path, detector: str, tmp_path: Path, capsys: pytest.Cap
     detected.write_bytes(before[: len(before) // 2])
     assert geneval("nano", named, folder / "prompts.jsonl", tmp_path, **arguments) == 0
     assert detected.read_bytes() == before
-    other = str(folder / {"detr": "owlvit", "owlvit": "detr"}[detector])
+    other = str(folder / {"detr": "owlvit", "owlvit": "mask2former", "mask2former": "detr"}[detector])
     with pytest.raises(ValueError, match="other settings"):
         geneval("nano", other, folder / "prompts.jsonl", tmp_path, **arguments)
 

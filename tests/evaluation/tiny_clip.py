@@ -1,4 +1,4 @@
-"""A CLIP, a DETR and an OWL-ViT with random weights, as folders on disk."""
+"""A CLIP, a DETR, an OWL-ViT and a Mask2Former with random weights, as folders on disk."""
 
 from pathlib import Path
 
@@ -13,11 +13,15 @@ from transformers import (
     DetrConfig,
     DetrForObjectDetection,
     DetrImageProcessor,
+    Mask2FormerConfig,
+    Mask2FormerForUniversalSegmentation,
+    Mask2FormerImageProcessor,
     OwlViTConfig,
     OwlViTForObjectDetection,
     OwlViTImageProcessor,
     OwlViTProcessor,
     ResNetConfig,
+    SwinConfig,
 )
 
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -71,6 +75,32 @@ def write_detr(folder: Path, classes: list[str]) -> str:
     torch.nn.init.normal_(model.class_labels_classifier.weight, std=1.0)
     model.save_pretrained(folder)
     DetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
+    return str(folder)
+
+
+def write_mask2former(folder: Path, classes: list[str]) -> str:
+    torch.manual_seed(0)
+    backbone = SwinConfig(
+        image_size=64, patch_size=4, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = Mask2FormerConfig(
+        backbone_config=backbone,
+        feature_size=32,
+        mask_feature_size=32,
+        hidden_dim=32,
+        encoder_feedforward_dim=16,
+        dim_feedforward=16,
+        encoder_layers=1,
+        decoder_layers=2,
+        num_attention_heads=2,
+        num_queries=12,
+        id2label=dict(enumerate(classes)),
+    )
+    model = Mask2FormerForUniversalSegmentation(config)
+    torch.nn.init.normal_(model.class_predictor.weight, std=2.0)
+    model.save_pretrained(folder)
+    Mask2FormerImageProcessor(size={"height": 64, "width": 64}, ignore_index=255).save_pretrained(folder)
     return str(folder)
 
 
