@@ -82,7 +82,9 @@ def test_the_same_asked_by_two_threads_at_once_has_one_reply(tmp_path):
     assert len(cache.read_text().splitlines()) == 1
 
 
-@pytest.mark.parametrize("failure", [(500, "oh"), (429, "slowly", {"Retry-After": "0"}), (503, ""), None])
+@pytest.mark.parametrize(
+    "failure", [(500, "oh"), (408, "late"), (429, "slowly", {"Retry-After": "0"}), (503, ""), None]
+)
 def test_it_is_asked_again_when_the_server_fails(failure, tmp_path):
     with judge_server(lambda number, content: failure if number < 3 else "good") as server:
         assert ask(server, tmp_path / "cache.jsonl").text == "good"

@@ -67,10 +67,12 @@ def test_mmvet(tmp_path, capsys):
     assert [line["id"] for line in lines] == [row["id"] for row in rows]
     assert lines[7]["grade"] == {"model": ["judge-2026"], "content": ["1.0"], "score": [1.0]}
     sent = server.requests[0]
-    assert (sent["temperature"], [message["role"] for message in sent["messages"]]) == (0, ["user"])
+    assert (sent["temperature"], sent["max_tokens"]) == (0, 8)
+    assert [message["role"] for message in sent["messages"]] == ["user"]
     assert "Question: What is it?\nRight answer: a dog <AND> a cat\nThe model's answer: reply" in prompt_of(sent)
     found = scored(tmp_path, "mmvet")
     assert (found["status"], found["metrics"][0]["value"]) == ("scored", pytest.approx(52.5))
+    assert found["paths"] == {"judge": 20}
     assert "judge: judge-2026" in found["notes"]
     (note,) = [note for note in found["notes"] if "prompt" in note]
     assert note.startswith("the judge's prompt: minigemini's own (sha256 ")
@@ -90,7 +92,7 @@ def test_mmvets_tries(tmp_path, capsys):
         ]
         assert again == [False, True, True, True, True]
         assert len({prompt_of(content) for content in server.requests[1:]}) == 1
-        assert line["grade"]["score"] == [None]
+        assert line["grade"] == {"model": ["judge-2026"], "content": ["0.5."], "score": [None]}
         assert scored(tmp_path, "mmvet")["status"] == "needs judge"
         assert "judge failed: 1 of 1 rows" in capsys.readouterr().out
     with judge_server(lambda number, content: "0.4" if number else "Grade: 0.4") as server:
@@ -230,6 +232,7 @@ def test_llava_bench(tmp_path, capsys):
     assert "A crater.\nThe sea." in prompt_of(sent)
     assert all(prompt_of(c).index("Reference") < prompt_of(c).index("Reply") for c in server.requests)
     assert [line["grade"]["content"] for line in lines] == list(reviews.values())
+    assert {line["judge"]["model"] for line in lines} == {"judge-2026"}
     found = scored(tmp_path, "llava_bench")
     assert found["metrics"][0]["value"] == pytest.approx(100 * 5.167 / 8.333)
     for garbage in ("Both are good.", "8", "-1 -1", "nan nan", "80 75", ""):
@@ -256,7 +259,7 @@ MATHVISTA: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("2", "145°", {"question_type": "multi_choice", "choices": ["145°", "135°"], "answer": "145°"}),
     ("3", "seven", {"question_type": "free_form", "answer_type": "integer", "answer": "7"}),
-    ("4", "", {"question_type": "free_form", "answer_type": "integer", "answer": "7"}),
+    ("4", " \n", {"question_type": "free_form", "answer_type": "integer", "answer": "7"}),
     ("5", "I cannot tell.", {"question_type": "multi_choice", "choices": ["one", "two"], "answer": "one"}),
 ]
 

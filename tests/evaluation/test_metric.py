@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from minigemini.evaluation.scorers.metric import accuracy, mean_of_groups, mean_points
+from minigemini.evaluation.scorers.metric import RESAMPLES, accuracy, mean_of_groups, mean_points
 from minigemini.evaluation.scorers.verdict import Verdict
 
 
@@ -52,3 +52,11 @@ def test_metrics_over_the_same_images_are_drawn_alike():
     """So that two runs can be compared in pairs: where both answer the same, every resample gives the same."""
     one, other = mean_points("a", verdicts([1, 0, 1, 1])), mean_points("b", verdicts([1, 0, 1, 1]))
     assert (one.resampled == other.resampled).all()
+
+
+@pytest.mark.parametrize("images", [2, 500, 3000])
+def test_the_number_of_resamples(images):
+    """They are drawn in blocks; the last of 3000 images' is a small one."""
+    metric = mean_points("a", verdicts([i % 2 for i in range(images)]))
+    assert metric.resampled.shape == (RESAMPLES,)
+    assert abs(metric.resampled.mean() - 50) < 3

@@ -122,7 +122,11 @@ def test_vlmevalkit_in_detail():
     assert read("B is my choice", FRUIT).answer == "B"
     assert read("I would rather take the B here today", FRUIT).answer == "B"
     assert read("The correct answer is **c** because of this and that and more", FRUIT).path == "the answer is"
-    assert read("I'm sorry, but without the image provided I say A", FRUIT).answer == "Z"
+    for refusal in option_letter.REFUSALS:
+        assert read(f"{refusal} A", FRUIT) == ("Z", "refusal")
+    assert option_letter.REFUSALS[0] == "Sorry, I can't help with images of people yet."
+    assert option_letter.REFUSALS[1:3] == ("I can't process this file.", "I'm sorry, but without the image provided")
+    assert option_letter.REFUSALS[3:] == ("Cannot determine the answer",)
     assert read("banana " + "x" * 60, FRUIT).answer is None  # longer than twice all options
     assert read("a banana and a cherry", FRUIT).answer is None  # two options named
     assert read("Failed to obtain answer via API. A", FRUIT).answer is None

@@ -78,6 +78,8 @@ def test_chartqa_gives_all_rows_and_the_mean_of_the_splits():
     lines = [line("1", ["1"], "human", "1"), line("2", ["1"], "augmented", "2"), line("9", ["1"], "augmented", "3")]
     found = {metric.name: metric.value for metric in score("chartqa", lines).metrics}
     assert found == pytest.approx({"accuracy": 100 / 3, "human": 100, "augmented": 0, "mean of splits": 50})
+    assert "mean of splits" not in {metric.name for metric in score("chartqa", lines[:1]).metrics}
+    assert [relaxed_accuracy.rule(line(reply, ["1"])).path for reply in ("1", "one")] == ["number", "text"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from minigemini.evaluation.scorers import hallusionbench, mme, pope, yes_no
         ("Nothing", None, None, "no", "no", None),
         ("now yes", "yes", None, "no", "no", "yes"),
         ("y", None, None, None, "yes", None),
+        (" N. ", None, None, None, "no", None),
         ("There is not one.", "no", None, None, None, None),
         ("Yes, there is no cat", "no", None, "yes", "yes", None),
         ("Yes. There is no cat", "yes", None, "yes", "yes", None),
@@ -49,7 +50,7 @@ def test_pope_mean_of_splits_is_not_the_pooled_f1():
     rows = [("yes", "yes", "popular"), ("yes", "no", "popular"), ("yes", "yes", "random")]
     found = {m.name: m.value for m in pope.metrics(judged(yes_no.pope, *rows))}
     assert found["F1, mean of splits"] == pytest.approx(100 * 5 / 6)
-    assert found["popular precision"] == 50
+    assert (found["popular precision"], found["popular recall"]) == (50, 100)
     assert found["popular yes ratio"] == 100
     pooled = {m.name: m.value for m in pope.pooled_metrics(pope.vlmevalkit_counts)(judged(yes_no.pope, *rows))}
     assert pooled["F1, pooled"] == pytest.approx(80)
@@ -59,7 +60,9 @@ def test_pope_reply_that_cannot_be_read():
     """Wrong either way for us; for VLMEvalKit not a yes; for lmms-eval nowhere, and its yes ratio is the answers'."""
     rows = [("yes", "yes", "random"), ("hm", "no", "random"), ("hm", "yes", "random")]
     verdicts = judged(yes_no.pope, *rows)
-    assert pope.metrics(verdicts)[0].value == pytest.approx(50)  # 1 TP, 1 FP, 1 FN
+    found = {m.name: m.value for m in pope.metrics(verdicts)}
+    assert found["F1, mean of splits"] == pytest.approx(50)  # 1 TP, 1 FP, 1 FN
+    assert (found["random precision"], found["random recall"]) == (50, 50)
     assert pope.pooled_metrics(pope.vlmevalkit_counts)(verdicts)[0].value == pytest.approx(100 * 2 / 3)
     lmms = {m.name: m.value for m in pope.pooled_metrics(pope.lmms_counts)(verdicts)}
     assert lmms["F1, pooled"] == 100
