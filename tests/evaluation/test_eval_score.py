@@ -103,3 +103,29 @@ mathvista ai2d chartqa docvqa infovqa ocrbench realworldqa mmstar hallusionbench
 def test_every_benchmark_that_was_promised_has_a_scorer():
     assert set(BENCHMARKS) == set(NAMES.split())
     assert all(protocol.says for published in BENCHMARKS.values() for protocol in published.protocols.values())
+
+
+PROTOCOLS = {
+    "llava lmms vlmevalkit": "textvqa vizwiz gqa scienceqa pope mme seed_bench",
+    "llava official lmms": "vqav2",
+    "llava vlmevalkit": "mmbench mmbench_cn",
+    "llava mgm eval-only lmms vlmevalkit": "mmmu",
+    "official vlmevalkit": "mmmu_pro",
+    "llava rules": "mathvista",
+    "vlmevalkit lmms": "ai2d mmstar blink",
+    "lmms vlmevalkit": "realworldqa chartqa",
+    "official lmms vlmevalkit paper": "docvqa infovqa",
+    "official vlmevalkit lmms": "ocrbench",
+    "vlmevalkit official": "hallusionbench",
+    "llava": "mmvet llava_bench",
+}
+
+
+def test_the_protocols_of_every_benchmark():
+    """Their names are what users write; the first is the default."""
+    found = {name: " ".join(published.protocols) for name, published in BENCHMARKS.items()}
+    assert found == {name: protocols for protocols, names in PROTOCOLS.items() for name in names.split()}
+    sizes = {name: tuple(published.sizes) for name, published in BENCHMARKS.items()}
+    assert sizes["scienceqa"] == (4241, 2017)
+    assert sizes["pope"] == (8910, 9000)
+    assert [sizes[name] for name in ("mme", "mmbench", "mmmu", "mmvet")] == [(2374,), (4377,), (900,), (218,)]

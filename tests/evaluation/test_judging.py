@@ -352,6 +352,7 @@ def test_hallusionbench(tmp_path):
     with judge_server(answer) as server:
         _, lines = judge(tmp_path, "hallusionbench", file, server, "--gold", gold, "--format", "llava")
     assert [line["grade"] for line in lines] == [1, 0, 2]
+    assert {line["judge"]["model"] for line in lines} == {"judge-2026"}
     found = scored(tmp_path, "hallusionbench", "--protocol", "official")
     assert found["metrics"][0]["value"] == pytest.approx(200 / 3)
     said[2] = "I would not say so."

@@ -255,3 +255,11 @@ def test_mathvista_read_off(reply, kind, expected):
         "precision": 2.0 if kind == "float" else None,
     }
     assert mathvista.read_off(reply, problem) == expected
+
+
+def test_scienceqa_tells_questions_with_an_image_from_those_without():
+    lines = [row(i, "AB"[i > 1], is_multimodal=i > 0) for i in range(4)]
+    found = {metric.name: metric.value for metric in score("scienceqa", lines).metrics}
+    assert found == pytest.approx({"IMG accuracy": 100 / 3, "accuracy": 50, "text accuracy": 100})
+    assert [metric.name for metric in score("scienceqa", lines[1:]).metrics] == ["IMG accuracy", "accuracy"]
+    assert [metric.name for metric in score("scienceqa", lines[:1]).metrics] == ["accuracy", "text accuracy"]
