@@ -27,9 +27,7 @@ COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown"
 DIRECTIONS = ("left of", "right of", "above", "below")
 THRESHOLD, COUNTING_THRESHOLD = 0.3, 0.9  # a box counts above it; of prompts that count things above the second
 MOST_BOXES = 16  # of a class in a picture; boxes may overlap as they like
-DEAD_ZONE = (
-    0.1  # of the two objects' sizes added up, by which their centres may be apart without being beside each other
-)
+DEAD_ZONE = 0.1  # times both sizes: centres that are no further apart are not beside each other
 COSINE = 0.5  # the offset must point that much in a direction
 
 Box = tuple[float, float, float, float]
