@@ -272,6 +272,9 @@ def test_what_the_columns_become(tmp_path):
     (example,) = read_examples("gqa", "llava", parquet_folder(tmp_path / "g", "gqa"))
     assert images_of(example)[0].open().getpixel((0, 0))[0] == 1
     assert (example.id, example.kind) == ("7", "open")
+    example = read_examples("mme", "llava", parquet_folder(tmp_path / "mme", "mme"))[0]
+    assert example.id == "existence/1.png red"
+    assert example.reference["image"] == "existence/1.png"  # one name in two tasks is two images
     (example,) = read_examples("hallusionbench", "vlmevalkit", parquet_folder(tmp_path / "h", "hallusionbench"))
     assert example.id == "VS_map_1_1_0"
     assert example.reference["answer_details"] == "It is."
