@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from minigemini.evaluation.benchmark import Example
+from minigemini.evaluation.predictions import RowKey
 from minigemini.evaluation.stored_image import StoredImage
 
 PACKAGE = Path(__file__).parents[1]
@@ -56,18 +57,26 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def row_keys(benchmark: str, examples: Sequence[Example], processor: Any) -> dict[str, str]:
-    """Of each example, by its id, a SHA-256 over what its answer and its line depend on: prompt and token ids, pictures, the way it is
-    decoded, kind and reference; and the benchmark and id, so that no row is taken for another."""
-    keys = {}
+def short(*content: Any) -> str:
+    """96 bits of a SHA-256 over what these print as, bytes as they are: a row's own part of what its answer depends on."""
+    digest = hashlib.sha256()
+    for one in content:
+        digest.update(one if isinstance(one, bytes) else repr(one).encode())
+    return digest.hexdigest()[:24]
+
+
+def row_keys(benchmark: str, examples: Sequence[Example], processor: Any) -> dict[str, RowKey]:
+    """Of each example, by its id, what its answer and its line depend on: the prompt (its token ids too, and the benchmark and row, so
+    that no row is taken for another), the pictures, the way it is decoded, and the reference it is judged by."""
+    keys: dict[str, RowKey] = {}
     prompts = prompts_of(examples, processor)
     for example, prompt, tokens in zip(examples, prompts, tokens_of(prompts, processor), strict=True):
-        way = (example.constrained, example.max_new_tokens, example.sampling)
-        row = (benchmark, example.id, example.kind, example.reference, way, prompt, tokens)
-        digest = hashlib.sha256(repr(row).encode())
-        for image in images_of(example):
-            digest.update(_of_image(image).encode())
-        keys[example.id] = digest.hexdigest()
+        keys[example.id] = {
+            "prompt": short(benchmark, example.id, prompt, tokens),
+            "pictures": short(*map(_of_image, images_of(example))),
+            "decoding": short(example.constrained, example.max_new_tokens, example.sampling),
+            "reference": short(example.kind, example.reference),
+        }
     return keys
 
 

@@ -5,7 +5,6 @@ No language model is involved: this measures the generator alone.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.digest import weights_digest
+from minigemini.evaluation.digest import short, weights_digest
 from minigemini.evaluation.predictions import PredictionFile
 from minigemini.evaluation.share import ALONE, Share
 from minigemini.generation.image_generator import FAMILY_SETTINGS, ImageGenerator
@@ -57,7 +56,7 @@ def draw(
     "picture", "reference", "key"}`` and what the judge saw.
     """
     keys = {
-        example.id: hashlib.sha256(repr((seed, example.id, example.reference)).encode()).hexdigest()
+        example.id: {"seed": str(seed), "reference": short(example.id, example.kind, example.reference)}
         for seed, example in enumerate(examples)
     }
     file = PredictionFile(folder, keys, drawing_settings(generator, batch_size), share)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.progress import Progress
 from minigemini.evaluation.benchmark import Example
 from minigemini.evaluation.best_of_n import Candidate, gain
 from minigemini.evaluation.clip_similarity import CLIP, Clip
+from minigemini.evaluation.digest import short
 from minigemini.evaluation.draw import draw
 from minigemini.evaluation.geneval import THRESHOLD, classes_of, coloured, metrics, read_prompts, verdict
 from minigemini.evaluation.geneval_detectors import ColourClassifier, Detector, load_detector
@@ -137,9 +137,10 @@ def detect(
         folder: what is found already is kept there; see :class:`PredictionFile`.
     """
     keys = {
-        line["id"]: hashlib.sha256(
-            repr(line["reference"]).encode() + (pictures / line["picture"]).read_bytes()
-        ).hexdigest()
+        line["id"]: {
+            "picture": short((pictures / line["picture"]).read_bytes()),
+            "reference": short(line["reference"]),
+        }
         for line in drawn
     }
     settings = {

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from transformers import LogitsProcessorList
 
 from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.digest import code_digest, images_of, prompts_of, row_keys, tokens_of, weights_digest
+from minigemini.evaluation.digest import code_digest, images_of, prompts_of, row_keys, short, tokens_of, weights_digest
 from minigemini.evaluation.predictions import PredictionFile
 from minigemini.evaluation.share import ALONE, Share
 from minigemini.evaluation.stored_image import StoredImage
@@ -111,7 +111,7 @@ def predict(
     total, left = (sum(map(len, some)) for some in (own, todo))
     task = progress.add_task(name, total=total, completed=total - left)
     for batch, inputs in _prepared(processor, todo, view):
-        answers = answer(model, processor, batch, inputs, keys[batch[0].id])
+        answers = answer(model, processor, batch, inputs, seed=int(short(keys[batch[0].id])[:15], 16))
         file.append(
             [
                 {
@@ -171,13 +171,13 @@ def _opened_part(part: dict[str, Any]) -> dict[str, Any]:
 
 @torch.inference_mode()
 def answer(
-    model: Any, processor: Any, batch: Sequence[Example], inputs: Mapping[str, Any], key: str = "0"
+    model: Any, processor: Any, batch: Sequence[Example], inputs: Mapping[str, Any], seed: int = 0
 ) -> list[tuple[str, bool]]:
     """Answers to examples that are decoded the same way: (text, ended by itself) for each.
 
     Args:
         inputs: what :func:`prepare` makes of the batch.
-        key: hexadecimal; the seed where the answer is drawn by chance.
+        seed: where the answer is drawn by chance.
     """
     first = batch[0]
     assert all(
@@ -190,7 +190,7 @@ def answer(
     decoding: dict[str, Any] = {"do_sample": False, "num_beams": 1}
     if first.sampling is not None:
         assert len(batch) == 1
-        torch.manual_seed(int(key[:15], 16))
+        torch.manual_seed(seed)
         decoding = {"do_sample": True, **vars(first.sampling), "top_p": 1.0, "top_k": 50}  # 50: as where nobody set it
     tokens = model.generate(
         **given,

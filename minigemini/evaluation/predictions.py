@@ -1,8 +1,8 @@
 """predictions.jsonl: appended while a run goes on, so that an interrupted run continues; sorted when it is complete.
 
 Beside it lies ``settings.json``: everything that all predictions depend on; what one of them alone depends on (prompt, pictures, way
-of decoding) is the ``key`` of its line. A run with other settings or with another example of the same id is refused, by the name of
-what differs; predictions of two models or two prompts never end up in one file.
+of decoding) is the ``key`` of its line, a digest of each. A run with other settings or with another example of the same id is refused, by
+the name of what differs; predictions of two models or two prompts never end up in one file.
 
 Of several processes each appends to a file of its own, predictions.N.jsonl; the first one gathers them at the end, and at the
 start what an interrupted run left behind, by however many processes.
@@ -18,6 +18,8 @@ from typing import Any
 from minigemini.evaluation.share import ALONE, Share
 
 NAME = "predictions.jsonl"
+RowKey = Mapping[str, str]
+"""What one line depends on, by name, as digests."""
 
 
 class PredictionFile:
@@ -25,7 +27,7 @@ class PredictionFile:
 
     Args:
         folder: made if it does not exist.
-        keys: of all examples of the run, id -> digest of what its answer depends on; in the order the finished file has.
+        keys: of all examples of the run, by their ids, in the order the finished file has.
         settings: plain JSON; equal settings and keys must give equal predictions.
         share: of this process, where several answer. Each must make the same calls.
 
@@ -33,7 +35,9 @@ class PredictionFile:
         ValueError: the folder holds predictions made with other settings, or a line that is none of this run.
     """
 
-    def __init__(self, folder: Path, keys: Mapping[str, str], settings: dict[str, Any], share: Share = ALONE) -> None:
+    def __init__(
+        self, folder: Path, keys: Mapping[str, RowKey], settings: dict[str, Any], share: Share = ALONE
+    ) -> None:
         self.path = folder / NAME
         self.keys = dict(keys)
         self.share = share
@@ -88,7 +92,7 @@ class PredictionFile:
         return list(self.lines.values())
 
 
-def _read(path: Path, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _read(path: Path, keys: Mapping[str, RowKey]) -> dict[str, dict[str, Any]]:
     """The lines by their ids. A last line that was torn when a process was killed is none: its example is answered again."""
     lines: dict[str, dict[str, Any]] = {}
     whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
@@ -99,10 +103,13 @@ def _read(path: Path, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
             raise ValueError(f"{path}, line {number}: not JSON ({error})") from None
         if line["id"] not in keys or line["id"] in lines:
             raise ValueError(f"{path}, line {number}: id {line['id']!r} is unknown (another --limit?) or there twice")
-        if line["key"] != keys[line["id"]]:
+        key = keys[line["id"]]
+        differing = sorted(name for name in key.keys() | line["key"].keys() if key.get(name) != line["key"].get(name))
+        if differing:
             raise ValueError(
-                f"{path}, line {number}: the example {line['id']!r} has another prompt, picture, reference or way of decoding "
-                "than when it was answered. Choose another output folder, or delete this one."
+                f"{path}, line {number}: of the example {line['id']!r} {', '.join(differing)} "
+                f"{'is' if len(differing) == 1 else 'are'} not what it was when it was answered. "
+                "Choose another output folder, or delete this one."
             )
         lines[line["id"]] = line
     return lines

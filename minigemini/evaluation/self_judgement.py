@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from PIL import Image
 from rich.progress import Progress
 
+from minigemini.evaluation.digest import short
 from minigemini.evaluation.predictions import PredictionFile
 from minigemini.generation.untrusted_image import open_image
 from minigemini.tabletop.language import noun, parse_prompt, with_article
@@ -84,9 +84,10 @@ def judge_pictures(
     """
     model, processor = loaded
     keys = {
-        line["id"]: hashlib.sha256(
-            repr(questions[line["id"]]).encode() + (drawn / line["picture"]).read_bytes()
-        ).hexdigest()
+        line["id"]: {
+            "picture": short((drawn / line["picture"]).read_bytes()),
+            "questions": short(list(questions[line["id"]])),
+        }
         for line in lines
     }
     file = PredictionFile(folder, keys, {**settings, "judged": "P(yes) / (P(yes) + P(no)), product"})

@@ -175,7 +175,7 @@ def test_another_question_under_the_same_id_is_refused(
 ) -> None:
     changed = data / "changed.jsonl"
     changed.write_text((data / "ai2d.jsonl").read_text().replace("what ", "which ").replace("?", "??"))
-    with pytest.raises(ValueError, match=r"has another prompt, picture, reference or way of decoding"):
+    with pytest.raises(ValueError, match=r"of the example .* prompt is not what it was"):
         evaluate(suite, model, finished, overrides=["published.ai2d.path=changed.jsonl"])
 
 

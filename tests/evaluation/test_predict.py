@@ -129,13 +129,14 @@ def test_other_weights_or_other_pictures_are_another_run(
     content = [{"type": "image", "image": picture}, *few[0].messages[0]["content"][1:]]
     changed = replace(few[0], messages=[{"role": "user", "content": content}])
     asked = [*changed.messages[0]["content"][:1], {"type": "text", "text": "what else?"}]
-    for other in (
-        changed,
-        replace(few[0], messages=[{"role": "user", "content": asked}]),
-        replace(few[0], max_new_tokens=13),
-        replace(few[0], reference={**few[0].reference, "answer": "violet"}),
+    for other, name in (
+        (changed, "pictures"),
+        (replace(few[0], messages=[{"role": "user", "content": asked}]), "pictures, prompt"),
+        (replace(few[0], max_new_tokens=13), "decoding"),
+        (replace(few[0], sampling=Sampling()), "decoding"),
+        (replace(few[0], reference={**few[0].reference, "answer": "violet"}), "reference"),
     ):
-        with pytest.raises(ValueError, match=f"line 1: the example '{few[0].id}' has another prompt"):
+        with pytest.raises(ValueError, match=f"line 1: of the example '{few[0].id}' {name} "):
             run(loaded, [other, few[1]], tmp_path)
 
 

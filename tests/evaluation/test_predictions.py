@@ -11,7 +11,7 @@ from minigemini.evaluation.predictions import PredictionFile
 from minigemini.evaluation.share import Share
 
 IDS = ["a", "b", "c", "d"]
-KEYS = {id: f"key of {id}" for id in IDS}
+KEYS = {id: {"prompt": f"of {id}", "pictures": "a cat"} for id in IDS}
 SETTINGS = {"weights": "1", "sizes": (1, 2)}
 
 
@@ -87,11 +87,14 @@ def test_missing_predictions_are_never_a_finished_file(tmp_path: Path) -> None:
 
 def test_another_example_of_the_same_id_is_refused(tmp_path: Path) -> None:
     PredictionFile(tmp_path, KEYS, SETTINGS).append([line("a"), line("b")])
-    PredictionFile(tmp_path, {**KEYS, "c": "not answered yet"}, SETTINGS)
-    with pytest.raises(
-        ValueError, match="line 2: the example 'b' has another prompt, picture, reference or way of decoding"
+    PredictionFile(tmp_path, {**KEYS, "c": {"prompt": "not answered yet"}}, SETTINGS)
+    for other, message in (
+        ({"prompt": "of b", "pictures": "a dog"}, "line 2: of the example 'b' pictures is not what it was"),
+        ({"prompt": "of c", "pictures": "a dog"}, "line 2: of the example 'b' pictures, prompt are not what it was"),
+        ({"prompt": "of b"}, "pictures is not"),
     ):
-        PredictionFile(tmp_path, {**KEYS, "b": "another picture"}, SETTINGS)
+        with pytest.raises(ValueError, match=message):
+            PredictionFile(tmp_path, {**KEYS, "b": other}, SETTINGS)
 
 
 def test_a_setting_inside_another_is_named(tmp_path: Path) -> None:
