@@ -16,7 +16,7 @@ from minigemini.evaluation.benchmark import Example
 from minigemini.evaluation.load_model import EvaluatedModel
 from minigemini.evaluation.predict import predict
 from minigemini.evaluation.published import published_numbers
-from minigemini.evaluation.questions import read_examples
+from minigemini.evaluation.questions import hub, read_examples
 from minigemini.evaluation.score import NEEDS_JUDGE, Scored, interval_text, is_whole, metric_as_json, score, value_text
 from minigemini.evaluation.scorers.protocols import BENCHMARKS
 from minigemini.evaluation.share import Share
@@ -110,7 +110,7 @@ def data_of(benchmark: str, part: PublishedPart, suite: Suite) -> str:
     itself: a file, ``hub:``, or LLaVA's folder of all benchmarks.
     """
     if part.path is not None:
-        return part.path if part.path.startswith("hub:") else str(Path(suite.data) / part.path)
+        return part.path if part.path.startswith(hub.HUB) else str(Path(suite.data) / part.path)
     named = [Path(suite.data) / f"{benchmark}{suffix}" for suffix in ("", ".jsonl", ".tsv", ".parquet")]
     return str(next((path for path in named if path.exists()), suite.data))
 
@@ -143,9 +143,9 @@ def evaluate_published(
 
     scored = run(FULL)
     blind = run(BLIND) if controls and part.blind else None
-    images = images_of_part(part, suite)
+    images, data = images_of_part(part, suite), data_of(benchmark, part, suite)
     about = {
-        "data": data_of(benchmark, part, suite),
+        "data": hub.pinned(benchmark, data) if data.startswith(hub.HUB) else data,
         "images": None if images is None else str(images),
         "limit": limit,
         "minigemini": minigemini.__version__,

@@ -404,7 +404,10 @@ def test_hub_from_the_local_cache_and_without_a_hub(tmp_path):
     (cached / "refs").mkdir(parents=True)
     (cached / "refs" / "main").write_text("a" * 40)
     parquet_folder(cached / "snapshots" / ("a" * 40), "ai2d")
-    code = "from minigemini.evaluation.questions import read_examples\nprint(len(read_examples('ai2d', 'lmms', {!r})))"
+    code = (
+        "from minigemini.evaluation.questions import hub, read_examples\n"
+        "print(len(read_examples('ai2d', 'lmms', {0!r})), hub.pinned('ai2d', {0!r}))"
+    )
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path)}
 
     def run(data):
@@ -413,7 +416,7 @@ def test_hub_from_the_local_cache_and_without_a_hub(tmp_path):
         )
 
     for known in ("hub:", "hub:lmms-lab-encoder/ai2d", f"hub:lmms-lab-encoder/ai2d@{'a' * 40}"):
-        assert run(known).stdout == "1\n", run(known).stderr
+        assert run(known).stdout == f"1 hub:lmms-lab-encoder/ai2d@{'a' * 40}\n", run(known).stderr
     for unknown in ("hub:lmms-lab/ai2d", "hub:@v9", "hub:no/such/name"):
         error = run(unknown).stderr
         assert re.search(r"ValueError: hub:\S+: cannot be had from the hub", error), error

@@ -84,3 +84,9 @@ def fetched(benchmark: str, asked: str) -> Path:
             f"{benchmark}: {', '.join(home.repositories)}. On a machine without the hub give the folder of the files instead"
         ) from error
     return Path(folder)
+
+
+def pinned(benchmark: str, asked: str) -> str:
+    """``asked`` with repository and commit, so that the same files are read again. Arguments and errors as of :func:`fetched`."""
+    name = asked.removeprefix(HUB).partition("@")[0] or HOMES[benchmark].repositories[0]
+    return f"{HUB}{name}@{fetched(benchmark, asked).name}"
