@@ -80,6 +80,7 @@ def test_nothing_drawn_has_no_well_formed_rate() -> None:
         (f"Here: {PROMPT}, and {PROMPT}.", True),
         (f"{PROMPT} <h>", False),
         (f"{PROMPT} </h>", False),
+        (f"{PROMPT} <h></h>", False),
         ("<h>a <h>red circle</h>", False),
         ("<h>---</h>", False),
         ("<h>a < b</h>", False),

@@ -119,6 +119,15 @@ def test_position_is_asked_of_the_surest_box() -> None:
     ]
 
 
+def test_what_is_wrong_itself_is_no_target() -> None:
+    clauses = [{"class": "cow", "count": 1, "color": "red"}, DOG_RIGHT["include"][1]]
+    row = {"tag": "position", "include": clauses}
+    dog = found("dog", box=around(200, 100))
+    assert not complaints(row, [found("cow", box=around(100, 100), colour="red"), dog])
+    said = complaints(row, [found("cow", box=around(100, 100), colour="blue"), dog])
+    assert said == ["cow is blue, not red", "dog right of cow: nothing right to be right of"]
+
+
 def test_position_is_asked_of_every_pair() -> None:
     row = {
         "tag": "position",
