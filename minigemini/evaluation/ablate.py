@@ -64,7 +64,12 @@ class Ablation:
         for name, found in self.differences.items():
             one = found[0]
             table.add_row(
-                name, f"{one.b:.2f}", f"{one.value:+.2f}", _interval(one), f"{one.p:.4f}", "" if one.resolved else "not resolved"
+                name,
+                f"{one.b:.2f}",
+                f"{one.value:+.2f}",
+                _interval(one),
+                f"{one.p:.4f}",
+                "" if one.resolved else "not resolved",
             )
         console.print(table, highlight=False)
 

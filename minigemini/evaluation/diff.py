@@ -189,7 +189,12 @@ def compare(a: JudgedRun, b: JudgedRun) -> Comparison:
 
 def paired(a: JudgedRun, b: JudgedRun) -> JudgedRun:
     """``b`` with its rows in the order of ``a``'s. Raises as :func:`compare`."""
-    for name, of_a, of_b in (("benchmark", a.benchmark, b.benchmark), ("protocol", a.protocol, b.protocol)):
+    same = (
+        ("benchmark", a.benchmark, b.benchmark),
+        ("protocol", a.protocol, b.protocol),
+        ("judge", "; ".join(a.judges), "; ".join(b.judges)),
+    )
+    for name, of_a, of_b in same:
         if of_a != of_b:
             raise ValueError(f"{name}: {of_a!r} in {a.path}, {of_b!r} in {b.path}; these numbers cannot be compared")
     for run in (a, b):

@@ -12,7 +12,7 @@ from rich.progress import Progress
 import minigemini
 from minigemini.evaluation.benchmark import Example, Line, Row
 from minigemini.evaluation.draw import draw
-from minigemini.evaluation.load_model import EvaluatedModel
+from minigemini.evaluation.load_model import EvaluatedModel, this_device
 from minigemini.evaluation.predict import predict
 from minigemini.evaluation.report import Report, Result
 from minigemini.evaluation.share import Share
@@ -80,7 +80,7 @@ def evaluate_tabletop(
         run(EvaluatedModel(part.low_res_model, model.bits, model.batch_size), low_res, LOW_RES_ONLY)
     if drawn:
         assert part.image_generator is not None
-        generator = ImageGenerator.from_pretrained(part.image_generator)
+        generator = ImageGenerator.from_pretrained(part.image_generator, device=this_device())
         drawings = draw(generator, drawn, what_the_oracle_sees, out / "drawn", model.batch_size, progress, share)
         runs[FULL.name] = [*runs.get(FULL.name, []), *drawings]
 

@@ -38,6 +38,7 @@ class JudgedRun:
             judge is needed.
         beside: columns of numbers that belong beside them: name -> metric -> value.
         notes: what the reader has to know of the rows.
+        judges: who graded, and asked in which words.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class JudgedRun:
     shown: Sequence[dict[str, Any]]
     beside: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    judges: Sequence[str] = ()
 
     @property
     def status(self) -> str:
@@ -102,6 +104,7 @@ def _from_json(path: Path, stored: Any) -> JudgedRun:
             metrics=protocol_of(stored["benchmark"], stored["protocol"])[1].metrics,
             shown=stored["metrics"],
             notes=stored["notes"],
+            judges=stored["judges"],
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not written by `minigemini eval score --json` ({error!r})") from None

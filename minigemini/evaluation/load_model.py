@@ -24,20 +24,24 @@ def this_share() -> Share:
     return Share(state.process_index, state.num_processes, state.wait_for_everyone)
 
 
+def this_device() -> torch.device:
+    """This process's GPU if there is one, else the CPU."""
+    return PartialState().device if torch.cuda.is_available() else torch.device("cpu")
+
+
 def load(model: str, bits: Literal[4, 8] | None = None, device: torch.device | str | None = None) -> tuple[Any, Any]:
     """Model and processor, in the checkpoint's own type on a GPU, in float32 on a CPU.
 
     Args:
         model: a checkpoint folder, a hub id, or a shipped name ("nano").
         bits: 4 or 8 for the language model's layers in so few; what is not quantised is then in bfloat16.
-        device: by default this process's GPU if there is one, else the CPU.
+        device: by default :func:`this_device`.
 
     Raises:
         ValueError: no model can be loaded from there.
     """
     path = nano.resolve(model)
-    if device is None:
-        device = PartialState().device if torch.cuda.is_available() else "cpu"
+    device = device or this_device()
     options: dict[str, Any] = {"dtype": torch.float32 if torch.device(device).type == "cpu" else "auto"}
     if bits:
         options = {"dtype": torch.bfloat16, "quantization_config": in_bits(bits)}

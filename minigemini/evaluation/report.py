@@ -132,10 +132,12 @@ class Report:
 
     def _notes(self) -> list[str]:
         """What does not fit into the table: the rules of scoring, and the controls that only one or two rows have."""
-        metrics = {result.row.kind: result.row.metric for result in self.results if result.row.metric != "exact match"}
-        notes = [
-            "Greedy decoding, exact match" + "".join(f"; {kind}: {metric}" for kind, metric in metrics.items()) + "."
-        ]
+        kinds: dict[str, list[str]] = {}  # of each metric that is not the usual one
+        for result in self.results:
+            if result.row.metric != "exact match":
+                kinds.setdefault(result.row.metric, []).append(result.row.kind)
+        rules = "".join(f"; {', '.join(of)}: {metric}" for metric, of in kinds.items())
+        notes = [f"Greedy decoding, exact match{rules}."]
         others = [
             f"{result.row.kind}: {name} {result.control_text(name)}"
             for result in self.results

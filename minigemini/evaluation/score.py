@@ -68,6 +68,7 @@ class Scored:
             "benchmark": self.benchmark,
             "protocol": self.protocol,
             "says": BENCHMARKS[self.benchmark].protocols[self.protocol].says,
+            "judges": judges_of(self.lines),
             "status": self.status,
             "n": len(self.verdicts),
             "unparsable": {"count": self.unparsable, "rate": self.unparsable / len(self.verdicts)},
@@ -254,15 +255,19 @@ def _notes(benchmark: str, lines: Sequence[Line]) -> list[str]:
     if benchmark == "textvqa" and all("prompt" in line for line in lines):
         with_ocr = sum("Reference OCR token" in line["prompt"] for line in lines)
         notes.append(f"{with_ocr} of {len(lines)} prompts hold reference OCR tokens")
-    judges = sorted({name for line in lines for name in _judge_names(line)})
-    if judges:
-        notes.append(f"judge: {', '.join(judges)}")
+    return [*notes, *judges_of(lines)]
+
+
+def judges_of(lines: Sequence[Line]) -> list[str]:
+    """Who graded the rows, and asked in which words; another judge gives another number."""
+    names = sorted({name for line in lines for name in _judge_names(line)})
+    said = [f"judge: {', '.join(names)}"] if names else []
     for name, digest in sorted(
         {(p["name"], p["sha256"]) for line in lines if (p := line.get("judge", {}).get("prompt"))}
     ):
         own = ": not comparable with published numbers" if name == OWN_PROMPT else ""
-        notes.append(f"the judge's prompt: {name} (sha256 {digest}){own}")
-    return notes
+        said.append(f"the judge's prompt: {name} (sha256 {digest}){own}")
+    return said
 
 
 def _judge_names(line: Line) -> list[str]:

@@ -125,6 +125,27 @@ def refusal(capsys, *arguments) -> str:
     return capsys.readouterr().err
 
 
+def test_another_judge_is_another_number(tmp_path, capsys):
+    def graded(name: str, model: str, digest: str) -> Path:
+        judge = {"model": model, "prompt": {"name": "mine.txt", "sha256": digest}}
+        row = {
+            "id": "v1_0",
+            "prediction": "a cat",
+            "reference": {"answer": "cat"},
+            "grade": {"score": [1.0]},
+            "judge": judge,
+        }
+        return write(tmp_path / f"{name}.jsonl", [row])
+
+    a, same = graded("a", "m", "1"), graded("same", "m", "1")
+    assert main(["eval", "diff", str(a), str(same), "--benchmark", "mmvet"]) == 0
+    capsys.readouterr()
+    for other in (graded("b", "n", "1"), graded("c", "m", "2")):
+        assert "judge: 'judge: m; the judge's prompt: mine.txt (sha256 1)' in" in refusal(
+            capsys, a, other, "--benchmark", "mmvet"
+        ).replace('"', "'")
+
+
 def test_what_cannot_be_compared_is_refused(tmp_path, capsys):
     rows = [choice(i, i > 3, image=i) for i in range(8)]
     a = write(tmp_path / "a.jsonl", rows)

@@ -144,7 +144,8 @@ def test_something_unknown_in_the_drawing_is_wrong() -> None:
 
 
 def test_examples_are_complete_and_the_same_again() -> None:
-    suite = load_suite("tabletop")
+    suite = load_suite("tabletop").tabletop
+    assert suite is not None
     benchmark = Tabletop(list(suite.kinds), 3, suite.seed)
     examples = benchmark.examples()
     assert [e.id for e in examples] == [e.id for e in benchmark.examples()]
