@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from minigemini.evaluation.command_line_pictures import PICTURE_COMMANDS, add_picture_commands
+from minigemini.evaluation.pictures.command_line import PICTURE_COMMANDS, add_picture_commands
 
 OVERRIDES = "key.path=value"
 EVAL_COMMANDS = (
@@ -263,6 +263,6 @@ def add_eval_vlmevalkit(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_vlmevalkit(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.vlmevalkit_run import run
+    from minigemini.evaluation.harnesses.vlmevalkit_run import run
 
     return run(parsed.model, parsed.vlmevalkit, parsed.arguments)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minigemini.evaluation.answering_model import (
+from minigemini.evaluation.harnesses.answering_model import (
     AnsweringModel,
     cut_at,
     generate_options,

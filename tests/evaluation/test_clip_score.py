@@ -8,8 +8,8 @@ import tiny_clip
 import torch
 from PIL import Image
 
-from minigemini.evaluation.clip_score import clip_score, metrics, read_pictures
-from minigemini.evaluation.clip_similarity import Clip
+from minigemini.evaluation.pictures.clip_score import clip_score, metrics, read_pictures
+from minigemini.evaluation.pictures.clip_similarity import Clip
 
 CAPTIONS = ["a red table", "a blue table", "a green table"]
 COLOURS = [(200, 0, 0), (0, 0, 200), (0, 200, 0)]

@@ -15,8 +15,8 @@ import sys
 import pytest
 
 from minigemini.cli import main
+from minigemini.evaluation.harnesses.vlmevalkit_run import name_of
 from minigemini.evaluation.tabletop import Tabletop
-from minigemini.evaluation.vlmevalkit_run import name_of
 
 BASE = """
 class BaseModel:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from minigemini.evaluation.answering_model import AnsweringModel, generate_options
+from minigemini.evaluation.harnesses.answering_model import AnsweringModel, generate_options
 from minigemini.evaluation.tabletop import Tabletop, exact
 
 BIN = Path(sys.executable).parent

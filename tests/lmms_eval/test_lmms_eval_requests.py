@@ -6,7 +6,7 @@ from lmms_eval.api.instance import Instance
 from lmms_eval.models import get_model
 from PIL import Image
 
-from minigemini.evaluation.lmms_eval_model import ChatModel, SimpleModel
+from minigemini.evaluation.harnesses.lmms_eval_model import ChatModel, SimpleModel
 from minigemini.evaluation.tabletop import Tabletop
 
 EXAMPLES = Tabletop(["tag", "colour", "count", "edit_1"], 2, seed=21).examples()

@@ -13,9 +13,9 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING_NAMES,
 )
 
-from minigemini.evaluation.clip_similarity import Clip
 from minigemini.evaluation.digest import weights_digest
-from minigemini.evaluation.geneval import COLOURS, THRESHOLD, Box, Detection
+from minigemini.evaluation.pictures.clip_similarity import Clip
+from minigemini.evaluation.pictures.geneval import COLOURS, THRESHOLD, Box, Detection
 
 OTHER_NAMES = {
     "mouse": "computer mouse", "remote": "tv remote", "keyboard": "computer keyboard",

@@ -23,7 +23,7 @@ from minigemini.generation.prompt_markers import PROMPT_END, PROMPT_START
 from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.picture import render
 
-ITEMS = Path(__file__).parents[2] / "eval" / "draw_decision.jsonl"  # beside the package in the repository
+ITEMS = Path(__file__).parents[3] / "eval" / "draw_decision.jsonl"  # beside the package in the repository
 MOST_TOKENS = 128
 KEYWORDS = re.compile(r"\b(draw|paint|sketch|generate|create|make|show)\b", re.IGNORECASE)
 """For the control: whoever draws when one of these words is said."""

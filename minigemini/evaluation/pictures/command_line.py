@@ -29,8 +29,8 @@ def add_eval_draw_decision(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_draw_decision(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.draw_decision import ITEMS
-    from minigemini.evaluation.evaluate_draw_decision import evaluate_draw_decision
+    from minigemini.evaluation.pictures.draw_decision import ITEMS
+    from minigemini.evaluation.pictures.evaluate_draw_decision import evaluate_draw_decision
 
     return evaluate_draw_decision(parsed.model, parsed.out, parsed.items or ITEMS, parsed.batch_size)
 
@@ -54,7 +54,7 @@ def add_eval_best_of_n(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_best_of_n(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.best_of_n import best_of_n
+    from minigemini.evaluation.pictures.best_of_n import best_of_n
 
     return best_of_n(
         parsed.model,
@@ -95,7 +95,7 @@ def add_eval_geneval(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_geneval(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.geneval_run import geneval
+    from minigemini.evaluation.pictures.geneval_run import geneval
 
     return geneval(
         parsed.generator,
@@ -126,6 +126,6 @@ def add_eval_clip_score(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_clip_score(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.clip_score import clip_score
+    from minigemini.evaluation.pictures.clip_score import clip_score
 
     return clip_score(parsed.pictures, parsed.out, parsed.clip)

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 import transformers
 
-from minigemini.evaluation.clip_similarity import CLIP, Clip
 from minigemini.evaluation.foreign.lines import read_jsonl, required
-from minigemini.evaluation.picture_results import show_and_write
+from minigemini.evaluation.pictures.clip_similarity import CLIP, Clip
+from minigemini.evaluation.pictures.picture_results import show_and_write
 from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.scorers.metric import Metric, mean_points, metric
 from minigemini.evaluation.scorers.verdict import Reading, Verdict, judged

@@ -5,5 +5,5 @@ Apart from the model, as lmms-eval loads this while it is itself still being imp
 
 from lmms_eval.models.registry_v2 import ModelManifest
 
-MODULE = "minigemini.evaluation.lmms_eval_model"
+MODULE = "minigemini.evaluation.harnesses.lmms_eval_model"
 MANIFEST = ModelManifest("minigemini", chat_class_path=f"{MODULE}.ChatModel", simple_class_path=f"{MODULE}.SimpleModel")

@@ -39,7 +39,7 @@ def run(model: str, checkout: Path, arguments: Sequence[str]) -> int:
     try:
         from vlmeval.config import supported_VLM
 
-        from minigemini.evaluation.vlmevalkit_model import VLMEvalKitModel
+        from minigemini.evaluation.harnesses.vlmevalkit_model import VLMEvalKitModel
     except ImportError as error:
         raise ValueError(
             f"VLMEvalKit in {checkout} cannot be imported ({error}). It needs an environment of its own: pip install -e "

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from vlmeval.vlm.base import BaseModel
 
-from minigemini.evaluation.answering_model import AnsweringModel, generate_options, picture
+from minigemini.evaluation.harnesses.answering_model import AnsweringModel, generate_options, picture
 
 MAX_NEW_TOKENS = 1024
 

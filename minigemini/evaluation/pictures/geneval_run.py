@@ -13,19 +13,19 @@ from PIL import Image
 from rich.progress import Progress
 
 from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.best_of_n import Candidate, gain
-from minigemini.evaluation.clip_similarity import CLIP, Clip
 from minigemini.evaluation.digest import short
 from minigemini.evaluation.draw import draw
-from minigemini.evaluation.geneval import THRESHOLD, classes_of, coloured, metrics, read_prompts, verdict
-from minigemini.evaluation.geneval_detectors import ColourClassifier, Detector, load_detector
 from minigemini.evaluation.load_model import EvaluatedModel
-from minigemini.evaluation.picture_results import show_and_write
+from minigemini.evaluation.pictures.best_of_n import Candidate, gain
+from minigemini.evaluation.pictures.clip_similarity import CLIP, Clip
+from minigemini.evaluation.pictures.geneval import THRESHOLD, classes_of, coloured, metrics, read_prompts, verdict
+from minigemini.evaluation.pictures.geneval_detectors import ColourClassifier, Detector, load_detector
+from minigemini.evaluation.pictures.picture_results import show_and_write
+from minigemini.evaluation.pictures.self_judgement import judge_pictures, plain_question
 from minigemini.evaluation.predict import predict
 from minigemini.evaluation.predictions import PredictionFile
 from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.scorers.metric import points_of
-from minigemini.evaluation.self_judgement import judge_pictures, plain_question
 from minigemini.generation.image_generator import ImageGenerator
 from minigemini.generation.prompt_markers import ask_for_drawing, find_prompts
 from minigemini.generation.untrusted_image import open_image

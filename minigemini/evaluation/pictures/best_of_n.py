@@ -18,11 +18,11 @@ from minigemini.evaluation.benchmark import Example
 from minigemini.evaluation.draw import draw
 from minigemini.evaluation.load_model import EvaluatedModel
 from minigemini.evaluation.paired import Difference, differences, mcnemar
-from minigemini.evaluation.picture_results import show_and_write
+from minigemini.evaluation.pictures.picture_results import show_and_write
+from minigemini.evaluation.pictures.self_judgement import judge_pictures, tabletop_questions
 from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.scorers.metric import Metric, mean_points
 from minigemini.evaluation.scorers.verdict import Reading, Verdict, judged
-from minigemini.evaluation.self_judgement import judge_pictures, tabletop_questions
 from minigemini.evaluation.tabletop import DRAWN, Tabletop, shows, what_the_oracle_sees
 from minigemini.generation.image_generator import ImageGenerator
 

@@ -27,7 +27,7 @@ from lmms_eval.utils import simple_parse_args_string
 from loguru import logger
 from tqdm import tqdm
 
-from minigemini.evaluation.answering_model import AnsweringModel, Messages, cut_at, generate_options, picture
+from minigemini.evaluation.harnesses.answering_model import AnsweringModel, Messages, cut_at, generate_options, picture
 
 MAX_NEW_TOKENS = 1024  # where a task does not say, as lmms-eval's own LLaVA
 UNTIL_BY_DEFAULT = ["\n\n"]

@@ -10,8 +10,8 @@ import transformers
 from rich.console import Console
 
 import minigemini
-from minigemini.evaluation.draw_decision import ITEMS, DrawDecision
 from minigemini.evaluation.load_model import EvaluatedModel
+from minigemini.evaluation.pictures.draw_decision import ITEMS, DrawDecision
 from minigemini.evaluation.predict import predict
 from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.report import Report, Result
