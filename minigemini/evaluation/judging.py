@@ -8,6 +8,7 @@ and with more than 1 % of such rows ``eval score`` gives no number.
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Judged:
         failed: what is stored where the judge said nothing that can be understood.
         needed: whether the rule without a judge leaves this line to it.
         system: a first message that every prompt has.
+        protocol: the one that scores by what the judge says.
     """
 
     prompt: str
@@ -51,6 +53,7 @@ class Judged:
     failed: Said
     needed: Callable[[Line], bool] = lambda line: True
     system: str = ""
+    protocol: str = "llava"
 
 
 def question_of(line: Line) -> str:
@@ -178,7 +181,7 @@ JUDGED = {
         judge_prompts.MATHVISTA, mathvista_fields, judge_mathvista, {"extraction": ""}, mathvista_needed
     ),
     "hallusionbench": Judged(
-        judge_prompts.HALLUSIONBENCH, hallusionbench_fields, judge_hallusionbench, {"grade": None}
+        judge_prompts.HALLUSIONBENCH, hallusionbench_fields, judge_hallusionbench, {"grade": None}, protocol="official"
     ),
     "mmbench": MMBENCH,
     "mmbench_cn": MMBENCH,
@@ -245,6 +248,9 @@ def judge_file(
     refused = [line for line in judged if "refused" in line.get("judge", {})]
     if refused:
         print(f"the server refused {len(refused)} rows, such as {refused[0]['id']!r}: {refused[0]['judge']['refused']}")
+    print(
+        f"the score: minigemini eval score {benchmark} {shlex.quote(str(out))} --protocol {JUDGED[benchmark].protocol}"
+    )
     return 0
 
 

@@ -34,6 +34,7 @@ READERS = {
 }
 SCORED, NEEDS_JUDGE = "scored", "needs judge"
 OWN_PROMPT = "minigemini's own"  # of a judge
+FROM_JUDGES = {"grade", "extraction"}  # keys of a line
 NOTHING_BESIDE: Mapping[str, Mapping[str, float]] = {}
 JUDGE_FAILURES = 0.01  # the share of rows without a judge's answer above which there is no score
 
@@ -43,7 +44,8 @@ class Scored:
     """The result of one benchmark under one protocol.
 
     ``metrics`` is empty where a judge is needed; ``with_fallback`` holds the same metrics with what the tool makes of
-    unparsable replies, when that was asked for and the protocol has such a thing.
+    unparsable replies, when that was asked for and the protocol has such a thing; ``whole`` is whether the lines may be
+    all that published numbers are of.
     """
 
     benchmark: str
@@ -53,6 +55,7 @@ class Scored:
     metrics: Sequence[Metric]
     with_fallback: Sequence[Metric] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+    whole: bool = True
 
     @property
     def status(self) -> str:
@@ -68,7 +71,7 @@ class Scored:
             "benchmark": self.benchmark,
             "protocol": self.protocol,
             "says": BENCHMARKS[self.benchmark].protocols[self.protocol].says,
-            "judges": judges_of(self.lines),
+            "judges": judges_of(self.lines) if uses_judge(self.benchmark, self.protocol, self.lines) else [],
             "status": self.status,
             "n": len(self.verdicts),
             "unparsable": {"count": self.unparsable, "rate": self.unparsable / len(self.verdicts)},
@@ -214,16 +217,16 @@ def score(
     verdicts = [chosen.rule(line) for line in lines]
     if chosen.check is not None and not partial:
         chosen.check(lines)
-    notes = _notes(benchmark, lines)
+    notes = _notes(benchmark, name, lines)
     paths = Counter(verdict.path for verdict in verdicts)
     for path in (NOT_JUDGED, JUDGE_FAILED):
         if paths[path]:
             notes.append(f"{path}: {paths[path]} of {len(lines)} rows")
     if paths[NOT_JUDGED] or paths[JUDGE_FAILED] > JUDGE_FAILURES * len(lines):
-        return Scored(benchmark, name, lines, verdicts, (), (), notes)
+        return Scored(benchmark, name, lines, verdicts, (), (), notes, whole)
     verdicts = [replace(verdict, points=0.0) if verdict.points is None else verdict for verdict in verdicts]
     fallback = chosen.metrics(_fallback(chosen, lines, verdicts)) if official_random else ()
-    return Scored(benchmark, name, lines, verdicts, chosen.metrics(verdicts), fallback, notes)
+    return Scored(benchmark, name, lines, verdicts, chosen.metrics(verdicts), fallback, notes, whole)
 
 
 def _fallback(protocol: Protocol, lines: Sequence[Line], verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -235,18 +238,18 @@ def _fallback(protocol: Protocol, lines: Sequence[Line], verdicts: Sequence[Verd
     ]
 
 
-def is_whole(benchmark: str, rows: int) -> bool:
+def _is_whole(benchmark: str, rows: int) -> bool:
     """Whether so many rows may be all that published numbers are of."""
     sizes = BENCHMARKS[benchmark].sizes
     return not sizes or rows in sizes
 
 
-def _notes(benchmark: str, lines: Sequence[Line]) -> list[str]:
+def _notes(benchmark: str, protocol: str, lines: Sequence[Line]) -> list[str]:
     """What the reader of the number has to know about the rows."""
     notes = []
     sizes = BENCHMARKS[benchmark].sizes
-    if not is_whole(benchmark, len(lines)):
-        known = ", ".join(f"{size} ({name})" for size, name in sizes.items())
+    if not whole:
+        known = ", ".join(f"{size} ({name})" for size, name in sizes.items()) or "more"
         notes.append(f"{len(lines)} rows; the published data has {known}: not comparable with published numbers")
     if not any("image" in line["reference"] for line in lines):
         notes.append(
@@ -255,7 +258,20 @@ def _notes(benchmark: str, lines: Sequence[Line]) -> list[str]:
     if benchmark == "textvqa" and all("prompt" in line for line in lines):
         with_ocr = sum("Reference OCR token" in line["prompt"] for line in lines)
         notes.append(f"{with_ocr} of {len(lines)} prompts hold reference OCR tokens")
-    return [*notes, *judges_of(lines)]
+    judges = judges_of(lines)
+    if judges and not uses_judge(benchmark, protocol, lines):
+        return [*notes, f"the lines hold a judge's grades; {protocol} does not use them"]
+    return [*notes, *judges]
+
+
+def uses_judge(benchmark: str, protocol: str, lines: Sequence[Line]) -> bool:
+    """Whether the verdicts would be others without what a judge said."""
+    rule = BENCHMARKS[benchmark].protocols[protocol].rule
+    return any(
+        rule(line) != rule({key: value for key, value in line.items() if key not in FROM_JUDGES})
+        for line in lines
+        if FROM_JUDGES & line.keys()
+    )
 
 
 def judges_of(lines: Sequence[Line]) -> list[str]:

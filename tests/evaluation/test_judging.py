@@ -364,6 +364,34 @@ def test_hallusionbench(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("benchmark", "protocol", "other"),
+    [("hallusionbench", "official", "vlmevalkit"), ("mathvista", "llava", "rules"), ("mmbench", "llava", None)],
+)
+def test_the_command_that_is_named_is_the_one_that_uses_the_judge(benchmark, protocol, other, tmp_path, capsys):
+    """Another protocol's number does not carry the judge's name."""
+    problem: dict[str, Any] = {"question_type": "free_form", "answer_type": "integer", "precision": None}
+    place = {"category": "VD", "subcategory": "map", "set_id": "0", "figure_id": "1", "question_id": "2"}
+    choices = {"choices": ["1", "2"] if benchmark == "mmbench" else []}
+    answer = "B" if benchmark == "mmbench" else "1"
+    rows = [row(1, "It is what I said.", question="?", answer=answer, **problem, **place, **choices)]
+    with judge_server(
+        lambda number, content: {"hallusionbench": "correct", "mathvista": "1", "mmbench": "B"}[benchmark]
+    ) as server:
+        assert judge(tmp_path, benchmark, rows, server)[0] == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == f"the score: minigemini eval score {benchmark} {tmp_path / 'judged.jsonl'} --protocol {protocol}"
+    found = scored(tmp_path, benchmark, "--protocol", protocol)
+    assert found["metrics"][0]["value"] == 100
+    assert "judge: judge-2026" in found["notes"]
+    assert found["judges"][0] == "judge: judge-2026"
+    if other:
+        found = scored(tmp_path, benchmark, "--protocol", other)
+        assert found["judges"] == []
+        assert f"the lines hold a judge's grades; {other} does not use them" in found["notes"]
+        assert not any(note.startswith("judge: ") for note in found["notes"])
+
+
+@pytest.mark.parametrize(
     ("said", "points", "path"),
     [
         ("B", 1, "judge"),
