@@ -288,6 +288,24 @@ def test_a_question_that_is_in_the_list_twice():
         join("seed_bench", rows, answers[:1])
 
 
+def test_our_own_predictions_of_a_question_that_is_in_the_list_twice(tmp_path, capsys):
+    """The runner has given the second its number; neither is there twice, and a third is."""
+    reference = {"answer": "A", "choices": ["x", "y"]}
+    rows = [{"id": id, "kind": "image", "prediction": "A", "reference": reference} for id in ("7", "7, again 1", "8")]
+    file = write_jsonl(tmp_path / "predictions.jsonl", rows)
+    found = scored(tmp_path, "seed_bench", file)
+    assert ([verdict["id"] for verdict in found["verdicts"]], found["metrics"][0]["value"]) == (
+        ["7", "7, again 1", "8"],
+        100,
+    )
+    answers = write_jsonl(tmp_path / "gold.jsonl", [rows[0], rows[0], rows[2]])
+    assert scored(tmp_path, "seed_bench", file, "--gold", answers)["n"] == 3
+    for id in ("7", "7, again 1"):
+        write_jsonl(file, [*rows, rows[0] | {"id": id}])
+        assert f"1 rows are there twice, such as '{id}'" in refusal(capsys, "seed_bench", file)
+        assert "1 rows are there twice, such as '7, again" in refusal(capsys, "seed_bench", file, "--gold", answers)
+
+
 def test_shards_of_a_run_are_concatenated_by_their_number(tmp_path):
     for index in range(12):
         (tmp_path / f"12_{index}.jsonl").write_text("")

@@ -17,6 +17,7 @@ from question_files import (
     write_parquet,
 )
 
+from minigemini.evaluation.foreign.join import identified
 from minigemini.evaluation.questions import read_examples
 from minigemini.evaluation.questions.hub import HOMES
 from minigemini.evaluation.questions.prompts.table import FORMS
@@ -300,6 +301,19 @@ def test_open_questions_of_mmmu_in_a_table(tmp_path, protocol):
     assert example.reference["answer"] == ["4", "four"]
     reply = "['4', 'four']" if protocol == "vlmevalkit" else "four"  # there one choice of two, with this text
     assert scored_perfectly("mmmu", protocol, [example], lambda _: reply).metrics[0].value == 100
+
+
+def test_a_question_of_textvqa_that_is_asked_twice(tmp_path):
+    """Its predictions are read back as they were written. A question that says ", again" is one like any other."""
+    row = parquet_rows("textvqa")[0]
+    rows = [row, row, row | {"question": "Which, again?"}]
+    examples = read_examples("textvqa", "lmms", write_parquet(tmp_path / "a.parquet", rows))
+    ids = [example.id for example in examples]
+    assert ids == ["a which", "a which, again 1", "a which, again"]
+    assert [row["id"] for row in identified("textvqa", [{"id": id} for id in ids])] == ids
+    rows = [row | {"question": f"{row['question']} Is it there, again?"} for row in parquet_rows("mme")]
+    rows = [{**row, "question": f"{i}{row['question']}"} for i, row in enumerate(rows)]
+    assert len(read_examples("mme", "lmms", write_parquet(tmp_path / "m.parquet", rows))) == len(rows)
 
 
 def test_videos_of_seed_bench_are_not_asked(tmp_path):

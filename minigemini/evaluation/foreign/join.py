@@ -27,7 +27,8 @@ def join(benchmark: str, rows: Sequence[Row], gold: Sequence[Row]) -> list[Row]:
         return _by_number(benchmark, rows, gold)
     keys, gold_keys = keys_of(benchmark, rows), keys_of(benchmark, gold)
     unknown = sorted(set(keys) - set(gold_keys))
-    twice = [key for key in unknown if AGAIN in key]
+    plain = [key_of(benchmark, row) for row in rows]
+    twice = [key for key, one in zip(keys, plain, strict=True) if key != one and key in unknown] or repeated(keys)
     missing = sorted(set(gold_keys) - set(keys))
     for what, wrong in (("there twice", twice), ("without a gold answer", unknown), ("missing", missing)):
         if wrong:
@@ -44,10 +45,10 @@ def identified(benchmark: str, rows: Sequence[Row]) -> list[Row]:
     Raises:
         ValueError: a row is there twice.
     """
-    keys = keys_of(benchmark, rows)
-    twice = [key for key in keys if AGAIN in key]
+    keys = [key_of(benchmark, row) for row in rows]  # of our own predictions, where a repeated question has its number
+    twice = repeated(keys)
     if twice:
-        raise ValueError(f"{benchmark}: {len(twice)} rows are there twice, such as {twice[0].split(AGAIN)[0]!r}")
+        raise ValueError(f"{benchmark}: {len(twice)} rows are there twice, such as {twice[0]!r}")
     return [{**row, "id": key} for row, key in zip(rows, keys, strict=True)]
 
 
@@ -56,11 +57,20 @@ def keys_of(benchmark: str, rows: Sequence[Row]) -> list[str]:
     seen: Counter[str] = Counter()
     keys = []
     for row in rows:
-        question = f" {question_key(row.get('question', ''))}" if benchmark in WITH_QUESTION else ""
-        key = (row["id"] + question).rstrip()
+        key = key_of(benchmark, row)
         seen[key] += 1
         keys.append(key if seen[key] == 1 else f"{key}{AGAIN} {seen[key] - 1}")
     return keys
+
+
+def key_of(benchmark: str, row: Row) -> str:
+    question = f" {question_key(row.get('question', ''))}" if benchmark in WITH_QUESTION else ""
+    return (row["id"] + question).rstrip()
+
+
+def repeated(keys: Sequence[str]) -> list[str]:
+    """The keys that occur more than once, each once."""
+    return [key for key, count in Counter(keys).items() if count > 1]
 
 
 def question_key(question: str) -> str:

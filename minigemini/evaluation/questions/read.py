@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.foreign.join import AGAIN, keys_of
+from minigemini.evaluation.foreign.join import key_of, keys_of
 from minigemini.evaluation.questions import hub, llava_layout, own_lines, parquet, tsv
 from minigemini.evaluation.questions.prompts.table import form_of, text_of
 from minigemini.evaluation.questions.question import Question
@@ -96,10 +96,11 @@ def _ids(benchmark: str, questions: Sequence[Question]) -> list[str]:
     Raises:
         ValueError: a row is there twice.
     """
-    found = keys_of(benchmark, [{"id": question.id, "question": question.text} for question in questions])
+    rows = [{"id": question.id, "question": question.text} for question in questions]
+    found = keys_of(benchmark, rows)
     if benchmark in REPEATED:
         return found
-    for question, id in zip(questions, found, strict=True):
-        if AGAIN in id:
+    for question, row, id in zip(questions, rows, found, strict=True):
+        if id != key_of(benchmark, row):
             raise ValueError(f"{question.place}: the row {question.id!r} is there twice")
     return found
