@@ -57,10 +57,12 @@ class Judged:
 
 
 def question_of(line: Line) -> str:
-    """The bare question where the gold answers bring it, else what stood in the predictions, else the model's prompt."""
-    for text in (line["reference"].get("question"), line.get("question"), line.get("prompt")):
-        if text:
-            return text
+    """The bare question where the gold answers bring it, else what stood in the predictions. The model's prompt is none: with
+    system text, options and the request for a letter it would make another number of the same benchmark.
+    """
+    question = line["reference"].get("question") or line.get("question")
+    if question:
+        return question
     raise ValueError(f"row {line['id']!r}: nothing says its 'question'; give the gold answers with --gold")
 
 

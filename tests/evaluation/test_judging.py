@@ -465,6 +465,7 @@ def test_our_own_prompts_hold_their_fields():
         ("pope", [mmvet_row(0)], (), "'pope' has no judge; those that have one are mmvet, llava_bench, mathvista"),
         ("mmvet", [mmvet_row(0) | {"grade": {}}], (), "row '0' is judged already"),
         ("mmvet", [row(0, "x", answer="y")], (), "row '0': nothing says its 'question'; give the gold answers"),
+        ("mmvet", [row(0, "x", answer="y") | {"prompt": "A chat."}], (), "row '0': nothing says its 'question'"),
         ("mmvet", [row(0, "x", question="y")], (), "row '0': nothing says its 'answer'"),
         ("llava_bench", [mmvet_row(0)], (), "row '0': nothing says its 'context'"),
         ("mmvet", [mmvet_row(0)], ("--out", "{predictions}"), "predictions.jsonl: is read as well; choose another"),

@@ -18,6 +18,7 @@ from question_files import (
 )
 
 from minigemini.evaluation.foreign.join import identified
+from minigemini.evaluation.judging import JUDGED
 from minigemini.evaluation.questions import read_examples
 from minigemini.evaluation.questions.hub import HOMES
 from minigemini.evaluation.questions.prompts.table import FORMS
@@ -245,6 +246,8 @@ def test_parquet(tmp_path, benchmark, protocol):
     examples = read_examples(benchmark, protocol, parquet_folder(tmp_path, benchmark, protocol))
     assert len(examples) == len(parquet_rows(benchmark, protocol))
     assert images_of(examples[0])[0].open().size == (4, 3)
+    (asked, *_) = parquet_rows(benchmark, protocol)
+    assert asked["question"] in examples[0].reference["question"]  # MathVista's has its hint
     scored = scored_perfectly(
         benchmark, protocol, examples,
         (lambda example: {"1": "Yes", "0": "No"}[example.reference["answer"]]) if benchmark == "hallusionbench" else None,
@@ -360,6 +363,21 @@ def test_parquet_that_is_broken(tmp_path, benchmark, change, error):
         read_examples(benchmark, "lmms", path)
 
 
+def test_mmbench_is_judged_alike_from_either_form_of_its_data(tmp_path):
+    """What the judge is asked is the bare question, not the prompt with its options."""
+    write_tsv(tmp_path / "a.tsv", [tsv_rows("mmbench")[0] | {"image": png_base64(1)}])
+    write_parquet(tmp_path / "a.parquet", parquet_rows("mmbench"))
+    write_image(tmp_path / "a.png")
+    own = {"id": "1", "question": "Which?", "choices": ["x", "y"], "images": ["a.png"], "reference": {"answer": "B"}}
+    (tmp_path / "a.jsonl").write_text(json.dumps(own) + "\n")
+    fields = []
+    for name in ("a.tsv", "a.parquet", "a.jsonl"):
+        (example,) = read_examples("mmbench", None, tmp_path / name)
+        line = {"id": example.id, "prediction": "", "prompt": text_of(example), "reference": example.reference}
+        fields.append(JUDGED["mmbench"].fields(line))
+    assert fields == [{"question": "Which?", "choices": "A. x\nB. y", "prediction": ""}] * 3
+
+
 def test_a_folder_of_images_beside_parquet(tmp_path):
     path = write_parquet(tmp_path / "a.parquet", parquet_rows("ai2d"))
     with pytest.raises(
@@ -395,6 +413,7 @@ def test_vision_setting_of_mmmu_pro(tmp_path):
     row = {"id": "test_Art_1", "options": "['x', 'y']", "answer": "B", "subject": "Art", "image": png(1)}
     (example,) = read_examples("mmmu_pro", None, write_parquet(tmp_path / "a.parquet", [row]))
     assert "Answer: $LETTER" in text_of(example)
+    assert "question" not in example.reference  # it is in the picture
     assert len(images_of(example)) == 1
 
 
@@ -454,7 +473,7 @@ def test_own_lines(tmp_path):
     (example,) = examples = read_examples("ai2d", "vlmevalkit", path)
     assert text_of(example).startswith("Hint: h\nQuestion: Which?\nOptions:\nA. x\nB. y\n")
     assert example.kind == "k"
-    assert example.reference == {"answer": "B", "choices": ["x", "y"], "image": "a.png"}
+    assert example.reference == {"question": "Which?", "answer": "B", "choices": ["x", "y"], "image": "a.png"}
     assert images_of(example)[0].open().getpixel((0, 0)) == (7, 0, 0)
     assert scored_perfectly("ai2d", "vlmevalkit", examples).metrics[0].value == 100
     own_prompt = {"id": 2, "prompt": "My own.", "reference": {"answer": "B", "choices": ["x", "y"]}}

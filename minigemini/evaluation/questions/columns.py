@@ -119,8 +119,7 @@ def pope(record: Record, number: int) -> Question:
 
 def mme(record: Record, number: int) -> Question:
     task, *_, name = record.text("question_id").split("/")
-    reference = {"answer": record.text("answer"), "question": record.text("question")}
-    question = question_of(record, f"{task}/{name}", record.text("category"), reference)
+    question = question_of(record, f"{task}/{name}", record.text("category"), {"answer": record.text("answer")})
     question.reference["image"] = f"{task}/{name}"  # pairs are told by it; one picture is in two tasks
     return question
 
@@ -225,7 +224,7 @@ def ocrbench(record: Record, number: int) -> Question:
 
 def hallusionbench(record: Record, number: int) -> Question:
     place = {key: str(record.get(key)) for key in PLACE}
-    reference = place | {"answer": str(record.get("gt_answer")), "question": record.text("question")}
+    reference = place | {"answer": str(record.get("gt_answer"))}
     if record.row.get("gt_answer_details"):
         reference["answer_details"] = record.text("gt_answer_details")
     return question_of(record, "_".join(place.values()), place["category"], reference)
@@ -234,11 +233,7 @@ def hallusionbench(record: Record, number: int) -> Question:
 def mmvet(record: Record, number: int) -> Question:
     capability = record.get("capability")
     capabilities = capability.split(",") if isinstance(capability, str) else list(capability)
-    reference = {
-        "answer": record.text("answer"),
-        "question": record.text("question"),
-        "capability": [one.strip() for one in capabilities],
-    }
+    reference = {"answer": record.text("answer"), "capability": [one.strip() for one in capabilities]}
     return question_of(record, record.get("question_id"), "", reference)
 
 
@@ -246,7 +241,6 @@ def llava_bench(record: Record, number: int) -> Question:
     caption = record.get("caption")
     reference = {
         "answer": record.text("gpt_answer"),
-        "question": record.text("question"),
         "context": caption if isinstance(caption, str) else "\n".join(caption),
     }
     return question_of(record, record.get("question_id"), record.text("category"), reference)

@@ -15,9 +15,9 @@ class Question:
     Attributes:
         id: as ``foreign/gold.py`` has it; not always unique.
         kind: the split, task or subject it counts in.
-        text: the bare question.
+        text: the bare question; "" where the data has the whole ``prompt``, or the question is in the picture.
         images: all there are; a protocol may show fewer.
-        reference: what ``score`` needs, plain JSON.
+        reference: what ``score`` needs, plain JSON. A judge's ``question`` is ``text``, unless there is one in here.
         place: file and row, for messages.
         choices: texts of the options.
         hint: what is to be read before the question; "" if nothing.

@@ -49,7 +49,7 @@ def read_examples(benchmark: str, protocol: str | None, data: str | Path, images
                 id=id,
                 kind=question.kind,
                 messages=[turn],
-                reference=question.reference,
+                reference=_asked(question) | question.reference,
                 max_new_tokens=form.max_new_tokens,
                 sampling=form.sampling,
             )
@@ -63,6 +63,11 @@ def read_examples(benchmark: str, protocol: str | None, data: str | Path, images
     except ValueError as error:
         raise ValueError(f"{data}: {error}") from error
     return examples
+
+
+def _asked(question: Question) -> dict[str, str]:
+    """The bare question, for a judge; none where the data has the whole prompt, or the question is in the picture."""
+    return {"question": question.text} if question.text else {}
 
 
 def _read(benchmark: str, data: str, images: Path | None) -> list[Question]:

@@ -54,7 +54,7 @@ def read(path: Path, benchmark: str, images: Path | None) -> list[Question]:
                 kind=row["kind"],
                 text=cells["question"],
                 images=tuple(shown),
-                reference={**row["reference"], "question": cells["question"]},
+                reference=row["reference"],
                 place=place,
                 choices=tuple(row["reference"]["choices"]),
                 hint=cells.get("hint", ""),
