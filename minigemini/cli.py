@@ -1,7 +1,7 @@
 """The command line: ``minigemini chat | train | eval | data | convert | draw-again``.
 
 Each command imports what it needs when it runs, so that ``--help`` needs no torch. What a user can mend (ValueError,
-FileNotFoundError) is printed as one line; set MINIGEMINI_TRACEBACK=1 to see where it came from.
+OSError) is printed as one line; set MINIGEMINI_TRACEBACK=1 to see where it came from.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed.overrides += left
     try:
         return parsed.run(parsed)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         if os.environ.get("MINIGEMINI_TRACEBACK"):
             raise
         if os.environ.get("RANK", "0") == "0":  # the processes of a distributed run fail alike; one says so

@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from minigemini.evaluation.benchmark import Line
-from minigemini.evaluation.evaluate import read_parts
+from minigemini.evaluation.evaluate import Parts, check_prompts, read_parts
 from minigemini.evaluation.judged_run import TABLETOP, tabletop_metrics, tabletop_verdict
 from minigemini.evaluation.load_model import EvaluatedModel, this_share
 from minigemini.evaluation.paired import Difference, differences
 from minigemini.evaluation.predict import predict
 from minigemini.evaluation.progress import progress_bar
-from minigemini.evaluation.score import score
+from minigemini.evaluation.score import NEEDS_JUDGE, score
 from minigemini.evaluation.scorers.metric import Metric
 from minigemini.evaluation.suite import load_suite
 from minigemini.evaluation.tabletop import DRAWN
@@ -93,7 +93,7 @@ def _interval(one: Difference) -> str:
 
 EXPLAINED = """
 - mining off: the tokens are those of the low-resolution tower alone.
-- high-res blank: the high-resolution pictures are of their mean colour; mining runs and finds nothing.
+- high-res blank: the high-resolution pictures are all grey (zero after normalisation); mining runs and finds nothing.
 - high-res N: the picture is N pixels wide for the high-resolution tower; nothing was trained for it.
 - blind: no picture at all.
 
@@ -125,7 +125,9 @@ def ablate(
     chosen = load_suite(suite, overrides)
     if limit is not None and limit < 1:
         raise ValueError(f"--limit {limit}: at least one example of each kind is needed")
-    _, examples = read_parts(chosen, limit)
+    parts = read_parts(chosen, limit)
+    _refuse_what_has_no_number(parts)
+    out.mkdir(parents=True, exist_ok=True)
     share = this_share()
     answering = EvaluatedModel(model, bits, chosen.batch_size)
     config = answering.loaded[0].config
@@ -134,28 +136,20 @@ def ablate(
     sizes = list(high_res_sizes) or [2 * config.high_res_vision_config.image_size]
     for size in sizes:
         config.check_high_res_size(size, "--high-res-size")
+    check_prompts(parts, answering)
     views = [FULL, MINING_OFF, BLANK, *(View(f"high-res {size}", high_res_size=size) for size in sizes), BLIND]
 
     found = []
     with progress_bar(share.first) as progress:
-        for part, all_of_it in examples.items():
-            asked = [example for example in all_of_it if example.kind != DRAWN]
+        for name, part in parts.items():
+            asked = [example for example in part.examples if example.kind != DRAWN]
+            folders = {view: FULL.folder if view is FULL else f"ablation/{view.folder}" for view in views}
             runs = {
-                view.name: predict(
-                    answering.loaded,
-                    part,
-                    asked,
-                    out / part / (FULL.name if view is FULL else f"ablation/{view.name.replace(' ', '-')}"),
-                    chosen.batch_size,
-                    progress,
-                    view,
-                    share,
-                    answering.settings,
-                )
+                view.name: predict(answering, name, asked, out / name / folders[view], progress, view, share)
                 for view in views
             }
             if share.first:
-                found.append(compared(part, runs, partial=limit is not None))
+                found.append(compared(name, runs, partial=limit is not None))
     if not share.first:
         return 0
     console = Console(soft_wrap=True)
@@ -167,6 +161,29 @@ def ablate(
     (out / "ablation.md").write_text("\n".join([*(one.markdown() for one in found), EXPLAINED]), encoding="utf-8")
     console.print(f"every number in every view: {out / 'ablation.md'}", style="dim")
     return 0
+
+
+def _refuse_what_has_no_number(parts: Parts) -> None:
+    """
+    Raises:
+        ValueError: parts need a judge, or have nothing but drawings; all of them are named, before anything is answered.
+    """
+    for name, part in parts.items():
+        if all(example.kind == DRAWN for example in part.examples):
+            raise ValueError(f"{name}: nothing is asked of the model in it")
+    empty = {
+        name: [{"id": e.id, "kind": e.kind, "prediction": "", "reference": e.reference} for e in part.examples]
+        for name, part in parts.items()
+        if name != TABLETOP
+    }
+    judged = [name for name, lines in empty.items() if not score(*_with_lines(name, lines), partial=True).metrics]
+    if judged:
+        raise ValueError(f"{', '.join(judged)}: {NEEDS_JUDGE}, so there is no number to compare; leave them out")
+
+
+def _with_lines(part: str, lines: Sequence[Line]) -> tuple[str, Sequence[Line], str]:
+    benchmark, protocol = part.split("@")
+    return benchmark, lines, protocol
 
 
 def compared(part: str, runs: Mapping[str, Sequence[Line]], partial: bool) -> Ablation:
@@ -186,8 +203,7 @@ def compared(part: str, runs: Mapping[str, Sequence[Line]], partial: bool) -> Ab
 def metrics_of(part: str, lines: Sequence[Line], partial: bool) -> Sequence[Metric]:
     if part == TABLETOP:
         return tabletop_metrics([tabletop_verdict(line) for line in lines])
-    benchmark, protocol = part.split("@")
-    scored = score(benchmark, lines, protocol, partial=partial)
+    scored = score(*_with_lines(part, lines), partial=partial)
     if not scored.metrics:
         raise ValueError(f"{part}: {scored.status}; there is no number to compare")
     return scored.metrics

@@ -1,4 +1,4 @@
-"""What a benchmark is: it gives examples to answer, and makes rows of a table from lines of predictions.
+"""What every benchmark gives a model to answer, and what scores are made of.
 
 Everything a scorer needs travels in the prediction line (``Example.reference``), so a score can be recomputed from the
 file alone, on a machine without the model, the images or torch.
@@ -6,9 +6,9 @@ file alone, on a machine without the model, the images or torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 Line = Mapping[str, Any]
 """One line of predictions.jsonl: ``id``, ``kind``, ``prediction``, ``reference``, and what helps a reader."""
@@ -40,6 +40,19 @@ class Example:
     max_new_tokens: int = 16
     sampling: Sampling | None = None
 
+    @property
+    def images(self) -> list[Any]:
+        """The pictures, in reading order."""
+        return [part["image"] for message in self.messages for part in message["content"] if part["type"] == "image"]
+
+    def with_images(self, change: Callable[[Any], dict[str, Any] | None]) -> list[dict[str, Any]]:
+        """The messages with what ``change`` makes of each picture in its part's place; None leaves the part out."""
+        messages = []
+        for message in self.messages:
+            parts = [change(part["image"]) if part["type"] == "image" else part for part in message["content"]]
+            messages.append({**message, "content": [part for part in parts if part is not None]})
+        return messages
+
 
 @dataclass(frozen=True)
 class Score:
@@ -58,13 +71,3 @@ class Row:
     metric: str
     score: Score
     controls: dict[str, Score] = field(default_factory=dict)
-
-
-class Benchmark(Protocol):
-    """One benchmark. ``score`` gets the lines of every run by the run's name; the run "model" is the one judged."""
-
-    name: str
-
-    def examples(self) -> list[Example]: ...
-
-    def score(self, runs: Mapping[str, Sequence[Line]]) -> list[Row]: ...

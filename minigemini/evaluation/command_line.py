@@ -23,8 +23,9 @@ def add_eval(commands: argparse._SubParsersAction) -> None:
         "eval",
         help="evaluate a model on a suite, with controls and confidence intervals",
         description="Answer the suite's benchmarks and score the answers. Several processes: accelerate launch -m minigemini eval "
-        "..., or torchrun --nproc_per_node 8 -m minigemini eval ... Beside SUITE there are `eval score`, `eval judge`, `eval diff`, "
-        "`eval report` and `eval ablate`; each has its own --help.",
+        "..., or torchrun --nproc_per_node 8 -m minigemini eval ... Beside SUITE there are "
+        + ", ".join(f"`eval {name}`" for name in EVAL_COMMANDS)
+        + "; each has its own --help.",
     )
     _add_what_answers(parser)
     parser.add_argument("--no-controls", dest="controls", action="store_false", help="leave out the control models")
@@ -42,7 +43,7 @@ def add_eval(commands: argparse._SubParsersAction) -> None:
 def _add_what_answers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "suite",
-        help="a suite of eval/suites/ by name (smoke, tabletop, paper, full), a YAML file, or benchmarks: mme,pope@lmms",
+        help="a suite of eval/suites/ by name (smoke, tabletop, edits, paper, full), a YAML file, or benchmarks: mme,pope@lmms",
     )
     parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the suite")
     parser.add_argument("--model", default="nano", help="checkpoint folder, hub id or shipped name (default: nano)")
@@ -193,7 +194,7 @@ def add_eval_diff(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "eval diff",
         help="compare two runs on the same rows: flips, exact McNemar, paired intervals; for CI",
-        description="Is B better or worse than A? Both are JSON of `eval score`, output folders of `eval tabletop`, or "
+        description="Is B better or worse than A? Both are output folders of `eval`, JSON of `eval score`, or "
         "predictions.jsonl with --benchmark. The verdict is on the benchmark's first number. Exit code: 0 when B is not worse "
         "(better, or not resolvable), 1 when it is worse or the two cannot be compared.",
     )
@@ -216,7 +217,7 @@ def add_eval_report(commands: argparse._SubParsersAction) -> None:
         "eval report",
         help="a judged run as one HTML page: pictures, answers, verdicts, filters; no server, no network",
         description="Every row with picture, prompt, answer, gold answer, parse path and verdict, and filters for them, in one "
-        "HTML file. RUN is JSON of `eval score`, an output folder of `eval tabletop`, or predictions.jsonl with --benchmark.",
+        "HTML file. RUN is an output folder of `eval`, JSON of `eval score`, or predictions.jsonl with --benchmark.",
     )
     parser.add_argument("path", metavar="RUN", type=Path, help="what to show")
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="(default: %(default)s)")
@@ -225,8 +226,10 @@ def add_eval_report(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--benchmark", help="by which to judge predictions.jsonl")
     parser.add_argument("--protocol", help="likewise (default: the benchmark's first)")
-    parser.add_argument("--data", metavar="FOLDER", type=Path, help="the benchmark's images (tabletop: not needed)")
-    parser.add_argument("--model", help="the model that answered (tabletop): also draw where its answers looked")
+    parser.add_argument("--data", metavar="FOLDER", type=Path, help="the images of other predictions than eval's own")
+    parser.add_argument(
+        "--model", help="the model that answered (of an eval folder): also draw where its answers looked"
+    )
     parser.add_argument(
         "--pictures", metavar="N", type=int, default=100, help="for at most N rows (default: %(default)s)"
     )

@@ -3,37 +3,76 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import PIL
+import timm
 import torch
+import transformers
 
 from minigemini.evaluation.benchmark import Example
 from minigemini.evaluation.predictions import RowKey
 from minigemini.evaluation.stored_image import StoredImage
 
 PACKAGE = Path(__file__).parents[1]
-ANSWERING_CODE = ("model/*.py", "generation/*.py", "evaluation/predict.py", "evaluation/view.py", "evaluation/draw.py")
+ANSWERING = (
+    "model/*.py",
+    "generation/constrained.py",
+    "generation/prompt_markers.py",
+    "evaluation/predict.py",
+    "evaluation/stored_image.py",
+    "evaluation/view.py",
+)
+DRAWING = ("generation/image_generator.py", "evaluation/draw.py", "evaluation/tabletop.py", "tabletop/*.py")
 
 
-def images_of(example: Example) -> list[Any]:
-    return [part["image"] for message in example.messages for part in message["content"] if part["type"] == "image"]
+def settings_of(model: Any, processor: Any, batch_size: int) -> dict[str, Any]:
+    """What all predictions depend on; two runs with equal settings and row keys give the same predictions on the same machine."""
+    device = model.device
+    images = processor.image_processor.to_dict()
+    return {
+        "weights": weights_digest(model),
+        "config": _of_the_checkpoint(model.config.to_dict()),
+        "generation": _of_the_checkpoint(model.generation_config.to_diff_dict()),
+        "processor": {**_of_the_checkpoint(images), "patch_size": processor.patch_size},
+        "dtype": str(model.dtype),
+        "attention": model.config.get_text_config()._attn_implementation,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "batch_size": batch_size,
+        "code": code_digest(ANSWERING),
+        "pillow": PIL.__version__,
+        "timm": timm.__version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def _of_the_checkpoint(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Wherever it lies and whichever version wrote it."""
+    left_out = ("_name_or_path", "transformers_version", "_from_model_config")
+    return {
+        name: _of_the_checkpoint(value) if isinstance(value, Mapping) else value
+        for name, value in config.items()
+        if name not in left_out
+    }
 
 
 def prompts_of(examples: Sequence[Example], processor: Any) -> list[str]:
-    """The prompts as text, every image one ``<image>``."""
-    return processor.apply_chat_template(
-        [_without_pixels(example) for example in examples], add_generation_prompt=True, tokenize=False
-    )
+    """The prompts as text, every image one ``<image>``. No file is opened for them.
 
-
-def _without_pixels(example: Example) -> list[dict[str, Any]]:
-    """The messages with nothing in the image parts, so that no file is opened for the text."""
-    return [
-        {**message, "content": [{"type": "image"} if part["type"] == "image" else part for part in message["content"]]}
-        for message in example.messages
-    ]
+    Raises:
+        ValueError: a text cannot be put into the chat template (it holds the image marker, say); the example is named.
+    """
+    prompts = []
+    for example in examples:
+        messages = example.with_images(lambda image: {"type": "image"})
+        try:
+            prompts.append(processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+        except ValueError as error:
+            raise ValueError(f"example {example.id!r}: {error}") from error
+    return prompts
 
 
 def tokens_of(prompts: Sequence[str], processor: Any) -> list[list[int]]:
@@ -49,10 +88,10 @@ def weights_digest(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def code_digest() -> str:
-    """SHA-256 over the source that turns an example into an answer."""
+def code_digest(patterns: Sequence[str]) -> str:
+    """SHA-256 over source files of ours."""
     digest = hashlib.sha256()
-    for file in sorted(file for pattern in ANSWERING_CODE for file in PACKAGE.glob(pattern)):
+    for file in sorted(file for pattern in patterns for file in PACKAGE.glob(pattern)):
         digest.update(f"{file.relative_to(PACKAGE).as_posix()}\n".encode() + file.read_bytes())
     return digest.hexdigest()
 
@@ -65,23 +104,26 @@ def short(*content: Any) -> str:
     return digest.hexdigest()[:24]
 
 
-def row_keys(benchmark: str, examples: Sequence[Example], processor: Any) -> dict[str, RowKey]:
+def row_keys(
+    benchmark: str, examples: Sequence[Example], prompts: Sequence[str], tokens: Sequence[Sequence[int]]
+) -> dict[str, RowKey]:
     """Of each example, by its id, what its answer and its line depend on: the prompt (its token ids too, and the benchmark and row, so
     that no row is taken for another), the pictures, the way it is decoded, and the reference it is judged by."""
     keys: dict[str, RowKey] = {}
-    prompts = prompts_of(examples, processor)
-    for example, prompt, tokens in zip(examples, prompts, tokens_of(prompts, processor), strict=True):
+    stored: dict[str, str] = {}  # a picture that many rows show is read once
+    for example, prompt, ids in zip(examples, prompts, tokens, strict=True):
+        pictures = []
+        for image in example.images:
+            if not isinstance(image, StoredImage):
+                pictures.append(short(image.mode, image.size, image.tobytes()))
+                continue
+            if image.name not in stored:
+                stored[image.name] = image.digest()
+            pictures.append(stored[image.name])
         keys[example.id] = {
-            "prompt": short(benchmark, example.id, prompt, tokens),
-            "pictures": short(*map(_of_image, images_of(example))),
+            "prompt": short(benchmark, example.id, prompt, list(ids)),
+            "pictures": short(*pictures),
             "decoding": short(example.constrained, example.max_new_tokens, example.sampling),
             "reference": short(example.kind, example.reference),
         }
     return keys
-
-
-def _of_image(image: Any) -> str:
-    """Of a file as it is stored; of pixels in memory with their mode and size."""
-    if isinstance(image, StoredImage):
-        return image.digest()
-    return hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()

@@ -15,14 +15,14 @@ from PIL import Image
 from rich.progress import Progress
 
 from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.digest import short, weights_digest
+from minigemini.evaluation.digest import DRAWING, code_digest, short, weights_digest
 from minigemini.evaluation.predictions import PredictionFile
 from minigemini.evaluation.share import ALONE, Share
-from minigemini.generation.image_generator import FAMILY_SETTINGS, ImageGenerator
+from minigemini.generation.image_generator import ImageGenerator
 
 
 def drawing_settings(generator: ImageGenerator, batch_size: int) -> dict[str, Any]:
-    """What the drawings depend on; see ``predict.settings_of``."""
+    """What the drawings, and what is seen in them, depend on beside their prompts and seeds."""
     pipeline: Any = generator.pipeline
     return {
         "generator": generator.name,
@@ -34,8 +34,10 @@ def drawing_settings(generator: ImageGenerator, batch_size: int) -> dict[str, An
         },
         "scheduler": pipeline.scheduler.to_json_string(),
         "dtype": str(pipeline.dtype),
-        "settings": FAMILY_SETTINGS.get(generator.family, {}),
+        "device": str(pipeline.device.type),
+        "settings": generator.settings,
         "batch_size": batch_size,
+        "code": code_digest(DRAWING),
         "torch": torch.__version__,
         "diffusers": diffusers.__version__,
     }
@@ -59,7 +61,8 @@ def draw(
         example.id: {"seed": str(seed), "reference": short(example.id, example.kind, example.reference)}
         for seed, example in enumerate(examples)
     }
-    file = PredictionFile(folder, keys, drawing_settings(generator, batch_size), share)
+    settings = {**drawing_settings(generator, batch_size), "number_of_rows": len(examples)}
+    file = PredictionFile(folder, keys, settings, share)
     (folder / "pictures").mkdir(exist_ok=True)
     starts = [start for number, start in enumerate(range(0, len(examples), batch_size)) if share.takes(number)]
     batches = {start: examples[start : start + batch_size] for start in starts}  # whatever is left to do of them

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +16,19 @@ from rich.console import Console
 
 import minigemini
 from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.evaluate_published import PublishedResult, evaluate_published, examples_of
+from minigemini.evaluation.digest import prompts_of
+from minigemini.evaluation.evaluate_published import (
+    PublishedResult,
+    Source,
+    evaluate_published,
+    examples_of,
+    source_of,
+)
 from minigemini.evaluation.evaluate_tabletop import benchmark_of, evaluate_tabletop
 from minigemini.evaluation.load_model import EvaluatedModel, this_share
 from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.report import Report
-from minigemini.evaluation.suite import Suite, load_suite, part_name
+from minigemini.evaluation.suite import Suite, TabletopPart, load_suite, part_name
 from minigemini.evaluation.tabletop import Tabletop
 
 
@@ -63,63 +71,108 @@ def evaluate(
     chosen = load_suite(suite, overrides)
     if limit is not None and limit < 1:
         raise ValueError(f"--limit {limit}: at least one example of each kind is needed")
-    tabletop, examples = read_parts(chosen, limit)  # all of them, before anything is loaded or answered
+    parts = read_parts(chosen, limit)  # all of them, before anything is loaded or answered
+    out.mkdir(parents=True, exist_ok=True)
     share = this_share()
     answering = EvaluatedModel(model, bits, chosen.batch_size)
+    check_prompts(parts, answering)
+    console = Console(soft_wrap=True)
     results: dict[str, Report | PublishedResult] = {}
-    with progress_bar(share.first) as progress:
-        if tabletop is not None and chosen.tabletop is not None:
-            name = tabletop.name
-            results[name] = evaluate_tabletop(
-                chosen.tabletop, tabletop, examples[name], answering, out / name, limit, controls, progress, share
-            )
-        for key, part in chosen.published.items():
-            name = part_name(key)
-            results[name] = evaluate_published(
-                key, part, chosen, examples[name], answering, out / name, limit, controls, progress, share
-            )
+    for name, part in parts.items():
+        with progress_bar(share.first) as progress:
+            if isinstance(part, TabletopRows):
+                results[name] = evaluate_tabletop(
+                    part.part, part.benchmark, part.examples, answering, out / name, limit, controls, progress, share
+                )
+            else:
+                results[name] = evaluate_published(
+                    name,
+                    part.blind and controls,
+                    part.source,
+                    part.examples,
+                    answering,
+                    out / name,
+                    limit,
+                    progress,
+                    share,
+                )
+        if share.first:  # a part that is done is there, whatever becomes of the next
+            _write(out / name, results[name].as_json(), results[name].markdown())
+            results[name].print(console)
+            console.print()
     if not share.first:
         return 0
-    write(results, suite, model, out)
-    console = Console(soft_wrap=True)
-    for result in results.values():
-        result.print(console)
-        console.print()
+    write_together(results, suite, model, out)
     seconds = time.monotonic() - started
     console.print(f"{seconds:.0f} s; predictions, results.json and results.md are in {out}", style="dim")
     complaints = [result.complaints() for result in results.values() if isinstance(result, Report)]
     return int(strict and any(complaints))
 
 
-def read_parts(suite: Suite, limit: int | None) -> tuple[Tabletop | None, dict[str, list[Example]]]:
-    """The tabletop, if the suite has it; and the examples of every part by its name.
+@dataclass(frozen=True)
+class TabletopRows:
+    """The tabletop, ready to be answered."""
+
+    part: TabletopPart
+    benchmark: Tabletop
+    examples: Sequence[Example]
+
+
+@dataclass(frozen=True)
+class PublishedRows:
+    """A published benchmark, ready to be answered."""
+
+    blind: bool
+    source: Source
+    examples: Sequence[Example]
+
+
+Parts = dict[str, TabletopRows | PublishedRows]
+
+
+def read_parts(suite: Suite, limit: int | None) -> Parts:
+    """Every part of the suite by its name: "tabletop", or ``benchmark@protocol``.
 
     Raises:
         ValueError: some of them cannot be read, or something is missing to answer them; all such parts are named.
     """
-    examples: dict[str, list[Example]] = {}
-    tabletop = None
+    parts: Parts = {}
     if suite.tabletop is not None:
         tabletop = benchmark_of(suite.tabletop, limit)
-        examples[tabletop.name] = tabletop.examples()
+        parts[tabletop.name] = TabletopRows(suite.tabletop, tabletop, tabletop.examples())
     wrong = []
     for key, part in suite.published.items():
+        name = part_name(key)
         try:
-            examples[part_name(key)] = examples_of(key, part, suite, limit)
+            source = source_of(name.partition("@")[0], part, suite)
+            parts[name] = PublishedRows(part.blind, source, examples_of(name, source, limit))
         except (FileNotFoundError, ValueError) as error:
             wrong.append(f"{key}: {error}")
     if wrong:
         raise ValueError("\n".join(wrong))
-    return tabletop, examples
+    return parts
 
 
-def write(results: dict[str, Report | PublishedResult], suite: str, model: str, out: Path) -> None:
-    """``results.json`` and ``results.md`` of each part, and of all. Of all there are the numbers, and each row is in its part."""
-    parts: dict[str, Any] = {}
-    for name, result in results.items():
-        stored = result.as_json()
-        _write(out / name, stored, result.markdown())
-        parts[name] = {key: value for key, value in stored.items() if key != "verdicts"}
+def check_prompts(parts: Parts, answering: EvaluatedModel) -> None:
+    """
+    Raises:
+        ValueError: the model's chat template does not take the text of a row; part and row are named.
+    """
+    for name, part in parts.items():
+        asked = [example for example in part.examples if example.messages]
+        try:
+            if asked:
+                prompts_of(asked, answering.loaded[1])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+
+
+def write_together(results: dict[str, Report | PublishedResult], suite: str, model: str, out: Path) -> None:
+    """``results.json`` and ``results.md`` of all parts: the numbers; each row is in its part."""
+    parts = {
+        name: {key: value for key, value in result.as_json().items() if key != "verdicts"}
+        for name, result in results.items()
+    }
     about = {"minigemini": minigemini.__version__, "torch": torch.__version__}
     together = {"suite": suite, "model": model, "parts": parts, "about": about}
     _write(out, together, "\n".join(result.markdown() for result in results.values()))

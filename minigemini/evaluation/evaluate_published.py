@@ -15,12 +15,12 @@ import minigemini
 from minigemini.evaluation.benchmark import Example
 from minigemini.evaluation.load_model import EvaluatedModel
 from minigemini.evaluation.predict import predict
-from minigemini.evaluation.published import published_numbers
+from minigemini.evaluation.published import comparable
 from minigemini.evaluation.questions import hub, read_examples
-from minigemini.evaluation.score import NEEDS_JUDGE, Scored, interval_text, is_whole, metric_as_json, score, value_text
+from minigemini.evaluation.score import NEEDS_JUDGE, Scored, interval_text, metric_as_json, score, value_text
 from minigemini.evaluation.scorers.protocols import BENCHMARKS
 from minigemini.evaluation.share import Share
-from minigemini.evaluation.suite import PublishedPart, Suite, part_name
+from minigemini.evaluation.suite import PublishedPart, Suite
 from minigemini.evaluation.view import BLIND, FULL, View
 
 
@@ -50,13 +50,13 @@ class PublishedResult:
         return {"blind": {metric.name: metric.value for metric in self.blind.metrics}}
 
     def _published(self) -> list[str]:
-        """Numbers of the same benchmark and protocol that others printed, a line a metric; none beside a part of the rows."""
+        """Numbers of the same benchmark and protocol that others printed, a line a metric and split; none beside a part of the rows."""
         found: dict[str, list[str]] = {}
-        if not is_whole(self.scored.benchmark, len(self.scored.verdicts)):
-            return []
-        for one in published_numbers():
-            if (one.benchmark, one.protocol) == (self.scored.benchmark, self.scored.protocol):
-                found.setdefault(one.metric, []).append(f"{one.model} {one.value:g}")
+        scored = self.scored
+        if scored.whole:
+            for one in comparable(scored.benchmark, scored.protocol, [metric.name for metric in scored.metrics]):
+                split = f" ({one.split})" if one.split else ""
+                found.setdefault(f"{one.metric}{split}", []).append(f"{one.model} {one.value:g}")
         return [f"published, {metric}: {', '.join(values)}" for metric, values in found.items()]
 
     def print(self, console: Console) -> None:
@@ -81,15 +81,15 @@ class PublishedResult:
         return "\n".join([*lines, "", "  \n".join([rate, *scored.notes, *self._published()])]) + "\n"
 
 
-def examples_of(key: str, part: PublishedPart, suite: Suite, limit: int | None) -> list[Example]:
-    """The rows of a part; with ``limit`` those of the first so many images of each kind, so that what belongs together
+def examples_of(part: str, source: Source, limit: int | None) -> list[Example]:
+    """The rows of ``benchmark@protocol``; with ``limit`` those of the first so many images of each kind, so that what belongs together
     (MME's pairs, MMBench's rotations) stays together.
 
     Raises:
         FileNotFoundError, ValueError: as ``questions.read_examples``.
     """
-    benchmark, protocol = part_name(key).split("@")
-    examples = read_examples(benchmark, protocol, data_of(benchmark, part, suite), images_of_part(part, suite))
+    benchmark, protocol = part.split("@")
+    examples = read_examples(benchmark, protocol, source.data, source.images)
     if limit is None:
         return examples
     images: dict[str, dict[str, None]] = {}
@@ -103,52 +103,64 @@ def image_of(example: Example) -> str:
     return str(example.reference.get("image", example.id))
 
 
-def data_of(benchmark: str, part: PublishedPart, suite: Suite) -> str:
-    """Where a part's data is, as ``questions.read_examples`` takes it.
+@dataclass(frozen=True)
+class Source:
+    """Where a part's data is, as ``questions.read_examples`` takes it: absolute, and of the hub with its commit, so that a report
+    finds the same from anywhere."""
 
-    What the part says, below the suite's data; else a file or folder there that has the benchmark's name; else the suite's data
+    data: str
+    images: Path | None
+
+
+def source_of(benchmark: str, part: PublishedPart, suite: Suite) -> Source:
+    """What the part says, below the suite's data; else a file or folder there that has the benchmark's name; else the suite's data
     itself: a file, ``hub:``, or LLaVA's folder of all benchmarks.
+
+    Raises:
+        ValueError: the hub was asked for and cannot be reached.
     """
+    asked = part.path or suite.data
+    if asked.startswith(hub.HUB):
+        return Source(hub.pinned(benchmark, asked), None)
+    folder = Path(suite.data).resolve()
+    images = None if part.images is None else folder / part.images
     if part.path is not None:
-        return part.path if part.path.startswith(hub.HUB) else str(Path(suite.data) / part.path)
-    named = [Path(suite.data) / f"{benchmark}{suffix}" for suffix in ("", ".jsonl", ".tsv", ".parquet")]
-    return str(next((path for path in named if path.exists()), suite.data))
-
-
-def images_of_part(part: PublishedPart, suite: Suite) -> Path | None:
-    return None if part.images is None else Path(suite.data) / part.images
+        return Source(str(folder / part.path), images)
+    named = [folder / f"{benchmark}{suffix}" for suffix in ("", ".jsonl", ".tsv", ".parquet")]
+    return Source(str(next((path for path in named if path.exists()), folder)), images)
 
 
 def evaluate_published(
-    key: str,
-    part: PublishedPart,
-    suite: Suite,
+    part: str,
+    blind: bool,
+    source: Source,
     examples: Sequence[Example],
     model: EvaluatedModel,
     out: Path,
     limit: int | None,
-    controls: bool,
     progress: Progress,
     share: Share,
 ) -> PublishedResult:
-    """Answers and judges; leaves the predictions of every run in ``out``."""
-    name = part_name(key)
-    benchmark, protocol = name.split("@")
+    """Answers and judges; leaves the predictions of every run in ``out``.
+
+    Args:
+        part: ``benchmark@protocol``.
+        blind: also answer without the pictures.
+        limit: as it was asked for: with one, the rows are no whole benchmark.
+    """
+    benchmark, protocol = part.split("@")
 
     def run(view: View) -> Scored:
-        lines = predict(
-            model.loaded, name, examples, out / view.name, suite.batch_size, progress, view, share, model.settings
-        )
+        lines = predict(model, part, examples, out / view.folder, progress, view, share)
         return score(benchmark, lines, protocol, partial=limit is not None)
 
     scored = run(FULL)
-    blind = run(BLIND) if controls and part.blind else None
-    images, data = images_of_part(part, suite), data_of(benchmark, part, suite)
+    without = run(BLIND) if blind else None
     about = {
-        "data": hub.pinned(benchmark, data) if data.startswith(hub.HUB) else data,
-        "images": None if images is None else str(images),
+        "data": source.data,
+        "images": None if source.images is None else str(source.images),
         "limit": limit,
         "minigemini": minigemini.__version__,
         "torch": torch.__version__,
     }
-    return PublishedResult(model.name, scored, blind, about)
+    return PublishedResult(model.name, scored, without, about)

@@ -59,17 +59,7 @@ def evaluate_tabletop(
     runs: dict[str, Sequence[Line]] = {}
 
     def run(answering: EvaluatedModel, of: Sequence[Example], view: View) -> None:
-        runs[view.name] = predict(
-            answering.loaded,
-            benchmark.name,
-            of,
-            out / view.name.replace(" ", "-"),
-            model.batch_size,
-            progress,
-            view,
-            share,
-            answering.settings,
-        )
+        runs[view.name] = predict(answering, benchmark.name, of, out / view.folder, progress, view, share)
 
     if asked:
         run(model, asked, FULL)

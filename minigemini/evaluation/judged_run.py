@@ -39,6 +39,7 @@ class JudgedRun:
         beside: columns of numbers that belong beside them: name -> metric -> value.
         notes: what the reader has to know of the rows.
         judges: who graded, and asked in which words.
+        whole: whether published numbers may stand beside it.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class JudgedRun:
     beside: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     judges: Sequence[str] = ()
+    whole: bool = True
 
     @property
     def status(self) -> str:
@@ -105,6 +107,7 @@ def _from_json(path: Path, stored: Any) -> JudgedRun:
             shown=stored["metrics"],
             notes=stored["notes"],
             judges=stored["judges"],
+            whole=stored["whole"],
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not written by `minigemini eval score --json` ({error!r})") from None
@@ -117,7 +120,12 @@ def parts_of(folder: Path) -> list[Path]:
         ValueError: it is no such folder.
     """
     results = _results(folder)
-    return [folder / name for name in results["parts"]] if "parts" in results else [folder]
+    if "parts" not in results:
+        return [folder]
+    first = [
+        folder / name for name in results["parts"]
+    ]  # then those of other suites that were run into the same folder
+    return [*first, *(file.parent for file in sorted(folder.glob("*/results.json")) if file.parent not in first)]
 
 
 def _results(folder: Path) -> dict[str, Any]:
@@ -201,7 +209,7 @@ def tabletop_metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
 
 
 def _mean_of_kinds(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The number that `eval diff` judges by. `eval tabletop` prints none for all kinds together, hence no interval."""
+    """The number that `eval diff` judges by. The tabletop prints none for all kinds together, hence no interval."""
     mean = mean_of_groups(MEAN, verdicts, by_kind(verdicts))
     return {"name": MEAN, "value": mean.value, "unit": "%", "n": mean.n, "images": mean.n, "interval": None}
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from accelerate import PartialState
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
-from minigemini.evaluation.predict import settings_of
+from minigemini.evaluation.digest import settings_of
 from minigemini.evaluation.share import Share
 from minigemini.model.quantization import in_bits
 
@@ -38,7 +39,7 @@ def load(model: str, bits: Literal[4, 8] | None = None, device: torch.device | s
         device: by default :func:`this_device`.
 
     Raises:
-        ValueError: no model can be loaded from there.
+        ValueError: no model can be loaded from there, or it has no token that ends an answer.
     """
     path = nano.resolve(model)
     device = device or this_device()
@@ -47,9 +48,21 @@ def load(model: str, bits: Literal[4, 8] | None = None, device: torch.device | s
         options = {"dtype": torch.bfloat16, "quantization_config": in_bits(bits)}
     try:
         loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, device_map=device, **options)
-        return loaded.eval(), MiniGeminiProcessor.from_pretrained(path)
+        processor = MiniGeminiProcessor.from_pretrained(path)
     except OSError as error:
         raise ValueError(f"{model}: no model can be loaded from there ({error})") from error
+    if loaded.generation_config.eos_token_id is None:
+        raise ValueError(f"{model}: nothing says where an answer ends; generation_config.json needs eos_token_id")
+    return loaded.eval(), processor
+
+
+def alone(command: str) -> None:
+    """
+    Raises:
+        ValueError: several processes were launched, and the command is for one.
+    """
+    if this_share().of > 1:
+        raise ValueError(f"{command} runs in one process, not in {this_share().of}")
 
 
 @dataclass
@@ -65,19 +78,13 @@ class EvaluatedModel:
     name: str
     bits: Literal[4, 8] | None
     batch_size: int
-    _loaded: tuple[Any, Any] | None = field(default=None, repr=False)
-    _settings: dict[str, Any] | None = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def loaded(self) -> tuple[Any, Any]:
         """Model and processor."""
-        if self._loaded is None:
-            self._loaded = load(self.name, self.bits)
-        return self._loaded
+        return load(self.name, self.bits)
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
-        """:func:`predict.settings_of`; the digest of large weights takes its time, once is enough."""
-        if self._settings is None:
-            self._settings = settings_of(self.loaded[0], self.batch_size)
-        return self._settings
+        """What every answer depends on; the digest of large weights takes its time, once is enough."""
+        return settings_of(*self.loaded, self.batch_size)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from rich.progress import Progress
 from transformers import LogitsProcessorList
 
 from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.digest import code_digest, images_of, prompts_of, row_keys, short, tokens_of, weights_digest
+from minigemini.evaluation.digest import prompts_of, row_keys, short, tokens_of
+from minigemini.evaluation.load_model import EvaluatedModel
 from minigemini.evaluation.predictions import PredictionFile
 from minigemini.evaluation.share import ALONE, Share
 from minigemini.evaluation.stored_image import StoredImage
@@ -27,45 +27,20 @@ from minigemini.evaluation.view import FULL, View
 from minigemini.generation.constrained import well_formed_prompt
 
 
-def settings_of(model: Any, batch_size: int) -> dict[str, Any]:
-    """What all predictions depend on; two runs with equal settings and row keys give the same predictions on the same machine."""
-    config = model.config.to_dict()
-    device = torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else model.device.type
-    return {
-        "weights": weights_digest(model),
-        "config": _without_paths(config),
-        "dtype": str(model.dtype),
-        "attention": model.config.get_text_config()._attn_implementation,
-        "device": device,
-        "batch_size": batch_size,
-        "code": code_digest(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
-
-
-def _without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a checkpoint, wherever it lies and whichever version wrote it."""
-    left_out = ("_name_or_path", "transformers_version")
-    return {
-        name: _without_paths(value) if isinstance(value, Mapping) else value
-        for name, value in config.items()
-        if name not in left_out
-    }
-
-
-def batches_of(examples: Sequence[Example], processor: Any, batch_size: int) -> list[list[Example]]:
+def batches_of(examples: Sequence[Example], lengths: Sequence[int], batch_size: int) -> list[list[Example]]:
     """Batches of examples that are decoded the same way, hold as many images, and are of similar length.
 
     An answer by chance is drawn alone: its seed is its row's, and no neighbour may use up its luck.
+
+    Args:
+        lengths: of the prompts, in tokens.
     """
 
     def way(item: tuple[int, Example]) -> tuple[bool, int, tuple[float, ...], int]:
         sampling = item[1].sampling
         drawn = () if sampling is None else (sampling.temperature, sampling.num_beams)
-        return item[1].constrained, item[1].max_new_tokens, drawn, len(images_of(item[1]))
+        return item[1].constrained, item[1].max_new_tokens, drawn, len(item[1].images)
 
-    lengths = map(len, tokens_of(prompts_of(examples, processor), processor))
     order = sorted(zip(lengths, examples, strict=True), key=lambda item: (way(item), item[0], item[1].id))
     batches = []
     for _, group in groupby(order, way):
@@ -76,53 +51,56 @@ def batches_of(examples: Sequence[Example], processor: Any, batch_size: int) -> 
 
 
 def predict(
-    loaded: tuple[Any, Any],
+    model: EvaluatedModel,
     benchmark: str,
     examples: Sequence[Example],
     folder: Path,
-    batch_size: int,
     progress: Progress,
     view: View = FULL,
     share: Share = ALONE,
-    settings: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Answers what ``folder/predictions.jsonl`` does not hold yet and returns all lines, in the order of the examples.
 
     A line is ``{"id", "kind", "prompt", "prediction", "finished", "reference", "key"}``; the prediction is stripped of white space
     at its ends, as the published scripts do before they write it; ``finished`` is false where it was cut at ``max_new_tokens``.
 
-    Args:
-        loaded: model and processor.
-        settings: of :func:`settings_of`, where they are known already.
-
     Raises:
-        ValueError: as :class:`PredictionFile`; a picture that cannot be opened.
+        ValueError: as :class:`PredictionFile` and :func:`digest.prompts_of`; a picture that cannot be opened.
     """
-    model, processor = loaded
+    processor = model.loaded[1]
     asked = [view.of(example) for example in examples]
-    keys = row_keys(benchmark, asked, processor)
-    file = PredictionFile(
-        folder, keys, {**(settings or settings_of(model, batch_size)), "view": view.settings()}, share
-    )
-    batches = batches_of(asked, processor, batch_size)
+    name = f"{benchmark} {view.name}" + (f" ({share.number + 1} of {share.of})" if share.of > 1 else "")
+    task = progress.add_task(f"{name}: reading", total=None)
+    prompts = prompts_of(asked, processor)
+    tokens = tokens_of(prompts, processor)
+    keys = row_keys(benchmark, asked, prompts, tokens)
+    batches = batches_of(asked, list(map(len, tokens)), model.batch_size)
+    settings = {
+        **model.settings,
+        "view": view.settings(),
+        "number_of_rows": len(asked),
+        "batches": short([[example.id for example in batch] for batch in batches]),
+    }
+    file = PredictionFile(folder, keys, settings, share)
     own = [batch for number, batch in enumerate(batches) if share.takes(number)]
     todo = [batch for batch in own if not all(example.id in file for example in batch)]
-    name = f"{benchmark} {view.name}" + (f" ({share.number + 1} of {share.of})" if share.of > 1 else "")
     total, left = (sum(map(len, some)) for some in (own, todo))
-    task = progress.add_task(name, total=total, completed=total - left)
+    progress.update(task, description=name, total=total, completed=total - left)
+    prompt_of = {example.id: prompt for example, prompt in zip(asked, prompts, strict=True)}
     for batch, inputs in _prepared(processor, todo, view):
-        answers = answer(model, processor, batch, inputs, seed=int(short(keys[batch[0].id])[:15], 16))
+        seed = int(keys[batch[0].id]["prompt"][:15], 16)
+        answers = answer(*model.loaded, batch, inputs, seed)
         file.append(
             [
                 {
                     "id": example.id,
                     "kind": example.kind,
-                    "prompt": prompt,
+                    "prompt": prompt_of[example.id],
                     "prediction": text,
                     "finished": finished,
                     "reference": example.reference,
                 }
-                for example, prompt, (text, finished) in zip(batch, prompts_of(batch, processor), answers, strict=True)
+                for example, (text, finished) in zip(batch, answers, strict=True)
             ]
         )
         progress.advance(task, len(batch))
@@ -161,12 +139,9 @@ def prepare(processor: Any, batch: Sequence[Example], view: View = FULL) -> dict
 
 def opened(example: Example) -> list[dict[str, Any]]:
     """The messages with every picture opened."""
-    return [{**message, "content": [_opened_part(part) for part in message["content"]]} for message in example.messages]
-
-
-def _opened_part(part: dict[str, Any]) -> dict[str, Any]:
-    image = part.get("image")
-    return {**part, "image": image.open()} if isinstance(image, StoredImage) else part
+    return example.with_images(
+        lambda image: {"type": "image", "image": image.open() if isinstance(image, StoredImage) else image}
+    )
 
 
 @torch.inference_mode()
@@ -174,6 +149,8 @@ def answer(
     model: Any, processor: Any, batch: Sequence[Example], inputs: Mapping[str, Any], seed: int = 0
 ) -> list[tuple[str, bool]]:
     """Answers to examples that are decoded the same way: (text, ended by itself) for each.
+
+    Nothing is left to the checkpoint's generation config but the tokens that end an answer or must not be in it.
 
     Args:
         inputs: what :func:`prepare` makes of the batch.
@@ -195,6 +172,8 @@ def answer(
     tokens = model.generate(
         **given,
         **decoding,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
         max_new_tokens=first.max_new_tokens,
         logits_processor=LogitsProcessorList(constraints),
     )[:, length:]

@@ -11,7 +11,7 @@ start what an interrupted run left behind, by however many processes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,25 +43,35 @@ class PredictionFile:
         self.share = share
         if share.first:
             folder.mkdir(parents=True, exist_ok=True)
-            settings = json.loads(json.dumps(settings))  # as it will be read back: tuples are lists
-            if self.path.exists():
-                _refuse_other_settings(folder, json.loads((folder / "settings.json").read_text()), settings)
-            else:
-                (folder / "settings.json").write_text(json.dumps(settings, indent=1) + "\n")
-                self.path.touch()
-            self._gather()
+            self._open(
+                folder / "settings.json", json.loads(json.dumps(settings))
+            )  # as it is read back: tuples are lists
         share.wait()
         self.lines = _read(self.path, self.keys)
         share.wait()  # nobody appends while another still reads
         self.own = self.path if share.first else folder / f"predictions.{share.number}.jsonl"
 
+    def _open(self, path: Path, settings: dict[str, Any]) -> None:
+        files = [self.path, *self._others()]
+        lines = [line for file in files if file.is_file() for line in _read(file, self.keys).values()]
+        if path.is_file():
+            _refuse_other_settings(path.parent, json.loads(path.read_text(encoding="utf-8")), settings)
+        elif lines:
+            raise ValueError(f"{path}: not there, so nothing says how the predictions beside it were made")
+        _write(path, json.dumps(settings, indent=1) + "\n")
+        self.path.touch()
+        self._gather()
+
+    def _others(self) -> list[Path]:
+        return sorted(self.path.parent.glob("predictions.*.jsonl"))
+
     def _gather(self) -> None:
         """What other processes wrote goes into the one file, and what was torn off when a process was killed out of it."""
         lines = _read(self.path, self.keys)
-        others = sorted(self.path.parent.glob("predictions.*.jsonl"))
+        others = self._others()
         for other in others:
             lines |= _read(other, self.keys)
-        _write(self.path, lines.values())
+        _write(self.path, "".join(map(to_json, lines.values())))
         for other in others:
             other.unlink()
 
@@ -86,7 +96,7 @@ class PredictionFile:
             lines = _read(self.path, self.keys)
             missing = [id for id in self.keys if id not in lines]
             assert not missing, f"{len(missing)} predictions are missing, the first is {missing[0]!r}"
-            _write(self.path, [lines[id] for id in self.keys])
+            _write(self.path, "".join(to_json(lines[id]) for id in self.keys))
         self.share.wait()
         self.lines = _read(self.path, self.keys)
         return list(self.lines.values())
@@ -95,14 +105,16 @@ class PredictionFile:
 def _read(path: Path, keys: Mapping[str, RowKey]) -> dict[str, dict[str, Any]]:
     """The lines by their ids. A last line that was torn when a process was killed is none: its example is answered again."""
     lines: dict[str, dict[str, Any]] = {}
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+    whole = path.read_bytes().rpartition(b"\n")[0].decode("utf-8")  # it may be torn within a character
     for number, raw in enumerate(whole.split("\n") if whole else [], start=1):
         try:
             line = json.loads(raw)
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}, line {number}: not JSON ({error})") from None
         if line["id"] not in keys or line["id"] in lines:
-            raise ValueError(f"{path}, line {number}: id {line['id']!r} is unknown (another --limit?) or there twice")
+            raise ValueError(
+                f"{path}, line {number}: id {line['id']!r} is unknown (are there fewer rows now?) or there twice"
+            )
         key = keys[line["id"]]
         differing = sorted(name for name in key.keys() | line["key"].keys() if key.get(name) != line["key"].get(name))
         if differing:
@@ -115,10 +127,10 @@ def _read(path: Path, keys: Mapping[str, RowKey]) -> dict[str, dict[str, Any]]:
     return lines
 
 
-def _write(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+def _write(path: Path, text: str) -> None:
     """At once or not at all: whoever is killed here leaves the old file."""
     new = path.with_suffix(".new")
-    new.write_text("".join(map(to_json, lines)), encoding="utf-8")
+    new.write_text(text, encoding="utf-8")
     new.replace(path)
 
 
@@ -128,7 +140,8 @@ def to_json(line: dict[str, Any]) -> str:
 
 def _refuse_other_settings(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     old, new = _flat(old), _flat(new)
-    differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    differing = [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
+    differing.sort(key=lambda key: (key.count("."), key))  # weights before the many fields of a configuration
     if differing:
         pairs = {key: f"{old.get(key)!r} there, {new.get(key)!r} now" for key in differing}
         what = "; ".join(f"{key}: {pair}" if len(pair) < 200 else key for key, pair in pairs.items())

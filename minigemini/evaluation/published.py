@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ def published_numbers(folder: Path = EXPECTED) -> list[PublishedNumber]:
             except TypeError as error:
                 raise ValueError(f"{file}, entry {number}: {error}") from None
     return found
+
+
+def comparable(benchmark: str, protocol: str, metrics: Collection[str]) -> list[PublishedNumber]:
+    """The published ones among a run's own metrics, under its benchmark and protocol. Only for a run on all rows."""
+    return [
+        number
+        for number in published_numbers()
+        if (number.benchmark, number.protocol) == (benchmark, protocol) and number.metric in metrics
+    ]
 
 
 def _of_results(file: Path, results: dict[str, Any]) -> list[PublishedNumber]:

@@ -111,6 +111,10 @@ class Report:
             "about": dict(self.about),
         }
 
+    def _promises(self) -> bool:
+        """Whether anything is promised of the scores."""
+        return any(result.floor is not None or result.ceilings for result in self.results)
+
     def _columns(self) -> list[str]:
         return [name for name in SHARED_CONTROLS if any(name in result.row.controls for result in self.results)]
 
@@ -167,7 +171,9 @@ class Report:
         for note in self._notes():
             lines += ["", note]
         lines.append("")
-        lines += [f"- **{complaint}**" for complaint in self.complaints()] or [NO_COMPLAINT]
+        lines += [f"- **{complaint}**" for complaint in self.complaints()] or (
+            [NO_COMPLAINT] if self._promises() else []
+        )
         return "\n".join(lines) + "\n"
 
     def print(self, console: Console) -> None:
@@ -187,7 +193,7 @@ class Report:
             console.print(note, style="dim", highlight=False)
         for complaint in self.complaints():
             console.print(complaint, style="bold red", highlight=False)
-        if not self.complaints():
+        if self._promises() and not self.complaints():
             console.print(NO_COMPLAINT, style="green", highlight=False)
 
 

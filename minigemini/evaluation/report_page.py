@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from minigemini.evaluation.diff import Comparison, compare, paired_parts
-from minigemini.evaluation.judged_run import TABLETOP, JudgedRun, parts_of, read_run
-from minigemini.evaluation.published import published_numbers
+from minigemini.evaluation.judged_run import JudgedRun, parts_of, read_run
+from minigemini.evaluation.published import comparable
 from minigemini.evaluation.row_pictures import (
     InlinedPictures,
     RowPicture,
@@ -27,7 +27,6 @@ from minigemini.evaluation.row_pictures import (
     rows_to_look_at,
     where_it_looked,
 )
-from minigemini.evaluation.score import is_whole
 
 COLUMNS = 4  # of the table of published numbers
 TEMPLATE = Path(__file__).with_name("report_page.html")
@@ -199,14 +198,7 @@ def _published(run: JudgedRun) -> dict[str, Any]:
     """Published numbers under the run's protocol that it has too: the metrics, and each model's values. None beside a run on a part
     of the rows."""
     names = [one["name"] for one in run.shown]
-    comparable = run.benchmark == TABLETOP or is_whole(run.benchmark, len(run.verdicts))
-    found = [
-        number
-        for number in published_numbers()
-        if comparable
-        and (number.benchmark, number.protocol) == (run.benchmark, run.protocol)
-        and number.metric in names
-    ]
+    found = comparable(run.benchmark, run.protocol, names) if run.whole else []
     models: dict[tuple[str, str], dict[str, float]] = {}
     for number in found:
         models.setdefault((number.model, number.split), {})[number.metric] = number.value

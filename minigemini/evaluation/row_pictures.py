@@ -124,17 +124,12 @@ def of_examples(run: JudgedRun, examples: Sequence[Example], pictures: InlinedPi
             file = _inside(run.path / "drawn" / "pictures", f"{verdict.id}.png")
             rows.append([] if file is None else [pictures.add(open_image(file), "drawn")])
         else:
-            rows.append([_added(image, pictures) for image in _shown(example)])
+            rows.append([_added(image, pictures) for image in example.images])
     return rows
 
 
 def _added(image: Any, pictures: InlinedPictures) -> RowPicture:
     return pictures.add_stored(image) if isinstance(image, StoredImage) else pictures.add(image)
-
-
-def _shown(example: Example) -> list[Any]:
-    contents = [part for message in example.messages for part in message["content"]]
-    return [part["image"] for part in contents if part["type"] == "image"]
 
 
 def rows_to_look_at(run: JudgedRun, examples: Sequence[Example], first: Sequence[str], most: int) -> list[int]:
@@ -143,7 +138,7 @@ def rows_to_look_at(run: JudgedRun, examples: Sequence[Example], first: Sequence
     turn: Counter[tuple[int, str]] = Counter()
     ranked = []
     for row, (verdict, example) in enumerate(zip(run.verdicts, examples, strict=True)):
-        if not _shown(example) or not run.answers[row].strip():
+        if not example.images or not run.answers[row].strip():
             continue
         group = 0 if verdict.id in first else 1 if verdict.points != 1 else 2
         turn[group, verdict.kind] += 1

@@ -72,6 +72,7 @@ class Scored:
             "protocol": self.protocol,
             "says": BENCHMARKS[self.benchmark].protocols[self.protocol].says,
             "judges": judges_of(self.lines) if uses_judge(self.benchmark, self.protocol, self.lines) else [],
+            "whole": self.whole,
             "status": self.status,
             "n": len(self.verdicts),
             "unparsable": {"count": self.unparsable, "rate": self.unparsable / len(self.verdicts)},
@@ -181,6 +182,8 @@ def read_lines(benchmark: str, file: Path, gold: Path | None, format: str) -> li
     """Predictions with their gold answers; see :func:`score_file`."""
     if not file.exists():
         raise FileNotFoundError(f"{file}: no such file or folder")
+    if format == "minigemini" and file.is_dir():
+        raise ValueError(f"{file} is a folder; of an eval, predictions are in its model/predictions.jsonl")
     rows = READERS[format](file, benchmark)
     if gold is None:
         return identified(benchmark, rows)
@@ -217,7 +220,8 @@ def score(
     verdicts = [chosen.rule(line) for line in lines]
     if chosen.check is not None and not partial:
         chosen.check(lines)
-    notes = _notes(benchmark, name, lines)
+    whole = not partial and _is_whole(benchmark, len(lines))
+    notes = _notes(benchmark, name, lines, whole)
     paths = Counter(verdict.path for verdict in verdicts)
     for path in (NOT_JUDGED, JUDGE_FAILED):
         if paths[path]:
@@ -244,7 +248,7 @@ def _is_whole(benchmark: str, rows: int) -> bool:
     return not sizes or rows in sizes
 
 
-def _notes(benchmark: str, protocol: str, lines: Sequence[Line]) -> list[str]:
+def _notes(benchmark: str, protocol: str, lines: Sequence[Line], whole: bool) -> list[str]:
     """What the reader of the number has to know about the rows."""
     notes = []
     sizes = BENCHMARKS[benchmark].sizes
@@ -258,6 +262,9 @@ def _notes(benchmark: str, protocol: str, lines: Sequence[Line]) -> list[str]:
     if benchmark == "textvqa" and all("prompt" in line for line in lines):
         with_ocr = sum("Reference OCR token" in line["prompt"] for line in lines)
         notes.append(f"{with_ocr} of {len(lines)} prompts hold reference OCR tokens")
+    empty = sum(not line["prediction"].strip() for line in lines)
+    if empty:
+        notes.append(f"{empty} of {len(lines)} answers are empty")
     judges = judges_of(lines)
     if judges and not uses_judge(benchmark, protocol, lines):
         return [*notes, f"the lines hold a judge's grades; {protocol} does not use them"]

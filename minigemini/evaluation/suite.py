@@ -101,6 +101,9 @@ class Suite:
             if full in named:
                 raise ValueError(f"published: {named[full]} and {key} are the same")
             named[full] = key
+        of_their_own = [part for part in self.published.values() if part.path is not None]
+        if Path(self.data).is_file() and len(self.published) - len(of_their_own) > 1:
+            raise ValueError(f"data: {self.data} is one file, for {len(self.published)} benchmarks; give the folder")
 
 
 def part_name(key: str) -> str:
@@ -130,8 +133,11 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
                 f"{name!r} is neither a YAML file nor the name of a suite (known: {known}) nor a benchmark "
                 f"({', '.join(sorted(BENCHMARKS))})"
             )
-        published: dict[str, dict[str, str]] = {key: {} for key in name.split(",")}
-        return strict_yaml.from_tree({"published": published}, Suite, name, overrides)
+        keys = name.split(",")
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise ValueError(f"{name}: {twice[0]} is there twice")
+        return strict_yaml.from_tree({"published": {key: {} for key in keys}}, Suite, name, overrides)
     suite = strict_yaml.load(path, Suite, overrides)
     if not suite.data.startswith("hub:") and not any(override.startswith("data=") for override in overrides):
         suite = replace(

@@ -16,7 +16,7 @@ class View:
         name: of the run and of its folder.
         pictures: whether the model is shown the pictures at all; if not, it has the words.
         mining: whether the high-resolution pictures are made and mined. If not, the tokens are those of the low-resolution tower.
-        blank: the high-resolution pictures are all of their mean colour: mining runs and finds nothing.
+        blank: the high-resolution pictures are all of the one grey that is zero after normalisation: mining runs and finds nothing.
         high_res_size: side of the high-resolution pictures, in pixels; the model's own by default. The low-resolution ones
             are shrunk from them.
     """
@@ -31,6 +31,10 @@ class View:
         """The example as it is asked in this view."""
         return example if self.pictures else without_images(example)
 
+    @property
+    def folder(self) -> str:
+        return self.name.replace(" ", "-")
+
     def settings(self) -> dict[str, Any]:
         """What the predictions depend on; not the name."""
         return {name: value for name, value in vars(self).items() if name != "name"}
@@ -40,10 +44,10 @@ class View:
         return kwargs if self.high_res_size is None else {**kwargs, "high_res_size": self.high_res_size}
 
     def inputs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The processor's tensors as the model gets them; a normalised picture of its mean colour is zero."""
+        """The processor's tensors as the model gets them."""
         given = dict(inputs)
         if self.blank and "high_res_pixel_values" in given:
-            given["high_res_pixel_values"] = given["high_res_pixel_values"].zero_()
+            given["high_res_pixel_values"] = 0 * given["high_res_pixel_values"]
         return given
 
 
@@ -53,8 +57,4 @@ BLIND = View("blind", pictures=False)
 
 def without_images(example: Example) -> Example:
     """The same example for the blind control: the words, and no picture."""
-    messages = [
-        {**message, "content": [part for part in message["content"] if part["type"] != "image"]}
-        for message in example.messages
-    ]
-    return replace(example, messages=messages)
+    return replace(example, messages=example.with_images(lambda image: None))

@@ -117,6 +117,11 @@ class ImageGenerator:
         # transformers says "no limit" with a huge number.
         return copy.deepcopy(tokenizers), int(limit) if limit < 1_000_000 else None
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What every call of the pipeline is given: steps, guidance, lengths; see :data:`FAMILY_SETTINGS`."""
+        return dict(self._settings)
+
     def with_settings(self, *, steps: int | None = None, guidance: float | None = None) -> ImageGenerator:
         """The same pipeline with other settings than its family's where they are given.
 

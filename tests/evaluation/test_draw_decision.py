@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from minigemini.evaluation.digest import images_of
 from minigemini.evaluation.pictures.draw_decision import DrawDecision
 from minigemini.evaluation.written_prompt import has_well_formed_prompts
 
@@ -32,7 +31,7 @@ def test_the_set() -> None:
     categories = {e.kind: {o.reference["draw"] for o in examples if o.kind == e.kind} for e in examples}
     assert all(len(labels) == 1 for labels in categories.values())
     assert min(Counter(example.kind for example in examples).values()) >= 10
-    assert sum(len(images_of(example)) > 0 for example in examples) >= 40
+    assert sum(len(example.images) > 0 for example in examples) >= 40
     assert {len(example.messages) for example in examples} == {1, 3}
     for example in examples:
         roles = [message["role"] for message in example.messages]

@@ -1,6 +1,7 @@
 """`minigemini eval` on published benchmarks: small ones in their own layout, answered by a tiny random model."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from minigemini.cli import main
 from minigemini.evaluation.evaluate import evaluate
-from minigemini.evaluation.judged_run import read_run
+from minigemini.evaluation.judged_run import parts_of, read_run
 from minigemini.evaluation.scorers.mme import COGNITION, PERCEPTION
 from minigemini.tabletop.benchmark import examples as tabletop_examples
 
@@ -114,7 +115,7 @@ def test_an_interrupted_run_and_any_number_of_processes_leave_the_same_bytes(
     """Two real processes; then a folder as two killed ones may leave it is finished by one."""
     before = files(finished)
     out = tmp_path / "two"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29631"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "minigemini", "eval", suite, "--model", model, "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -175,8 +176,60 @@ def test_another_question_under_the_same_id_is_refused(
 ) -> None:
     changed = data / "changed.jsonl"
     changed.write_text((data / "ai2d.jsonl").read_text().replace("what ", "which ").replace("?", "??"))
-    with pytest.raises(ValueError, match=r"of the example .* prompt is not what it was"):
+    with pytest.raises(ValueError, match=r"of the example .* prompt, reference are not what it was"):
         evaluate(suite, model, finished, overrides=["published.ai2d.path=changed.jsonl"])
+
+
+def test_what_would_give_a_wrong_number_is_refused(
+    suite: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the model is loaded."""
+    file = str(data / "ai2d.jsonl")
+    with pytest.raises(ValueError, match="ai2d.jsonl is one file, for 2 benchmarks; give the folder"):
+        evaluate("ai2d,mmstar@lmms", "never loaded", tmp_path, overrides=[f"data={file}"])
+    with pytest.raises(ValueError, match="ai2d is there twice"):
+        evaluate("ai2d,ai2d", "never loaded", tmp_path, overrides=[f"data={file}"])
+    (tmp_path / "file").write_text("")
+    assert main(["eval", suite, "--out", str(tmp_path / "file" / "x"), "--model", "never loaded"]) == 1
+    assert "Not a directory" in capsys.readouterr().err
+    assert main(["eval", "score", "ai2d", str(tmp_path)]) == 1
+    assert "predictions are in its model/predictions.jsonl" in capsys.readouterr().err
+    (tmp_path / "null.jsonl").write_text('{"id": "1", "prediction": null, "reference": {}}\n')
+    assert main(["eval", "score", "ai2d", str(tmp_path / "null.jsonl")]) == 1
+    assert "row '1': the prediction is None, not a text" in capsys.readouterr().err
+
+
+def test_a_broken_picture_is_found_before_the_first_answer(data: Path, model: str, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (data / "ai2d.jsonl").read_text().splitlines()]
+    rows[3]["images"] = ["broken.png"]
+    (tmp_path / "broken.png").write_bytes((data / "images" / "0.png").read_bytes()[:9])
+    for number in range(3):
+        (tmp_path / rows[number]["images"][0]).parent.mkdir(exist_ok=True)
+        (tmp_path / rows[number]["images"][0]).write_bytes((data / rows[number]["images"][0]).read_bytes())
+    (tmp_path / "ai2d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match=r"broken\.png: not a picture"):
+        evaluate("ai2d", model, out, overrides=[f"data={tmp_path}"])
+    assert not list(out.rglob("predictions.jsonl"))
+
+
+def test_a_text_with_the_image_marker_is_named(data: Path, model: str, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (data / "ai2d.jsonl").read_text().splitlines()]
+    rows[2] = {**rows[2], "question": "what is <image>?", "images": []}
+    for row in rows:
+        row["images"] = []
+    (tmp_path / "ai2d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match="ai2d@vlmevalkit: example 'row 2': "):
+        evaluate("ai2d", model, tmp_path / "out", overrides=[f"data={tmp_path}"])
+
+
+def test_another_suite_in_the_same_folder_takes_nothing_away(
+    finished: Path, data: Path, model: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    assert evaluate("ai2d@lmms", model, out, overrides=[f"data={data / 'ai2d.jsonl'}"]) == 0
+    assert sorted(part.name for part in parts_of(out)) == ["ai2d@lmms", "ai2d@vlmevalkit", "mme@lmms"]
 
 
 def test_runs_are_compared_part_by_part(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,9 +13,9 @@ from rich.progress import Progress, TaskID
 
 from minigemini.evaluation import digest
 from minigemini.evaluation.benchmark import Example, Sampling
-from minigemini.evaluation.digest import images_of, tokens_of, weights_digest
-from minigemini.evaluation.load_model import load
-from minigemini.evaluation.predict import answer, batches_of, predict, prepare, settings_of
+from minigemini.evaluation.digest import prompts_of, settings_of, tokens_of, weights_digest
+from minigemini.evaluation.load_model import EvaluatedModel, load
+from minigemini.evaluation.predict import answer, batches_of, predict, prepare
 from minigemini.evaluation.stored_image import StoredImage
 from minigemini.evaluation.tabletop import Tabletop
 from minigemini.evaluation.view import View, without_images
@@ -44,7 +44,18 @@ class Quiet(Progress):
 
 
 def run(loaded: tuple[Any, Any], examples: list[Example], folder: Path, patience: int = 1000) -> list[dict[str, Any]]:
-    return predict(loaded, "tabletop", examples, folder, 3, Quiet(patience))
+    return predict(evaluated(loaded), "tabletop", examples, folder, Quiet(patience))
+
+
+def evaluated(loaded: tuple[Any, Any], batch_size: int = 3) -> EvaluatedModel:
+    model = EvaluatedModel("tiny", None, batch_size)
+    model.loaded = loaded
+    return model
+
+
+def batches(loaded: tuple[Any, Any], examples: list[Example], batch_size: int) -> list[list[Example]]:
+    lengths = list(map(len, tokens_of(prompts_of(examples, loaded[1]), loaded[1])))
+    return batches_of(examples, lengths, batch_size)
 
 
 def answered(loaded: tuple[Any, Any], batch: list[Example]) -> list[tuple[str, bool]]:
@@ -52,12 +63,12 @@ def answered(loaded: tuple[Any, Any], batch: list[Example]) -> list[tuple[str, b
 
 
 def test_a_batch_answers_as_each_alone(loaded: tuple[Any, Any], examples: list[Example]) -> None:
-    batches = batches_of(examples, loaded[1], 8)
-    assert sorted(e.id for batch in batches for e in batch) == sorted(e.id for e in examples)
+    found = batches(loaded, examples, 8)
+    assert sorted(e.id for batch in found for e in batch) == sorted(e.id for e in examples)
     padded = 0
-    for batch in batches:
+    for batch in found:
         assert len(batch) <= 8
-        assert len({(e.constrained, len(images_of(e))) for e in batch}) == 1
+        assert len({(e.constrained, len(e.images)) for e in batch}) == 1
         together = answered(loaded, batch)
         padded += len({len(e.messages[-1]["content"][-1]["text"]) for e in batch}) > 1
         assert together == [answered(loaded, [example])[0] for example in batch]
@@ -124,7 +135,7 @@ def test_other_weights_or_other_pictures_are_another_run(
         with torch.no_grad():
             parameter.view(-1)[0] -= 1e-3
 
-    picture = images_of(few[0])[0].copy()
+    picture = few[0].images[0].copy()
     picture.putpixel((0, 0), (1, 2, 3))
     content = [{"type": "image", "image": picture}, *few[0].messages[0]["content"][1:]]
     changed = replace(few[0], messages=[{"role": "user", "content": content}])
@@ -146,13 +157,23 @@ def test_a_setting_or_the_code_that_differs_is_named(
     few = examples[:2]
     run(loaded, few, tmp_path)
     with pytest.raises(ValueError, match=r"\(view.mining: True there, False now\)"):
-        predict(loaded, "tabletop", few, tmp_path, 3, Quiet(), View("mining off", mining=False))
-    with pytest.raises(ValueError, match=r"\(batch_size: 3 there, 4 now\)"):
-        predict(loaded, "tabletop", few, tmp_path, 4, Quiet())
+        predict(evaluated(loaded), "tabletop", few, tmp_path, Quiet(), View("mining off", mining=False))
+    with pytest.raises(ValueError, match=r"batch_size: 3 there, 4 now"):
+        predict(evaluated(loaded, 4), "tabletop", few, tmp_path, Quiet())
     monkeypatch.setattr(loaded[0].config.text_config, "rms_norm_eps", 0.5)
     with pytest.raises(ValueError, match=r"\(config.text_config.rms_norm_eps: 1e-06 there, 0.5 now\)"):
         run(loaded, few, tmp_path)
     monkeypatch.undo()
+    monkeypatch.setattr(loaded[1].image_processor, "image_mean", [0.5, 0.5, 0.4])
+    with pytest.raises(ValueError, match=r"\(processor.image_mean: \["):
+        run(loaded, few, tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(loaded[0].generation_config, "no_repeat_ngram_size", 2)
+    with pytest.raises(ValueError, match=r"\(generation.no_repeat_ngram_size: None there, 2 now\)"):
+        run(loaded, few, tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"\(batches: .*; number_of_rows: 2 there, 5 now\)"):
+        run(loaded, examples[:5], tmp_path)  # other rows, other neighbours in a batch
     package = tmp_path / "package"
     shutil.copytree(digest.PACKAGE, package, ignore=shutil.ignore_patterns("weights", "__pycache__"))
     monkeypatch.setattr(digest, "PACKAGE", package)
@@ -166,7 +187,7 @@ def test_a_setting_or_the_code_that_differs_is_named(
 def test_a_checkpoint_may_be_moved(checkpoints: Path, examples: list[Example], tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     shutil.copytree(checkpoints / "model", moved)
-    settings = [settings_of(load(str(folder))[0], 3) for folder in (checkpoints / "model", moved)]
+    settings = [settings_of(*load(str(folder)), 3) for folder in (checkpoints / "model", moved)]
     assert settings[0] == settings[1]
     assert str(checkpoints) not in repr(settings)
 
@@ -194,7 +215,7 @@ def test_stored_pictures_answer_as_opened_ones(
         )
 
     asked = [stored(example) for example in examples]
-    batches_of(asked, loaded[1], 3)
+    batches(loaded, asked, 3)
     assert not opened
     lines = run(loaded, asked, tmp_path / "stored")
     assert opened
@@ -205,7 +226,7 @@ def test_stored_pictures_answer_as_opened_ones(
         asked[0],
         messages=[{"role": "user", "content": [{"type": "image", "image": StoredImage("x.png", lambda: b"?")}]}],
     )
-    with pytest.raises(ValueError, match=r"x\.png: not a picture that can be opened"):
+    with pytest.raises(ValueError, match=r"x\.png: not a picture "):
         run(loaded, [broken], tmp_path / "broken")
 
 
@@ -230,8 +251,8 @@ def test_answers_by_chance_come_from_their_rows(
 def test_a_view_takes_something_away(
     loaded: tuple[Any, Any], examples: list[Example], view: View, differs: bool
 ) -> None:
-    batch = [example for example in examples if images_of(example)][:2]
-    batch = [example for example in batch if len(images_of(example)) == len(images_of(batch[0]))]
+    batch = [example for example in examples if example.images][:2]
+    batch = [example for example in batch if len(example.images) == len(batch[0].images)]
     full, less = prepare(loaded[1], batch), prepare(loaded[1], batch, view)
     assert torch.equal(full["pixel_values"], less["pixel_values"])
     assert torch.equal(full["input_ids"], less["input_ids"])
@@ -246,7 +267,7 @@ def test_a_view_takes_something_away(
 def test_the_blind_control_sees_the_words_and_nothing_else(loaded: tuple[Any, Any], examples: list[Example]) -> None:
     sighted = examples[0]
     blind = without_images(sighted)
-    assert (len(images_of(sighted)), len(images_of(blind))) == (1, 0)
+    assert (len(sighted.images), len(blind.images)) == (1, 0)
     assert blind.messages[0]["content"] == sighted.messages[0]["content"][1:]
     assert blind.reference == sighted.reference
     text = loaded[1].apply_chat_template(blind.messages, add_generation_prompt=True, tokenize=False)

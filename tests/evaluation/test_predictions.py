@@ -146,6 +146,29 @@ def test_what_killed_processes_left_is_gathered_by_any_number_of_others(tmp_path
     assert not torn.exists()
 
 
+def test_torn_within_a_character(tmp_path: Path) -> None:
+    file = PredictionFile(tmp_path, KEYS, SETTINGS)
+    file.append([line("a"), {**line("b"), "prediction": "色"}])
+    whole = file.path.read_bytes()
+    for end in range(len(whole) - 20, len(whole)):
+        file.path.write_bytes(whole[:end])
+        assert set(PredictionFile(tmp_path, KEYS, SETTINGS).lines) == {"a"}
+
+
+def test_lines_of_which_nothing_says_how_they_were_made(tmp_path: Path) -> None:
+    def killed(share: Share) -> None:
+        PredictionFile(tmp_path, KEYS, SETTINGS, share).append([line(IDS[share.number])])
+
+    Together(2).run(killed)
+    (tmp_path / "predictions.jsonl").unlink()
+    with pytest.raises(ValueError, match="other settings"):  # the other process's lines are there
+        PredictionFile(tmp_path, KEYS, {"weights": "2"})
+    (tmp_path / "settings.json").unlink()
+    with pytest.raises(ValueError, match=r"settings.json: not there"):
+        PredictionFile(tmp_path, KEYS, SETTINGS)
+    assert (tmp_path / "predictions.1.jsonl").exists()
+
+
 def test_others_settings_are_refused_before_others_files_are_touched(tmp_path: Path) -> None:
     def killed(share: Share) -> None:
         PredictionFile(tmp_path, KEYS, SETTINGS, share).append([line(IDS[share.number])])

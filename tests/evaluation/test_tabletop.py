@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from minigemini.evaluation.benchmark import Row
-from minigemini.evaluation.digest import images_of
 from minigemini.evaluation.suite import load_suite
 from minigemini.evaluation.tabletop import Tabletop, what_the_oracle_sees
 from minigemini.tabletop.language import parse_prompt
@@ -162,7 +161,7 @@ def test_examples_are_complete_and_the_same_again() -> None:
         assert one.score.value == 1, one
         assert all(control.value < 1 for control in one.controls.values()), one
     edits = [e for e in examples if e.kind == "edit_3"]
-    assert all(len(images_of(e)) == 3 and e.reference["previous"].startswith("<h>") for e in edits)
+    assert all(len(e.images) == 3 and e.reference["previous"].startswith("<h>") for e in edits)
 
 
 def test_an_unknown_kind_is_an_error() -> None:

@@ -53,6 +53,8 @@ def read_predictions(path: Path, benchmark: str) -> list[Row]:
             required(row, key, path)
         row["id"] = str(row["id"])
         row.setdefault("kind", "")
+        if not isinstance(row["prediction"], str):
+            raise ValueError(f"{path}, row {row['id']!r}: the prediction is {row['prediction']!r}, not a text")
     return rows
 
 

@@ -16,7 +16,7 @@ import transformers
 
 from minigemini.evaluation.benchmark import Example
 from minigemini.evaluation.draw import draw
-from minigemini.evaluation.load_model import EvaluatedModel
+from minigemini.evaluation.load_model import EvaluatedModel, alone
 from minigemini.evaluation.paired import Difference, differences, mcnemar
 from minigemini.evaluation.pictures.picture_results import show_and_write
 from minigemini.evaluation.pictures.self_judgement import judge_pictures, tabletop_questions
@@ -93,7 +93,7 @@ def best_of_n(
     Args:
         model: checkpoint folder, hub id or shipped name; it has to know the tabletop's language.
         generator: likewise, of an image generator.
-        n: pictures of each prompt. The first ones have the seeds of ``eval tabletop``.
+        n: pictures of each prompt. The first ones have the seeds of ``eval``.
         steps, guidance: of the generator instead of its own: where every picture is right there is nothing to choose.
 
     Returns:
@@ -104,12 +104,13 @@ def best_of_n(
     """
     if n < 2 or prompts < 1:
         raise ValueError(f"--n {n}, --prompts {prompts}: there must be two pictures to choose from, and a prompt")
+    alone("eval best-of-n")
     transformers.utils.logging.disable_progress_bar()
     diffusers.utils.logging.disable_progress_bar()
     drawing = ImageGenerator.from_pretrained(generator).with_settings(steps=steps, guidance=guidance)
     settings = {"steps": steps, "guidance": guidance}
     asked = Tabletop([DRAWN], prompts, SEED).examples()
-    pictures = [_candidate(example, number, settings) for number in range(n) for example in asked]
+    pictures = [_candidate(example, number) for number in range(n) for example in asked]
     answering = EvaluatedModel(model, None, batch_size)
     with progress_bar() as progress:
         lines = draw(drawing, pictures, what_the_oracle_sees, out / "drawn", batch_size, progress)
@@ -141,8 +142,8 @@ def best_of_n(
     return 0
 
 
-def _candidate(example: Example, number: int, settings: Mapping[str, Any]) -> Example:
-    reference = {**example.reference, **settings, "example": example.id, "number": number}
+def _candidate(example: Example, number: int) -> Example:
+    reference = {**example.reference, "example": example.id, "number": number}
     return replace(example, id=f"{example.id}.{number}", reference=reference)
 
 

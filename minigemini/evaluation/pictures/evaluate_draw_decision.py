@@ -10,7 +10,7 @@ import transformers
 from rich.console import Console
 
 import minigemini
-from minigemini.evaluation.load_model import EvaluatedModel
+from minigemini.evaluation.load_model import EvaluatedModel, this_share
 from minigemini.evaluation.pictures.draw_decision import ITEMS, DrawDecision
 from minigemini.evaluation.predict import predict
 from minigemini.evaluation.progress import progress_bar
@@ -34,16 +34,12 @@ def evaluate_draw_decision(model: str, out: Path, items: Path = ITEMS, batch_siz
     benchmark = DrawDecision(items)
     examples = benchmark.examples()
     answering = EvaluatedModel(model, None, batch_size)
-    with progress_bar() as progress:
-        lines = predict(
-            answering.loaded,
-            benchmark.name,
-            examples,
-            out / "model",
-            batch_size,
-            progress,
-            settings=answering.settings,
-        )
+    out.mkdir(parents=True, exist_ok=True)
+    share = this_share()
+    with progress_bar(share.first) as progress:
+        lines = predict(answering, benchmark.name, examples, out / "model", progress, share=share)
+    if not share.first:
+        return 0
     about = {
         "items": str(items),
         "limit": None,

@@ -13,9 +13,9 @@ from PIL import Image
 from rich.progress import Progress
 
 from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.digest import short
+from minigemini.evaluation.digest import code_digest, short
 from minigemini.evaluation.draw import draw
-from minigemini.evaluation.load_model import EvaluatedModel
+from minigemini.evaluation.load_model import EvaluatedModel, alone
 from minigemini.evaluation.pictures.best_of_n import Candidate, gain
 from minigemini.evaluation.pictures.clip_similarity import CLIP, Clip
 from minigemini.evaluation.pictures.geneval import THRESHOLD, classes_of, coloured, metrics, read_prompts, verdict
@@ -64,6 +64,7 @@ def geneval(
         ValueError, FileNotFoundError: what cannot be read or loaded, by name; a detector without a class of the prompts; ``out``
             holds other pictures.
     """
+    alone("eval geneval")
     transformers.utils.logging.disable_progress_bar()
     diffusers.utils.logging.disable_progress_bar()
     rows = read_prompts(prompts)
@@ -75,9 +76,7 @@ def geneval(
         cut = 0
         if model is not None:
             writer = EvaluatedModel(model, None, batch_size)
-            written = predict(
-                writer.loaded, "geneval", asked, out / "written", batch_size, progress, settings=writer.settings
-            )
+            written = predict(writer, "geneval", asked, out / "written", progress)
             asked = [_rewritten(e, line["prediction"], drawing) for e, line in zip(asked, written, strict=True)]
             cut = sum(example.reference["cut"] for example in asked)
         pictures = [replace(e, id=f"{e.id}-{k}") for e in asked for k in range(PICTURES)]
@@ -149,6 +148,7 @@ def detect(
         "clip": colours.clip.name,
         "clip_weights": colours.clip.digest(),
         "threshold": THRESHOLD,
+        "code": code_digest(("evaluation/pictures/geneval*.py", "evaluation/pictures/clip_similarity.py")),
         "transformers": transformers.__version__,
     }
     file = PredictionFile(folder, keys, settings)
