@@ -22,6 +22,7 @@ from minigemini.evaluation.judging import JUDGED
 from minigemini.evaluation.questions import read_examples
 from minigemini.evaluation.questions.hub import HOMES
 from minigemini.evaluation.questions.prompts.table import FORMS
+from minigemini.evaluation.row_pictures import InlinedPictures
 from minigemini.evaluation.scorers.mme import COGNITION, PERCEPTION
 from minigemini.evaluation.scorers.protocols import BENCHMARKS
 
@@ -333,6 +334,19 @@ def test_science_questions_without_a_picture(tmp_path):
     assert examples[0].reference["image"] == examples[2].reference["image"]
     assert "image" not in examples[1].reference
     assert images_of(examples[1]) == []
+
+
+def test_pictures_of_one_cell_are_told_apart(tmp_path):
+    """By their names, by which a report's pictures are known."""
+    row = parquet_rows("seed_bench")[0] | {"image": [png(1), png(2)]}
+    (example,) = read_examples("seed_bench", "lmms", write_parquet(tmp_path / "a.parquet", [row]))
+    shown = images_of(example)
+    assert [image.name.removeprefix(str(tmp_path)) for image in shown] == [
+        "/a.parquet, row 1, image 1",
+        "/a.parquet, row 1, image 2",
+    ]
+    inlined = InlinedPictures()
+    assert [inlined.add_stored(image)["picture"] for image in shown] == [0, 1]
 
 
 def test_pictures_are_read_from_the_file_when_they_are_needed(tmp_path):

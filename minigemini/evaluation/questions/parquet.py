@@ -125,7 +125,7 @@ def stored(file: Path, place: str, group: int, column: str, row: int) -> tuple[t
     return tuple(
         (
             hashlib.sha256(one["bytes"]).hexdigest()[:NAME_DIGITS],
-            StoredImage(f"{place}, {column}", partial(encoded, file, group, column, row, index)),
+            StoredImage(f"{place}, {column} {index + 1}", partial(encoded, file, group, column, row, index)),
         )
         for index, one in enumerate(cells)
     )
