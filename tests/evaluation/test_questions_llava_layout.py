@@ -178,6 +178,13 @@ def test_mme(mme):
     assert [metric.value for metric in scored_perfectly("mme", None, examples).metrics[:2]] == [2000, 800]
 
 
+def test_an_id_of_mme_without_its_task(mme):
+    rows = [json.loads(line) for line in (mme / "llava_mme.jsonl").read_text().splitlines()]
+    write(mme / "llava_mme.jsonl", [*rows[:3], rows[3] | {"question_id": "0001.jpg"}, *rows[4:]])
+    with pytest.raises(ValueError, match=r"llava_mme.jsonl, row 4: the question id '0001.jpg' is no task/image"):
+        read_examples("mme", None, mme)
+
+
 def test_mme_pairs_that_are_odd(mme):
     file = mme / "MME_Benchmark_release_version" / "color" / "0001.txt"
     file.write_text(file.read_text().split("\n")[0] + "\n")

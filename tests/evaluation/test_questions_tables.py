@@ -368,6 +368,7 @@ def test_pictures_are_read_from_the_file_when_they_are_needed(tmp_path):
         ("ai2d", {"options": None}, r"row 2: column 'options' is empty"),
         ("blink", {}, r"row 2: the row 'val_Counting_1' is there twice"),
         ("vqav2", {"answers": None}, r"row 2: column 'answers' is empty"),
+        ("mme", {"question_id": "1.png"}, r"a.parquet, row 2: the question id '1.png' is no task/image"),
     ],
 )
 def test_parquet_that_is_broken(tmp_path, benchmark, change, error):

@@ -45,3 +45,15 @@ def _read(folder: Path, columns: int) -> list[Row]:
                 }
             )
     return rows
+
+
+def task_and_image(question_id: str, place: str) -> str:
+    """ "task/image" of a question id, in which folders may stand between the two.
+
+    Raises:
+        ValueError: there is no "/" in it; ``place`` is named.
+    """
+    task, *between = question_id.split("/")
+    if not between:
+        raise ValueError(f"{place}: the question id {question_id!r} is no task/image")
+    return f"{task}/{between[-1]}"

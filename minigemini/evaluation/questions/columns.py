@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minigemini.evaluation.foreign import mgm
+from minigemini.evaluation.foreign import mgm, mme_tool
 from minigemini.evaluation.foreign.gold import POPE_OFFSETS
 from minigemini.evaluation.foreign.vlmevalkit import listed
 from minigemini.evaluation.questions import mathvista
@@ -118,9 +118,9 @@ def pope(record: Record, number: int) -> Question:
 
 
 def mme(record: Record, number: int) -> Question:
-    task, *_, name = record.text("question_id").split("/")
-    question = question_of(record, f"{task}/{name}", record.text("category"), {"answer": record.text("answer")})
-    question.reference["image"] = f"{task}/{name}"  # pairs are told by it; one picture is in two tasks
+    id = mme_tool.task_and_image(record.text("question_id"), record.place)
+    question = question_of(record, id, record.text("category"), {"answer": record.text("answer")})
+    question.reference["image"] = id  # pairs are told by it; one picture is in two tasks
     return question
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from minigemini.evaluation.foreign import gold as gold_files
 from minigemini.evaluation.foreign import llava as llava_files
+from minigemini.evaluation.foreign import mme_tool
 from minigemini.evaluation.foreign.join import join
 from minigemini.evaluation.foreign.lines import Row, read_json, read_jsonl
 from minigemini.evaluation.questions import mathvista, tsv
@@ -141,8 +142,7 @@ def row_of(id: Any, text: str, image: str | None, place: str) -> Row:
 def mme_rows(path: Path) -> Iterator[Row]:
     """The id is task/name; five tasks keep their images in a folder of their own, which is in the file's name for them."""
     for row in read_rows(path):
-        task, *_, name = row["id"].split("/")
-        yield {**row, "id": f"{task}/{name}"}
+        yield {**row, "id": mme_tool.task_and_image(row["id"], row["place"])}
 
 
 def mmvet_rows(path: Path) -> Iterator[Row]:
