@@ -245,9 +245,9 @@ def judge_file(
         judged = judge_lines(benchmark, lines, judge, template, prompt)
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text("".join(map(to_json, judged)), encoding="utf-8")
-        asked = sum("judge" in line for line in judged)
-        print(f"{asked} of {len(lines)} rows judged by {model}, {judge.asked} new replies; written: {out}")
     refused = [line for line in judged if "refused" in line.get("judge", {})]
+    answered = sum("judge" in line for line in judged) - len(refused)
+    print(f"{answered} of {len(lines)} rows judged by {model}, {judge.asked} new replies; written: {out}")
     if refused:
         print(f"the server refused {len(refused)} rows, such as {refused[0]['id']!r}: {refused[0]['judge']['refused']}")
     print(

@@ -200,7 +200,9 @@ def test_a_row_that_the_server_refuses_is_a_failure_of_that_row(benchmark, refer
         code, lines = judge(tmp_path, benchmark, rows, server)
     assert code == 0
     assert lines[1]["judge"]["refused"] == "HTTP 400: policy"
-    assert "the server refused 1 rows, such as '1': HTTP 400: policy" in capsys.readouterr().out
+    said_of_rows = capsys.readouterr().out
+    assert "the server refused 1 rows, such as '1': HTTP 400: policy" in said_of_rows
+    assert "2 of 3 rows judged by judge, 2 new replies" in said_of_rows
     protocol = {"hallusionbench": "official"}.get(benchmark, "llava")
     found = scored(tmp_path, benchmark, "--protocol", protocol)
     assert [verdict["path"] for verdict in found["verdicts"]].count("judge failed") == 1
