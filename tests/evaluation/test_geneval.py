@@ -210,6 +210,18 @@ def test_the_official_prompts() -> None:
             {"tag": "position", "prompt": "a cup", "include": [{"class": "cup", "count": 1, "position": ["above", 0]}]},
             "no direction from an earlier clause",
         ),
+        *(
+            ({"tag": "position", "prompt": "a cup", "include": [cup, cup | {"position": position}]}, problem)
+            for cup in [{"class": "cup", "count": 1}]
+            for position, problem in [
+                (["above"], "no pair of a direction and the number of a clause"),
+                ("above", "no pair"),
+                (3, "no pair"),
+                (None, "no pair"),
+                (["above", "0"], "no direction from an earlier clause"),
+                ([["above"], 0], "no direction from an earlier clause"),
+            ]
+        ),
     ],
 )
 def test_rows_that_are_no_prompts(row: dict, problem: str, tmp_path: Path) -> None:

@@ -76,9 +76,12 @@ def _problem(row: Mapping[str, Any]) -> str:
         if "color" in clause and clause["color"] not in COLOURS:
             return f"color {clause['color']!r} is none of {', '.join(COLOURS)}"
         if "position" in clause:
-            direction, target = clause["position"]
-            if direction not in DIRECTIONS or not 0 <= target < place:
-                return f"position {clause['position']} is no direction from an earlier clause"
+            position = clause["position"]
+            if not isinstance(position, list) or len(position) != 2:
+                return f"position {position!r} is no pair of a direction and the number of a clause"
+            direction, target = position
+            if direction not in DIRECTIONS or not isinstance(target, int) or not 0 <= target < place:
+                return f"position {position} is no direction from an earlier clause"
     return ""
 
 
