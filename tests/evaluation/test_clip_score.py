@@ -8,7 +8,7 @@ import tiny_clip
 import torch
 from PIL import Image
 
-from minigemini.evaluation.pictures.clip_score import clip_score, metrics, read_pictures
+from minigemini.evaluation.pictures.clip_score import clip_score, metrics, numbered, read_pictures
 from minigemini.evaluation.pictures.clip_similarity import Clip
 
 CAPTIONS = ["a red table", "a blue table", "a green table"]
@@ -30,6 +30,28 @@ def run(tmp_path: Path) -> Path:
         lines.append({"id": str(number), "picture": f"{number}.png", "reference": asked})
     (tmp_path / "predictions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return tmp_path
+
+
+class Compared(str):
+    """Counts with how many others it is compared."""
+
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.comparisons += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_captions_are_numbered_in_one_pass() -> None:
+    given = [Compared(f"caption {number % 900}") for number in range(1000)]
+    captions, own = numbered(given)
+    assert captions == given[:900]
+    assert own == [*range(900), *range(100)]
+    Compared.comparisons = 0
+    numbered(given)
+    assert Compared.comparisons < 2 * len(given)
 
 
 def test_scores_by_hand() -> None:
