@@ -126,6 +126,8 @@ def test_what_is_refused_says_why(model):
         model.generate_until_multi_round([])
     with pytest.raises(ValueError, match="auto"):
         ChatModel("nano", batch_size="auto")
+    with pytest.raises(ValueError, match="--max_batch_size: minigemini searches for no batch size"):
+        ChatModel.create_from_arg_string("pretrained=nano", {"batch_size": 1, "max_batch_size": 8, "device": None})
     with pytest.raises(ValueError, match="nowhere"):
         ChatModel("./nowhere")
 

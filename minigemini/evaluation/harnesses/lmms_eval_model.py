@@ -62,8 +62,16 @@ class ChatModel(lmms):
 
     @classmethod
     def create_from_arg_string(cls, arg_string: str, additional_config: dict | None = None) -> ChatModel:
-        """As lmms-eval's, but ``batch_size`` in ``--model_args`` wins over ``--batch_size``, which is 1 when not given."""
+        """As lmms-eval's, but ``batch_size`` in ``--model_args`` wins over ``--batch_size``, which is 1 when not given.
+
+        Raises:
+            ValueError: ``--max_batch_size``, the bound of lmms-eval's search for a batch size, is given.
+        """
         given = {name: value for name, value in (additional_config or {}).items() if value is not None}
+        if "max_batch_size" in given:
+            raise ValueError(
+                "--max_batch_size: minigemini searches for no batch size; give the one to use as --batch_size"
+            )
         return cls(**{**given, **simple_parse_args_string(arg_string)})
 
     def clean(self) -> None:
