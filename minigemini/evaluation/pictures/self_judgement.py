@@ -34,18 +34,30 @@ def first_tokens(tokenizer: Any, forms: Sequence[str]) -> list[int]:
     return sorted({tokenizer(form, add_special_tokens=False)["input_ids"][0] for form in forms})
 
 
+def yes_and_no(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The tokens that begin a "yes", and those that begin a "no". What begins both, such as a space that is a token, says nothing.
+
+    Raises:
+        ValueError: nothing tells them apart; the tokenizer's model is named.
+    """
+    yes, no = (set(first_tokens(tokenizer, forms)) for forms in (YES, NO))
+    if yes <= no or no <= yes:
+        raise ValueError(
+            f"{tokenizer.name_or_path}: its tokenizer begins yes and no alike, so it cannot be asked for either"
+        )
+    return sorted(yes - no), sorted(no - yes)
+
+
 @torch.inference_mode()
 def yes_probabilities(model: Any, processor: Any, asked: Sequence[tuple[Image.Image, str]]) -> list[float]:
     """P(yes) of P(yes) + P(no), of the first token of the answer to each question about a picture.
 
     Lin et al., "Evaluating Text-to-Visual Generation with Image-to-Text Generation" (VQAScore, ECCV 2024), take P(yes) alone.
+
+    Raises:
+        ValueError: as :func:`yes_and_no`.
     """
-    yes, no = (first_tokens(processor.tokenizer, forms) for forms in (YES, NO))
-    if set(yes) & set(no):  # a leading space that is a token of its own says nothing
-        shared = set(yes) & set(no)
-        yes, no = ([token for token in tokens if token not in shared] for tokens in (yes, no))
-    assert yes, "this tokenizer begins yes and no alike"
-    assert no, "this tokenizer begins yes and no alike"
+    sides = yes_and_no(processor.tokenizer)
     messages = [
         [{"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": text}]}]
         for picture, text in asked
@@ -59,8 +71,8 @@ def yes_probabilities(model: Any, processor: Any, asked: Sequence[tuple[Image.Im
         processor_kwargs={"padding": True, "padding_side": "left"},
     ).to(model.device, model.dtype)
     logits = model(**inputs, logits_to_keep=1).logits[:, -1].float()
-    sides = torch.stack([logits[:, tokens].logsumexp(-1) for tokens in (yes, no)], dim=-1)
-    return sides.softmax(-1)[:, 0].tolist()
+    yes_or_no = torch.stack([logits[:, tokens].logsumexp(-1) for tokens in sides], dim=-1)
+    return yes_or_no.softmax(-1)[:, 0].tolist()
 
 
 def judge_pictures(
