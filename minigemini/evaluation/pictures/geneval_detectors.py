@@ -138,10 +138,11 @@ class MaskDetector:
         (seen,) = self.processor.post_process_instance_segmentation(
             self.model(**inputs), threshold=THRESHOLD, target_sizes=[picture.size[::-1]], return_binary_maps=True
         )
+        if not seen["segments_info"]:  # then ``segmentation`` is no stack of masks
+            return []
         names = {self.classes[label]: label for label in classes}
         found = []
-        # Without any segment ``segmentation`` is no stack of masks; there is nothing to pair then.
-        for segment, mask in zip(seen["segments_info"], seen["segmentation"], strict=bool(seen["segments_info"])):
+        for segment, mask in zip(seen["segments_info"], seen["segmentation"], strict=True):
             label = names.get(self.model.config.id2label[segment["label_id"]])
             if label is not None:
                 inside = Image.fromarray((mask.cpu().numpy() * 255).astype("uint8"))
