@@ -22,7 +22,7 @@ quickstart: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" train/two_stage.sh
 
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
@@ -32,7 +32,7 @@ test-matrix:
 	for transformers in transformers==5.19.0 transformers; do \
 	  $(PYTHON) -m venv --clear .venv-matrix && \
 	  .venv-matrix/bin/pip install --quiet --disable-pip-version-check -e '.[dev]' $$transformers && \
-	  .venv-matrix/bin/python -m pytest -m "not slow" || exit 1; \
+	  .venv-matrix/bin/python -m pytest -n 2 -m "not slow" || exit 1; \
 	done
 
 # The model inside lmms-eval, in an environment of its own: its 140 packages are nobody else's.

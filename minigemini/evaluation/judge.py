@@ -180,14 +180,14 @@ class Judge:
 def _read_cache(path: Path) -> dict[str, Reply]:
     if not path.exists():
         return {}
-    whole, _, torn = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
+    whole, _, torn = path.read_bytes().rpartition(b"\n")
     replies: dict[str, Reply] = {}
-    for number, line in enumerate(whole.split("\n") if whole else [], start=1):
+    for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
         try:
             found = json.loads(line)
             replies[found["key"]] = Reply(found["reply"], found["model"])
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path}, line {number}: no reply of a judge; is this the right --cache?") from None
     if torn:  # killed while writing; this is asked again
-        path.write_text(whole + "\n" if whole else "", encoding="utf-8")
+        path.write_bytes(whole + b"\n" if whole else b"")
     return replies

@@ -93,3 +93,10 @@ def test_popes_table_has_a_question_of_several_splits_once(tmp_path):
         ("2/adversarial", "adversarial", "b.jpg"),
         ("2/popular", "popular", "b.jpg"),
     ]
+
+
+def test_a_table_that_begins_with_a_byte_order_mark(tmp_path):
+    file = write_table(tmp_path / "table.tsv", MMBENCH)
+    plain = vlmevalkit.read_table(file)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert vlmevalkit.read_table(file) == plain

@@ -61,6 +61,16 @@ def test_a_torn_last_line_is_asked_again(tmp_path):
     assert cache.read_bytes() == whole.replace(b"reply 1", b"reply 2")
 
 
+def test_a_cache_torn_within_a_character(tmp_path):
+    cache = tmp_path / "cache.jsonl"
+    with judge_server(lambda number, content: "色") as server:
+        ask(server, cache)
+        whole = cache.read_bytes()
+        cache.write_bytes(whole[: whole.index("色".encode()) + 1])
+        assert ask(server, cache).text == "色"
+    assert cache.read_bytes() == whole
+
+
 def test_a_cache_that_is_none(tmp_path):
     file = tmp_path / "predictions.jsonl"
     file.write_text('{"id": "1"}\n')

@@ -69,3 +69,10 @@ def test_what_is_no_data(tmp_path):
         read_examples("nothing", None, tmp_path)
     with pytest.raises(ValueError, match="ai2d has no protocol 'llava'"):
         read_examples("ai2d", "llava", tmp_path)
+
+
+def test_a_right_answer_that_is_no_option_is_refused(tmp_path):
+    write_image(tmp_path / "a.png", 7)
+    path = write_lines(tmp_path / "q.jsonl", OWN | {"reference": {"answer": "C"}})
+    with pytest.raises(ValueError, match=r"q.jsonl, row 1: the right answer is 'C', and there are 2 options"):
+        read_examples("ai2d", "vlmevalkit", path)

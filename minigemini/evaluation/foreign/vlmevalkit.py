@@ -57,7 +57,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     if path.suffix != ".tsv":
         raise ValueError(f"{path}: VLMEvalKit's tables are .xlsx or .tsv")
     csv.field_size_limit(sys.maxsize)  # a cell can hold a picture
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return [{name: cell or "" for name, cell in row.items()} for row in csv.DictReader(file, delimiter="\t")]
 
 

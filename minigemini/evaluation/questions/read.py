@@ -11,6 +11,7 @@ from minigemini.evaluation.questions import hub, llava_layout, own_lines, parque
 from minigemini.evaluation.questions.prompts.table import form_of, text_of
 from minigemini.evaluation.questions.question import Question
 from minigemini.evaluation.score import score
+from minigemini.evaluation.scorers.option_letter import LETTERS
 from minigemini.evaluation.scorers.protocols import protocol_of
 
 REPEATED = ("textvqa", "seed_bench")  # their own lists have a question twice; both are asked, the second gets a number
@@ -41,6 +42,7 @@ def read_examples(benchmark: str, protocol: str | None, data: str | Path, images
     questions = _read(benchmark, str(data), images)
     examples = []
     for question, id in zip(questions, _ids(benchmark, questions), strict=True):
+        _check_letter(question)
         text = text_of(question, form, name)
         pictures = [{"type": "image", "image": image} for image in form.images(question)]
         turn = {"role": "user", "content": [*pictures, {"type": "text", "text": text}]}
@@ -63,6 +65,16 @@ def read_examples(benchmark: str, protocol: str | None, data: str | Path, images
     except ValueError as error:
         raise ValueError(f"{data}: {error}") from error
     return examples
+
+
+def _check_letter(question: Question) -> None:
+    """
+    Raises:
+        ValueError: the gold answer is the letter of an option that is not there: no answer would be right.
+    """
+    answer, choices = question.reference.get("answer"), question.reference.get("choices")
+    if choices and answer in list(LETTERS[len(choices) :]):
+        raise ValueError(f"{question.place}: the right answer is {answer!r}, and there are {len(choices)} options")
 
 
 def _asked(question: Question) -> dict[str, str]:
