@@ -18,7 +18,6 @@ from rich.table import Table
 
 from minigemini.evaluation.benchmark import Line
 from minigemini.evaluation.evaluate import Parts, check_prompts, read_parts
-from minigemini.evaluation.judged_run import TABLETOP, tabletop_metrics, tabletop_verdict
 from minigemini.evaluation.load_model import EvaluatedModel, this_share
 from minigemini.evaluation.paired import Difference, differences
 from minigemini.evaluation.predict import predict
@@ -26,7 +25,7 @@ from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.score import NEEDS_JUDGE, score
 from minigemini.evaluation.scorers.metric import Metric
 from minigemini.evaluation.suite import load_suite
-from minigemini.evaluation.tabletop import DRAWN
+from minigemini.evaluation.tabletop import DRAWN, TABLETOP, tabletop_metrics, tabletop_verdict
 from minigemini.evaluation.view import BLIND, FULL, View
 
 MINING_OFF = View("mining off", mining=False)

@@ -11,17 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from minigemini.evaluation.benchmark import Line
 from minigemini.evaluation.foreign.lines import read_json, read_jsonl, read_predictions
 from minigemini.evaluation.score import NEEDS_JUDGE, SCORED, score
-from minigemini.evaluation.scorers.metric import Metric, by_kind, mean_of_groups, mean_points
+from minigemini.evaluation.scorers.metric import Metric, by_kind, mean_of_groups
 from minigemini.evaluation.scorers.protocols import protocol_of
-from minigemini.evaluation.scorers.verdict import UNPARSABLE, Reading, Verdict, judged
-from minigemini.evaluation.tabletop import DECISION, DRAWN, WELL_FORMED, decides_to_draw, exact, shows
-from minigemini.evaluation.written_prompt import is_one_prompt
-
-TABLETOP = "tabletop"
-MEAN = "mean of kinds"
+from minigemini.evaluation.scorers.verdict import UNPARSABLE, Verdict
+from minigemini.evaluation.tabletop import DRAWN, MEAN, TABLETOP, tabletop_metrics, tabletop_verdict
 
 
 @dataclass(frozen=True)
@@ -174,38 +169,6 @@ def _from_tabletop(folder: Path, results: dict[str, Any]) -> JudgedRun:
         beside=beside,
         notes=results["complaints"],
     )
-
-
-def tabletop_verdict(line: Line) -> Verdict:
-    reference = line["reference"]
-    if line["kind"] == DRAWN:
-        prompt = reference["prompt"]
-        return judged(line, float(shows(line, prompt)), Reading(line["seen"], "seen by the oracle"), gold=prompt)
-    gold, answer = reference["answer"], line["prediction"]
-    if line["kind"] == DECISION:
-        decided = decides_to_draw(answer)
-        reading = Reading("draw" if decided else "answer", "begins with <h>" if decided else "does not begin with <h>")
-        return judged(line, float(decided == (gold == "draw")), reading)
-    if line["kind"] == WELL_FORMED:
-        formed = is_one_prompt(answer)
-        path = "one <h>...</h> and nothing else" if formed else "not one <h>...</h>, or something else too"
-        return judged(line, float(formed), Reading(answer.strip(), path))
-    return judged(line, float(exact(answer, gold)), Reading(answer.strip(), "whole answer"))
-
-
-def tabletop_metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
-    """The mean of the kinds, each counting the same; then each kind (the decision's two classes counting the same)."""
-    kinds = by_kind(verdicts)
-    found = [mean_of_groups(MEAN, verdicts, kinds)]
-    for kind, part in kinds.items():
-        if kind == DECISION:
-            classes: dict[str, list[Verdict]] = {}
-            for verdict in part:
-                classes.setdefault("draw" if verdict.gold == "draw" else "answer", []).append(verdict)
-            found.append(mean_of_groups(kind, part, classes))
-        else:
-            found.append(mean_points(kind, part))
-    return found
 
 
 def _mean_of_kinds(verdicts: Sequence[Verdict]) -> dict[str, Any]:

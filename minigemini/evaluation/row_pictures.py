@@ -15,11 +15,11 @@ from PIL import Image
 
 from minigemini.evaluation.benchmark import Example
 from minigemini.evaluation.foreign.lines import read_json, read_jsonl
-from minigemini.evaluation.judged_run import TABLETOP, JudgedRun
+from minigemini.evaluation.judged_run import JudgedRun
 from minigemini.evaluation.questions import read_examples
 from minigemini.evaluation.scorers.metric import by_kind
 from minigemini.evaluation.stored_image import StoredImage
-from minigemini.evaluation.tabletop import DRAWN, Tabletop
+from minigemini.evaluation.tabletop import DRAWN, TABLETOP, Tabletop
 from minigemini.generation.untrusted_image import open_image
 
 SIDE = 256  # of the longer side; shown at 192

@@ -28,6 +28,8 @@ from PIL import Image
 
 from minigemini.evaluation.benchmark import Example, Line, Row, Score
 from minigemini.evaluation.intervals import wilson
+from minigemini.evaluation.scorers.metric import Metric, by_kind, mean_of_groups, mean_points
+from minigemini.evaluation.scorers.verdict import Reading, Verdict, judged
 from minigemini.evaluation.written_prompt import balanced_accuracy, is_one_prompt
 from minigemini.generation.prompt_markers import PROMPT_START
 from minigemini.tabletop import benchmark as tabletop
@@ -35,6 +37,8 @@ from minigemini.tabletop import oracle
 from minigemini.tabletop.language import describe, parse_prompt
 
 ANSWER_TOKENS, PROMPT_TOKENS = 24, 80  # about twice the longest right answer in the nano's tokens
+TABLETOP = "tabletop"
+MEAN = "mean of kinds"
 DRAWN = "drawn_picture"
 DECISION = "draw_or_answer"
 WELL_FORMED = "well_formed"
@@ -49,7 +53,7 @@ class Tabletop:
         seed: of the examples. Their scenes occur in no training data, whatever its seed.
     """
 
-    name = "tabletop"
+    name = TABLETOP
 
     def __init__(self, kinds: Sequence[str], per_kind: int, seed: int) -> None:
         self.kinds, self.per_kind, self.seed = list(kinds), per_kind, seed
@@ -112,6 +116,39 @@ def shows(line: Line, prompt: str) -> bool:
     return not line["unknown_cells"] and parse_prompt(line["seen"]).facts() == parse_prompt(prompt).facts()
 
 
+def tabletop_verdict(line: Line) -> Verdict:
+    """The rule of the line's kind; see the module's docstring."""
+    reference = line["reference"]
+    if line["kind"] == DRAWN:
+        prompt = reference["prompt"]
+        return judged(line, float(shows(line, prompt)), Reading(line["seen"], "seen by the oracle"), gold=prompt)
+    gold, answer = reference["answer"], line["prediction"]
+    if line["kind"] == DECISION:
+        decided = decides_to_draw(answer)
+        reading = Reading("draw" if decided else "answer", "begins with <h>" if decided else "does not begin with <h>")
+        return judged(line, float(decided == (gold == "draw")), reading)
+    if line["kind"] == WELL_FORMED:
+        formed = is_one_prompt(answer)
+        path = "one <h>...</h> and nothing else" if formed else "not one <h>...</h>, or something else too"
+        return judged(line, float(formed), Reading(answer.strip(), path))
+    return judged(line, float(exact(answer, gold)), Reading(answer.strip(), "whole answer"))
+
+
+def tabletop_metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
+    """The mean of the kinds, each counting the same; then each kind (the decision's two classes counting the same)."""
+    kinds = by_kind(verdicts)
+    found = [mean_of_groups(MEAN, verdicts, kinds)]
+    for kind, part in kinds.items():
+        if kind == DECISION:
+            classes: dict[str, list[Verdict]] = {}
+            for verdict in part:
+                classes.setdefault("draw" if verdict.gold == "draw" else "answer", []).append(verdict)
+            found.append(mean_of_groups(kind, part, classes))
+        else:
+            found.append(mean_points(kind, part))
+    return found
+
+
 def _of(kind: str, lines: Iterable[Line]) -> list[Line]:
     return [line for line in lines if line["kind"] == kind]
 
@@ -122,9 +159,7 @@ def _row(kind: str, lines: Sequence[Line], others: Mapping[str, Sequence[Line]])
     if kind == DECISION:
         return _decision_row(lines)
     if kind == WELL_FORMED:
-        return Row(
-            kind, "one <h>...</h> and nothing else", _accuracy([is_one_prompt(line["prediction"]) for line in lines])
-        )
+        return Row(kind, "one <h>...</h> and nothing else", _accuracy(_hits(lines)))
     controls = {name: _accuracy(_hits(run)) for name, run in others.items() if run}
     references = [line["reference"] for line in lines]
     for name, key in (("bag guess", "bag"), ("chance", "choices")):
@@ -139,7 +174,7 @@ def _row(kind: str, lines: Sequence[Line], others: Mapping[str, Sequence[Line]])
 
 
 def _hits(lines: Iterable[Line]) -> list[bool]:
-    return [exact(line["prediction"], line["reference"]["answer"]) for line in lines]
+    return [tabletop_verdict(line).points == 1 for line in lines]
 
 
 def _accuracy(hits: Sequence[bool]) -> Score:
@@ -159,7 +194,7 @@ def _decision_row(lines: Sequence[Line]) -> Row:
 
 def _drawn_row(lines: Sequence[Line]) -> Row:
     prompts = [line["reference"]["prompt"] for line in lines]
-    score = _accuracy([shows(line, prompt) for line, prompt in zip(lines, prompts, strict=True)])
+    score = _accuracy(_hits(lines))
     others = prompts[1:] + prompts[:1]  # the next example's; with a single example there is no other
     controls = {}
     if len(lines) > 1:

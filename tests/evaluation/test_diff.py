@@ -11,9 +11,9 @@ import shared
 
 from minigemini.cli import main
 from minigemini.evaluation.diff import compare
-from minigemini.evaluation.judged_run import JudgedRun, read_run, tabletop_metrics, tabletop_verdict
+from minigemini.evaluation.judged_run import JudgedRun, read_run
 from minigemini.evaluation.paired import mcnemar
-from minigemini.evaluation.tabletop import Tabletop
+from minigemini.evaluation.tabletop import Tabletop, tabletop_metrics, tabletop_verdict
 
 
 def write(path: Path, rows: list[dict]) -> Path:
