@@ -10,6 +10,7 @@ import pytest
 
 from minigemini import cli
 from minigemini.evaluation import command_line
+from minigemini.evaluation.pictures import command_line as pictures
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,11 +38,18 @@ def commands() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("command", commands())
+def commands_of_evaluation() -> list[str]:
+    text = (ROOT / "eval" / "README.md").read_text(encoding="utf-8").replace("\\\n        ", "")
+    lines = [line.strip().split("  #")[0] for line in text.split("\n") if line.startswith("    minigemini ")]
+    assert len(lines) >= 25
+    return [line.strip() for line in lines]
+
+
+@pytest.mark.parametrize("command", [*commands(), *commands_of_evaluation()])
 def test_every_command_is_understood(command, monkeypatch):
     """Parsed by the real parser; what it would run is replaced, as runs are tested elsewhere."""
     ran = []
-    for module in (cli, command_line):
+    for module in (cli, command_line, pictures):
         for name in [name for name in vars(module) if name.startswith("run_")]:
             monkeypatch.setattr(module, name, lambda parsed, name=name: (ran.append(name), 0)[1])
     assert cli.main(shlex.split(command)[1:]) == 0
