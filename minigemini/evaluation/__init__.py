@@ -6,7 +6,7 @@ What a run goes through
     suite             what to evaluate, from eval/suites/*.yaml
     evaluate          all of it in a straight line; evaluate_tabletop and evaluate_published are its parts
     ablate            the same rows with less of the pictures, or more
-    benchmark         what a benchmark is: examples in, rows of a table out
+    benchmark         what a model is given to answer, and what a table's rows are made of
     tabletop          the nano's benchmark (written_prompt: what an answer says to the image generator)
     questions         the published benchmarks' data -> examples, in the words of a protocol
     stored_image      pictures that are opened when their question is answered

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from minigemini.cli import main
-from minigemini.evaluation.evaluate import evaluate
+from minigemini.evaluation.evaluate import evaluate, read_parts
 from minigemini.evaluation.judged_run import parts_of, read_run
 from minigemini.evaluation.scorers.mme import COGNITION, PERCEPTION
+from minigemini.evaluation.suite import load_suite
 from minigemini.tabletop.benchmark import examples as tabletop_examples
 
 
@@ -211,6 +213,20 @@ def test_a_broken_picture_is_found_before_the_first_answer(data: Path, model: st
     with pytest.raises(ValueError, match=r"broken\.png: not a picture"):
         evaluate("ai2d", model, out, overrides=[f"data={tmp_path}"])
     assert not list(out.rglob("predictions.jsonl"))
+
+
+def test_where_a_part_finds_its_data_and_its_images(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "q").mkdir()
+    shutil.copy(data / "ai2d.jsonl", tmp_path / "q" / "mine.jsonl")
+    suite = load_suite("ai2d", [f"data={tmp_path}", "published.ai2d.path=q/mine.jsonl"])
+    with pytest.raises(ValueError, match="ai2d: .*images"):
+        read_parts(suite, None)  # they do not lie beside the questions
+    shutil.copytree(data / "images", tmp_path / "pictures" / "images")
+    suite = load_suite("ai2d", [f"data={tmp_path}", "published.ai2d={path: q/mine.jsonl, images: pictures}"])
+    (part,) = read_parts(suite, None).values()
+    assert [example.images[0].open().size for example in part.examples] == [
+        Image.open(data / example.reference["image"]).size for example in part.examples
+    ]
 
 
 def test_a_text_with_the_image_marker_is_named(data: Path, model: str, tmp_path: Path) -> None:

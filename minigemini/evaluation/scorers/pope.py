@@ -21,8 +21,6 @@ from minigemini.evaluation.scorers import yes_no
 from minigemini.evaluation.scorers.metric import Array, Metric, by_kind, mean_points, metric, ratio
 from minigemini.evaluation.scorers.verdict import FALLBACK, Reading, Verdict, judged, reference_of
 
-SPLITS = ("adversarial", "popular", "random")
-
 
 def check_splits(random: int) -> Callable[[Sequence[Line]], None]:
     """A check that the rows are the published version's, whose random split has so many questions."""

@@ -20,7 +20,7 @@ Checked by fixtures: m4c cleaning (VizWiz, 1030 pairs) and m4c accuracy (TextVQA
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from minigemini.evaluation.benchmark import Line
 from minigemini.evaluation.scorers.verdict import Reading, Verdict, judged, reference_of
@@ -51,8 +51,6 @@ RESTORED = {
     for place, letter in enumerate(word)
     if letter == "'"
 } | {"somebody'd": "somebodyd"}  # published the wrong way round
-
-Cleaner = Callable[[str], str]
 
 
 def without_punctuation(text: str, period: re.Pattern[str] = PERIOD_AS_PUBLISHED) -> str:
