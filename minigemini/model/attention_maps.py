@@ -107,10 +107,10 @@ def answer_attention(model: Any, inputs: Mapping[str, Any], answer_ids: Tensor) 
         inputs["pixel_values"], inputs.get("high_res_pixel_values"), output_mining_attentions=True, return_dict=True
     )
     cache = DynamicCache()  # without a configuration: sliding windows, too, keep every token
-    model.model(input_ids=prompt[:, :-1], mm_encoder_outputs={"image": features}, past_key_values=cache, use_cache=True)
+    model.model(input_ids=prompt[:, :-1], mm_encoder_outputs={"image": features}, cache=cache, use_cache=True)
     rows = torch.cat([prompt[:, -1:], answer_ids[None, :-1].to(prompt.device)], dim=1)
     with eager_attention(model.model.language_model):
-        layers = model.model(input_ids=rows, past_key_values=cache, use_cache=True, output_attentions=True).attentions
+        layers = model.model(input_ids=rows, cache=cache, use_cache=True, output_attentions=True).attentions
     assert all(layer.shape[-1] == prompt.shape[1] + rows.shape[1] - 1 for layer in layers), "attention to part of it"
     to_all = torch.stack([layer[0].float().mean((0, 1)).cpu() for layer in layers]).mean(0)  # [L - 1]
     to_images = to_all[: prompt.shape[1]][(prompt[0] == model.config.image_token_id).cpu()]
