@@ -10,7 +10,7 @@ import pytest
 
 from minigemini import cli
 from minigemini.evaluation import command_line
-from minigemini.evaluation.pictures import command_line as pictures
+from minigemini.evaluation.drawing import command_line as pictures
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

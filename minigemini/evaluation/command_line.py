@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from minigemini.evaluation.pictures.command_line import PICTURE_COMMANDS, add_picture_commands
+from minigemini.evaluation.drawing.command_line import PICTURE_COMMANDS, add_picture_commands
 
 OVERRIDES = "key.path=value"
 EVAL_COMMANDS = (
@@ -67,7 +67,7 @@ def _overrides(parsed: argparse.Namespace) -> list[str]:
 
 
 def run_eval(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.evaluate import evaluate
+    from minigemini.evaluation.running.evaluate import evaluate
 
     return evaluate(
         parsed.suite,
@@ -101,7 +101,7 @@ def add_eval_ablate(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_ablate(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.ablate import ablate
+    from minigemini.evaluation.running.ablate import ablate
 
     return ablate(
         parsed.suite,
@@ -141,7 +141,7 @@ def add_eval_score(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_score(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.score import score_file
+    from minigemini.benchmarks.score import score_file
 
     return score_file(
         parsed.benchmark, parsed.file, parsed.gold, parsed.protocol, parsed.format, parsed.official_random, parsed.json
@@ -175,7 +175,7 @@ def add_eval_judge(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_judge(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.judging import judge_file
+    from minigemini.evaluation.judging.ask import judge_file
 
     return judge_file(
         parsed.benchmark,
@@ -207,7 +207,7 @@ def add_eval_diff(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_diff(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.diff import diff
+    from minigemini.evaluation.reporting.diff import diff
 
     return diff(parsed.a, parsed.b, parsed.benchmark, parsed.protocol, parsed.json)
 
@@ -237,7 +237,7 @@ def add_eval_report(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_report(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.report_page import report
+    from minigemini.evaluation.reporting.page import report
 
     return report(
         parsed.path,

@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from minigemini.evaluation.benchmark import Example
-from minigemini.evaluation.score import Scored, score
+from minigemini.benchmarks.benchmark import Example
+from minigemini.benchmarks.score import Scored, score
 
 
 def png(shade: int) -> bytes:

@@ -7,8 +7,8 @@ import pytest
 
 from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.cli import main
-from minigemini.evaluation.ablate import compared
-from minigemini.evaluation.evaluate import evaluate
+from minigemini.evaluation.running.ablate import compared
+from minigemini.evaluation.running.evaluate import evaluate
 
 SUITE = (
     "batch_size: 4\ntabletop:\n  seed: 3\n  examples_per_kind: 4\n  kinds: {colour: {}, tag: {}, draw_or_answer: {}}\n"

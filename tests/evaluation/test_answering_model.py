@@ -4,6 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
+from minigemini.benchmarks.names.tabletop import Tabletop
 from minigemini.evaluation.harnesses.answering_model import (
     AnsweringModel,
     cut_at,
@@ -11,7 +12,6 @@ from minigemini.evaluation.harnesses.answering_model import (
     picture,
     with_placed_pictures,
 )
-from minigemini.evaluation.tabletop import Tabletop
 
 GREEDY = generate_options({"max_new_tokens": 12}, 1024)
 

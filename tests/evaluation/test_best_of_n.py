@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
-from minigemini.evaluation.pictures.best_of_n import Candidate, best_of_n, gain
-from minigemini.evaluation.pictures.self_judgement import first_tokens, tabletop_questions, yes_probabilities
+from minigemini.evaluation.drawing.best_of_n import Candidate, best_of_n, gain
+from minigemini.evaluation.drawing.self_judgement import first_tokens, tabletop_questions, yes_probabilities
 from minigemini.generation.image_generator import ImageGenerator
 from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.picture import render

@@ -8,8 +8,8 @@ import tiny_clip
 import torch
 from PIL import Image
 
-from minigemini.evaluation.pictures.clip_score import clip_score, metrics, numbered, read_pictures
-from minigemini.evaluation.pictures.clip_similarity import Clip
+from minigemini.evaluation.drawing.clip_score import clip_score, metrics, numbered, read_pictures
+from minigemini.evaluation.drawing.clip_similarity import Clip
 
 CAPTIONS = ["a red table", "a blue table", "a green table"]
 COLOURS = [(200, 0, 0), (0, 0, 200), (0, 200, 0)]

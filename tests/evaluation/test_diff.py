@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import shared
 
+from minigemini.benchmarks.names.tabletop import Tabletop, tabletop_metrics, tabletop_verdict
+from minigemini.benchmarks.statistics.paired import mcnemar
 from minigemini.cli import main
-from minigemini.evaluation.diff import compare
-from minigemini.evaluation.judged_run import JudgedRun, read_run
-from minigemini.evaluation.paired import mcnemar
-from minigemini.evaluation.tabletop import Tabletop, tabletop_metrics, tabletop_verdict
+from minigemini.evaluation.reporting.diff import compare
+from minigemini.evaluation.reporting.stored_run import JudgedRun, read_run
 
 
 def write(path: Path, rows: list[dict]) -> Path:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from minigemini.evaluation.pictures.draw_decision import DrawDecision
-from minigemini.evaluation.written_prompt import has_well_formed_prompts
+from minigemini.benchmarks.names.draw_decision import DrawDecision
+from minigemini.benchmarks.written_prompt import has_well_formed_prompts
 
 PROMPT = "<h>a red circle</h>"
 

@@ -12,13 +12,13 @@ import pytest
 import shared
 from PIL import Image
 
+from minigemini.benchmarks.protocols import BENCHMARKS
 from minigemini.cli import main
-from minigemini.evaluation.evaluate import evaluate
-from minigemini.evaluation.judged_run import read_run
-from minigemini.evaluation.published import EXPECTED, PublishedNumber, published_numbers
-from minigemini.evaluation.report_page import as_text, page, page_data
-from minigemini.evaluation.row_pictures import InlinedPictures
-from minigemini.evaluation.scorers.protocols import BENCHMARKS
+from minigemini.evaluation.reporting.expected import EXPECTED, PublishedNumber, published_numbers
+from minigemini.evaluation.reporting.page import as_text, page, page_data
+from minigemini.evaluation.reporting.row_pictures import InlinedPictures
+from minigemini.evaluation.reporting.stored_run import read_run
+from minigemini.evaluation.running.evaluate import evaluate
 
 needs_browser = pytest.mark.skipif(browser.CHROMIUM is None, reason="no chromium")
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">'\"`${1}<!-- &lt; \u2028"

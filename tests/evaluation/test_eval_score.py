@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from minigemini.benchmarks.protocols import BENCHMARKS
 from minigemini.cli import main
-from minigemini.evaluation.scorers.protocols import BENCHMARKS
 
 
 def write(path, rows):

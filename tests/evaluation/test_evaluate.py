@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from minigemini.evaluation.evaluate import evaluate
-from minigemini.evaluation.tabletop import Tabletop
+from minigemini.benchmarks.names.tabletop import Tabletop
+from minigemini.evaluation.running.evaluate import evaluate
 
 SUITE = """
 batch_size: 4

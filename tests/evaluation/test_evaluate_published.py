@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 from minigemini.cli import main
-from minigemini.evaluation.evaluate import evaluate, read_parts
-from minigemini.evaluation.judged_run import parts_of, read_run
-from minigemini.evaluation.scorers.mme import COGNITION, PERCEPTION
-from minigemini.evaluation.suite import load_suite
+from minigemini.evaluation.reporting.stored_run import parts_of, read_run
+from minigemini.evaluation.running.evaluate import evaluate, read_parts
+from minigemini.evaluation.running.suite import load_suite
 from minigemini.tabletop.benchmark import examples as tabletop_examples
 
 

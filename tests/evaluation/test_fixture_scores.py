@@ -6,11 +6,11 @@ from random import Random
 import pytest
 import shared
 
-from minigemini.evaluation.score import Scored, score
-from minigemini.evaluation.scorers import mmmu, vqa_soft_accuracy
-from minigemini.evaluation.scorers.mme import COGNITION, PERCEPTION
-from minigemini.evaluation.scorers.pope import metrics as metrics_of_pope
-from minigemini.evaluation.scorers.verdict import Verdict
+from minigemini.benchmarks.rules import mmmu, vqa_soft_accuracy
+from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
+from minigemini.benchmarks.rules.pope import metrics as metrics_of_pope
+from minigemini.benchmarks.rules.verdict import Verdict
+from minigemini.benchmarks.score import Scored, score
 
 pytestmark = shared.needs_fixtures
 

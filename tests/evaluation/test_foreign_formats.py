@@ -6,10 +6,10 @@ import pytest
 import shared
 from score_command import refusal, scored, write_jsonl
 
-from minigemini.evaluation.foreign import gold, lmms_eval, mgm
-from minigemini.evaluation.foreign.join import join
-from minigemini.evaluation.foreign.llava import question_of
-from minigemini.evaluation.scorers.mme import COGNITION, PERCEPTION
+from minigemini.benchmarks.formats import gold, lmms_eval, mgm
+from minigemini.benchmarks.formats.join import join
+from minigemini.benchmarks.formats.llava import question_of
+from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 
 
 @pytest.fixture

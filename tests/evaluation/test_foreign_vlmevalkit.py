@@ -6,7 +6,7 @@ import openpyxl
 import pytest
 from score_command import refusal, scored, write_jsonl
 
-from minigemini.evaluation.foreign import vlmevalkit
+from minigemini.benchmarks.formats import vlmevalkit
 
 MMBENCH = [
     ("index", "question", "hint", "A", "B", "C", "answer", "category", "image", "prediction"),

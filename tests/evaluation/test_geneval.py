@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from shared import FIXTURES, needs_fixtures
 
-from minigemini.evaluation.pictures.geneval import (
+from minigemini.evaluation.drawing.geneval import (
     COLOURS,
     Box,
     Detection,

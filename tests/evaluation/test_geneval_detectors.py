@@ -6,7 +6,7 @@ import tiny_clip
 import torch
 from PIL import Image
 
-from minigemini.evaluation.pictures.geneval_detectors import MaskDetector
+from minigemini.evaluation.drawing.geneval_detectors import MaskDetector
 
 
 def test_a_picture_without_any_segment(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import tiny_clip
 from PIL import Image, ImageDraw
 from transformers import pipeline
 
-from minigemini.evaluation.pictures.clip_similarity import Clip
-from minigemini.evaluation.pictures.geneval import COLOURS, Detection, counted
-from minigemini.evaluation.pictures.geneval_detectors import TEMPLATES, ColourClassifier, cut_out, load_detector
-from minigemini.evaluation.pictures.geneval_run import geneval
+from minigemini.evaluation.drawing.clip_similarity import Clip
+from minigemini.evaluation.drawing.geneval import COLOURS, Detection, counted
+from minigemini.evaluation.drawing.geneval_detectors import TEMPLATES, ColourClassifier, cut_out, load_detector
+from minigemini.evaluation.drawing.geneval_run import geneval
 
 ROWS = [
     {

@@ -1,6 +1,6 @@
 import pytest
 
-from minigemini.evaluation.intervals import wilson
+from minigemini.benchmarks.statistics.wilson import wilson
 
 
 @pytest.mark.parametrize(

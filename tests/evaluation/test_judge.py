@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from judge_server import judge_server
 
-from minigemini.evaluation.judge import Judge, RefusedRequest, Reply
+from minigemini.evaluation.judging.client import Judge, RefusedRequest, Reply
 
 QUESTION = [{"role": "user", "content": "good? ☂\u2028"}]
 

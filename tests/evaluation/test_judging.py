@@ -8,9 +8,9 @@ import pytest
 import shared
 from judge_server import judge_server
 
+from minigemini.benchmarks.protocols import BENCHMARKS
 from minigemini.cli import main
-from minigemini.evaluation.judging import JUDGED, as_grade, filled
-from minigemini.evaluation.scorers.protocols import BENCHMARKS
+from minigemini.evaluation.judging.ask import JUDGED, as_grade, filled
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from minigemini.evaluation.scorers.metric import RESAMPLES, accuracy, mean_of_groups, mean_points
-from minigemini.evaluation.scorers.verdict import Verdict
+from minigemini.benchmarks.rules.verdict import Verdict
+from minigemini.benchmarks.statistics.metric import RESAMPLES, accuracy, mean_of_groups, mean_points
 
 
 def verdicts(points, images=None, kinds=None):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from minigemini.evaluation.score import score
-from minigemini.evaluation.scorers import mathvista, mmmu, option_letter
+from minigemini.benchmarks.rules import mathvista, mmmu, option_letter
+from minigemini.benchmarks.score import score
 
 FRUIT = ("apple", "banana", "cherry", "date")
 READERS = {

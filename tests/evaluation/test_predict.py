@@ -11,14 +11,14 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from minigemini.evaluation import digest
-from minigemini.evaluation.benchmark import Example, Sampling
-from minigemini.evaluation.digest import prompts_of, settings_of, tokens_of, weights_digest
-from minigemini.evaluation.load_model import EvaluatedModel, load
-from minigemini.evaluation.predict import answer, batches_of, predict, prepare
-from minigemini.evaluation.stored_image import StoredImage
-from minigemini.evaluation.tabletop import Tabletop
-from minigemini.evaluation.view import View, without_images
+from minigemini.benchmarks.benchmark import Example, Sampling
+from minigemini.benchmarks.names.tabletop import Tabletop
+from minigemini.benchmarks.stored_image import StoredImage
+from minigemini.evaluation.running import digest
+from minigemini.evaluation.running.digest import prompts_of, settings_of, tokens_of, weights_digest
+from minigemini.evaluation.running.load_model import EvaluatedModel, load
+from minigemini.evaluation.running.predict import answer, batches_of, predict, prepare
+from minigemini.evaluation.running.view import View, without_images
 from minigemini.generation.prompt_markers import find_prompts
 
 KINDS = ["colour", "tag", "relation", "draw_prompt", "edit_1", "edit_2", "draw_or_answer"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from minigemini.evaluation.predictions import PredictionFile
-from minigemini.evaluation.share import Share
+from minigemini.evaluation.running.predictions import PredictionFile
+from minigemini.evaluation.running.share import Share
 
 IDS = ["a", "b", "c", "d"]
 KEYS = {id: {"prompt": f"of {id}", "pictures": "a cat"} for id in IDS}

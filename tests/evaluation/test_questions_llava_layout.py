@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from question_files import images_of, png_base64, scored_perfectly, text_of, write_image
 
-from minigemini.evaluation.foreign import gold
-from minigemini.evaluation.questions import read_examples
-from minigemini.evaluation.scorers.mme import COGNITION, PERCEPTION
+from minigemini.benchmarks.formats import gold
+from minigemini.benchmarks.formats.read import read_examples
+from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 
 SHORT = "\nAnswer the question using a single word or phrase."
 LETTER = "\nAnswer with the option's letter from the given choices directly."

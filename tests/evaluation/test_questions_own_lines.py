@@ -5,7 +5,7 @@ import json
 import pytest
 from question_files import images_of, scored_perfectly, text_of, write_image
 
-from minigemini.evaluation.questions import read_examples
+from minigemini.benchmarks.formats.read import read_examples
 
 
 def write_lines(path, *rows):

@@ -5,10 +5,10 @@ import re
 import pytest
 import shared
 
-from minigemini.evaluation.benchmark import Sampling
-from minigemini.evaluation.questions.prompts.table import FORMS, form_of, text_of
-from minigemini.evaluation.questions.question import Question
-from minigemini.evaluation.scorers.protocols import BENCHMARKS
+from minigemini.benchmarks.benchmark import Sampling
+from minigemini.benchmarks.prompts.table import FORMS, form_of, text_of
+from minigemini.benchmarks.protocols import BENCHMARKS
+from minigemini.benchmarks.question import Question
 
 SHORT = "\nAnswer the question using a single word or phrase."
 LETTER = "\nAnswer with the option's letter from the given choices directly."

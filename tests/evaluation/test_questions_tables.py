@@ -17,14 +17,14 @@ from question_files import (
     write_parquet,
 )
 
-from minigemini.evaluation.foreign.join import identified
-from minigemini.evaluation.judging import JUDGED
-from minigemini.evaluation.questions import read_examples
-from minigemini.evaluation.questions.hub import HOMES
-from minigemini.evaluation.questions.prompts.table import FORMS
-from minigemini.evaluation.row_pictures import InlinedPictures
-from minigemini.evaluation.scorers.mme import COGNITION, PERCEPTION
-from minigemini.evaluation.scorers.protocols import BENCHMARKS
+from minigemini.benchmarks.formats.hub import HOMES
+from minigemini.benchmarks.formats.join import identified
+from minigemini.benchmarks.formats.read import read_examples
+from minigemini.benchmarks.prompts.table import FORMS
+from minigemini.benchmarks.protocols import BENCHMARKS
+from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
+from minigemini.evaluation.judging.ask import JUDGED
+from minigemini.evaluation.reporting.row_pictures import InlinedPictures
 
 TEN = ["red"] * 10
 OPTIONS = {"A": "x", "B": "y", "C": "", "D": ""}
@@ -437,7 +437,7 @@ def test_without_pyarrow_it_says_what_to_install(tmp_path):
     path = write_parquet(tmp_path / "a.parquet", parquet_rows("ai2d"))
     code = (
         "import sys; sys.modules['pyarrow'] = None\n"
-        "from minigemini.evaluation.questions import read_examples\n"
+        "from minigemini.benchmarks.formats.read import read_examples\n"
         f"read_examples('ai2d', 'lmms', {str(path)!r})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -453,7 +453,8 @@ def test_hub_from_the_local_cache_and_without_a_hub(tmp_path):
     (cached / "refs" / "main").write_text("a" * 40)
     parquet_folder(cached / "snapshots" / ("a" * 40), "ai2d")
     code = (
-        "from minigemini.evaluation.questions import hub, read_examples\n"
+        "from minigemini.benchmarks.formats import hub\n"
+        "from minigemini.benchmarks.formats.read import read_examples\n"
         "print(len(read_examples('ai2d', 'lmms', {0!r})), hub.pinned('ai2d', {0!r}))"
     )
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path)}

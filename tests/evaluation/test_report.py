@@ -2,9 +2,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from minigemini.evaluation.benchmark import Row, Score
-from minigemini.evaluation.intervals import wilson
-from minigemini.evaluation.report import Report, Result
+from minigemini.benchmarks.benchmark import Row, Score
+from minigemini.benchmarks.statistics.wilson import wilson
+from minigemini.evaluation.reporting.table import Report, Result
 
 
 def row(kind: str, value: float, **controls: float) -> Row:

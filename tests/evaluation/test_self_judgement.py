@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
-from minigemini.evaluation.pictures.self_judgement import yes_and_no
+from minigemini.evaluation.drawing.self_judgement import yes_and_no
 
 
 def tokenizer(folder: Path, *words: str) -> PreTrainedTokenizerFast:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from minigemini.evaluation.suite import SUITES, TabletopPart, load_suite, part_name
+from minigemini.evaluation.running.suite import SUITES, TabletopPart, load_suite, part_name
 
 
 @pytest.mark.parametrize("path", sorted(SUITES.rglob("*.yaml")), ids=lambda path: path.stem)

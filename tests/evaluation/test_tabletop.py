@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from minigemini.evaluation.benchmark import Row
-from minigemini.evaluation.suite import load_suite
-from minigemini.evaluation.tabletop import Tabletop, what_the_oracle_sees
+from minigemini.benchmarks.benchmark import Row
+from minigemini.benchmarks.names.tabletop import Tabletop, what_the_oracle_sees
+from minigemini.evaluation.running.suite import load_suite
 from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.picture import render
 
@@ -170,5 +170,5 @@ def test_an_unknown_kind_is_an_error() -> None:
 
 
 def test_scoring_needs_no_torch() -> None:
-    code = "import sys, minigemini.evaluation.tabletop, minigemini.evaluation.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, minigemini.benchmarks.names.tabletop, minigemini.evaluation.reporting.table; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from minigemini.evaluation.score import score
-from minigemini.evaluation.scorers import anls, containment, exact_match, relaxed_accuracy
+from minigemini.benchmarks.rules import anls, containment, exact_match, relaxed_accuracy
+from minigemini.benchmarks.score import score
 
 
 def line(reply, answers=None, kind="", id="1", **reference):

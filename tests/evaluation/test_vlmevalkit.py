@@ -14,9 +14,9 @@ import sys
 
 import pytest
 
+from minigemini.benchmarks.names.tabletop import Tabletop
 from minigemini.cli import main
 from minigemini.evaluation.harnesses.vlmevalkit_run import name_of
-from minigemini.evaluation.tabletop import Tabletop
 
 BASE = """
 class BaseModel:

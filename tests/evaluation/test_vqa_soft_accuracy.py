@@ -2,7 +2,7 @@
 
 import pytest
 
-from minigemini.evaluation.scorers import vqa_soft_accuracy as vqa
+from minigemini.benchmarks.rules import vqa_soft_accuracy as vqa
 
 
 def line(reply, answers):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from minigemini.evaluation.score import score
-from minigemini.evaluation.scorers import hallusionbench, mme, pope, yes_no
+from minigemini.benchmarks.rules import hallusionbench, mme, pope, yes_no
+from minigemini.benchmarks.score import score
 
 
 @pytest.mark.parametrize(

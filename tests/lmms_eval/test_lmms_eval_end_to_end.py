@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from minigemini.benchmarks.names.tabletop import Tabletop, exact
 from minigemini.evaluation.harnesses.answering_model import AnsweringModel, generate_options
-from minigemini.evaluation.tabletop import Tabletop, exact
 
 BIN = Path(sys.executable).parent
 TASKS = Path(__file__).parent / "tabletop_tasks"

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
-from minigemini.evaluation.evaluate import evaluate
+from minigemini.evaluation.running.evaluate import evaluate
 from minigemini.tabletop import benchmark
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from minigemini.evaluation.load_model import load
+from minigemini.evaluation.running.load_model import load
 from minigemini.generation.prompt_markers import neutralise
 
 Messages = list[dict[str, Any]]

@@ -1,0 +1,41 @@
+"""Answers of LLaVA's evaluation scripts (model_vqa*.py): JSONL with question_id, prompt and text, no gold answers.
+
+A question_id is not unique: TextVQA's is the image, of which 5000 rows have 3166, and MME's stands for two questions. The question
+is recovered from the prompt where it is needed (see ``join``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minigemini.benchmarks.formats.lines import Row, read_json, read_jsonl, required
+
+OCR_LINE = "Reference OCR token:"
+
+
+def read(path: Path, benchmark: str) -> list[Row]:
+    """Also reads ``{id: text}``, LLaVA's upload for MM-Vet."""
+    if path.suffix == ".json":
+        stored = read_json(path)
+        if not isinstance(stored, dict):
+            raise ValueError(f"{path}: LLaVA stores answers as JSONL, or as one object of id and text")
+        return [{"id": str(id), "kind": "", "prediction": text, "reference": {}} for id, text in stored.items()]
+    return [row_of(row, path) for row in read_jsonl(path)]
+
+
+def row_of(row: Row, path: Path) -> Row:
+    prompt = row.get("prompt", "")
+    return {
+        "id": str(required(row, "question_id", path)),
+        "kind": row.get("category", ""),
+        "prediction": required(row, "text", path),
+        "reference": {},
+        "prompt": prompt,
+        "question": question_of(prompt),
+    }
+
+
+def question_of(prompt: str) -> str:
+    """The question in a prompt: its first line, or the second where the OCR tokens stand first."""
+    lines = prompt.split("\n")
+    return lines[1] if lines[0].startswith(OCR_LINE) and len(lines) > 1 else lines[0]

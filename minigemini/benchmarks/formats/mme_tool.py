@@ -1,0 +1,59 @@
+"""A results folder of MME's eval_tool: TASK.txt for each of 14 tasks, lines of image, question, gold answer and reply between tabs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minigemini.benchmarks.formats.lines import Row
+from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
+
+
+def read(path: Path, benchmark: str) -> list[Row]:
+    return _read(path, columns=4)
+
+
+def read_gold(path: Path) -> list[Row]:
+    """The same without replies (the tool's template), or with replies that are not looked at."""
+    return _read(path, columns=3)
+
+
+def _read(folder: Path, columns: int) -> list[Row]:
+    """
+    Raises:
+        ValueError: a task's file is missing, or a line has too few columns.
+    """
+    rows = []
+    for task in (*PERCEPTION, *COGNITION):
+        file = folder / f"{task}.txt"
+        if not file.is_file():
+            raise ValueError(f"{folder}: {task}.txt is missing; the score is a sum over 14 tasks")
+        text = file.read_text(encoding="utf-8")
+        for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+            parts = line.split("\t")
+            if len(parts) < columns or len(parts) > 4:
+                raise ValueError(
+                    f"{file}, line {number}: {len(parts)} columns, not image, question, gold answer and reply"
+                )
+            image, question, gold, reply = (*parts, "")[:4]
+            rows.append(
+                {
+                    "id": f"{task}/{image}",
+                    "kind": task,
+                    "prediction": reply,
+                    "question": question,
+                    "reference": {"answer": gold, "image": f"{task}/{image}", "question": question},
+                }
+            )
+    return rows
+
+
+def task_and_image(question_id: str, place: str) -> str:
+    """ "task/image" of a question id, in which folders may stand between the two.
+
+    Raises:
+        ValueError: there is no "/" in it; ``place`` is named.
+    """
+    task, *between = question_id.split("/")
+    if not between:
+        raise ValueError(f"{place}: the question id {question_id!r} is no task/image")
+    return f"{task}/{between[-1]}"

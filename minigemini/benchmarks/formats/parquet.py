@@ -1,0 +1,150 @@
+"""Parquet files as data sets lie on the Hugging Face hub: one file, or a folder of shards whose names begin with the split.
+
+Pictures stay in the file: a column of one group of rows is read when one of its pictures is needed, and the last few are kept. They
+are all read once at the start, which finds those that are missing and gives each a name by its content, so that rows about the same
+picture are known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from minigemini.benchmarks.formats.columns import COLUMNS, IMAGES_APART, Record
+from minigemini.benchmarks.formats.hub import HOMES, Home
+from minigemini.benchmarks.question import Question, cell, text_cell
+from minigemini.benchmarks.stored_image import StoredImage
+
+CHUNKS_KEPT = 4
+NAME_DIGITS = 16
+
+
+def read(path: Path, benchmark: str) -> list[Question]:
+    """
+    Raises:
+        ValueError: pyarrow is not installed, there are no files of the split, a column is missing, or a picture is.
+    """
+    files = shards(path, benchmark) if path.is_dir() else [path]
+    records = [record for file in files for record in records_of(file)]
+    if benchmark == "seed_bench":  # the benchmark's images; the file has the frames of its videos too
+        records = [record for record in records if record.row.get("data_type") != "video"]
+    if benchmark in IMAGES_APART:
+        records = with_images(records, *IMAGES_APART[benchmark])
+    if not records:
+        raise ValueError(f"{path}: no rows")
+    return [COLUMNS[benchmark](record, number) for number, record in enumerate(records)]
+
+
+def shards(folder: Path, benchmark: str) -> list[Path]:
+    """The files of the benchmark's split and configuration, by name.
+
+    Raises:
+        ValueError: there are none.
+    """
+    home = HOMES[benchmark]
+    found = sorted(folder.rglob("*.parquet"))
+    of_split = [file for file in found if is_of_split(file, home)]
+    if not of_split:
+        names = ", ".join(str(file.relative_to(folder)) for file in found[:5])
+        raise ValueError(f"{folder}: no parquet files of the split {home.split!r}; there are {names or 'none'}")
+    chosen = [file for file in of_split if set(home.configs) & set(file.relative_to(folder).parts[:-1])]
+    if chosen or not home.configs:
+        return chosen or of_split
+    if len({file.parent for file in of_split}) > 1:
+        raise ValueError(
+            f"{folder}: several configurations, none of them {' or '.join(home.configs)}; give one's folder"
+        )
+    return of_split
+
+
+def is_of_split(file: Path, home: Home) -> bool:
+    return not home.split or file.stem == home.split or file.name.startswith(f"{home.split}-")
+
+
+def opened(file: Path) -> Any:
+    """
+    Raises:
+        ValueError: pyarrow is not installed, or this is not a parquet file.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        raise ValueError(f"{file}: parquet files need pyarrow: pip install 'minigemini[eval]'") from None
+    try:
+        return pyarrow.parquet.ParquetFile(file)
+    except pyarrow.ArrowInvalid as error:
+        raise ValueError(f"{file}: not a parquet file ({error})") from None
+
+
+def records_of(file: Path) -> Iterator[Record]:
+    table = opened(file)
+    schema = table.schema_arrow
+    pictured = [name for name in schema.names if holds_images(schema.field(name).type)]
+    plain = [name for name in schema.names if name not in pictured]
+    start = 1
+    for group in range(table.num_row_groups):
+        count = table.metadata.row_group(group).num_rows
+        places = [f"{file}, row {number}" for number in range(start, start + count)]
+        rows = table.read_row_group(group, columns=plain).to_pylist() if plain else [{} for _ in places]
+        # a column after the other: their pictures need not be in memory together
+        images = {name: [stored(file, at, group, name, row) for row, at in enumerate(places)] for name in pictured}
+        for row, at in enumerate(places):
+            yield Record(rows[row], {name: images[name][row] for name in pictured}, at)
+        start += count
+
+
+def holds_images(kind: Any) -> bool:
+    """A structure with bytes and path, or a list of them."""
+    import pyarrow
+
+    if pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind):
+        return holds_images(kind.value_type)
+    return pyarrow.types.is_struct(kind) and {kind.field(i).name for i in range(kind.num_fields)} == {"bytes", "path"}
+
+
+@lru_cache(maxsize=CHUNKS_KEPT)
+def chunk(file: Path, group: int, column: str) -> Any:
+    """A column's pictures of one group of rows, encoded; the file is opened anew, as a cached one would stay open."""
+    return opened(file).read_row_group(group, columns=[column]).column(column)
+
+
+def stored(file: Path, place: str, group: int, column: str, row: int) -> tuple[tuple[str, StoredImage], ...]:
+    """The pictures of a cell with their names; () for an empty cell.
+
+    Raises:
+        ValueError: there is a path but no picture.
+    """
+    found = chunk(file, group, column)[row].as_py()
+    cells = found if isinstance(found, list) else [found] if found is not None else []
+    if any(not one["bytes"] for one in cells):
+        raise ValueError(f"{place}: column {column!r} has the path {cells[0]['path']!r} and no picture")
+    return tuple(
+        (
+            hashlib.sha256(one["bytes"]).hexdigest()[:NAME_DIGITS],
+            StoredImage(f"{place}, {column} {index + 1}", partial(encoded, file, group, column, row, index)),
+        )
+        for index, one in enumerate(cells)
+    )
+
+
+def encoded(file: Path, group: int, column: str, row: int, index: int) -> bytes:
+    found = chunk(file, group, column)[row].as_py()
+    return (found[index] if isinstance(found, list) else found)["bytes"]
+
+
+def with_images(records: list[Record], image_id: str, key: str) -> list[Record]:
+    """GQA: rows of pictures (id, image) beside rows of questions that name them.
+
+    Raises:
+        ValueError: a question's picture is not there.
+    """
+    pictures = {str(cell(r.row, image_id, r.place)): r.images for r in records if r.images}
+    questions = [record for record in records if not record.images]
+    for record in questions:
+        if text_cell(record.row, key, record.place) not in pictures:
+            raise ValueError(f"{record.place}: no row of pictures has the {image_id} {record.row[key]!r}")
+    return [Record(record.row, pictures[record.row[key]], record.place) for record in questions]

@@ -1,0 +1,132 @@
+"""How each tool reads the letter of an option from a reply (ScienceQA, SEED-Bench, MMBench, AI2D, MMStar, BLINK, ...).
+
+Every reader: (reply, choices) -> Reading, where ``choices`` are the options' texts in order. A letter beyond the last
+option is read, and wrong. Fixtures: :func:`llava_scienceqa` (5 failures of 4241) and :func:`exact` (SEED-Bench);
+:func:`vlmevalkit` through MMMU's two example runs. Others by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Sequence
+
+from minigemini.benchmarks.benchmark import Line
+from minigemini.benchmarks.rules.verdict import NOTHING, Reading, Verdict, judged, reference_of
+
+Reader = Callable[[str, Sequence[str]], Reading]
+
+ANSWER_IS = re.compile(r"The answer is ([A-Z]).")
+ANSWER_IS_LOOSELY = re.compile(r"(?i)(?:correct\s+)?answer\s+is\s+\**([ABCD])\**")
+LETTER_WITH_BRACKETS = re.compile(r"[(\s]*([A-Z])[).\s]*", re.IGNORECASE)
+REFUSALS = (
+    "Sorry, I can't help with images of people yet.",
+    "I can't process this file.",
+    "I'm sorry, but without the image provided",
+    "Cannot determine the answer",
+)
+LETTERS = string.ascii_uppercase
+
+
+def letters(choices: Sequence[str]) -> str:
+    return LETTERS[: len(choices)]
+
+
+def exact(reply: str, choices: Sequence[str]) -> Reading:
+    """The reply is the letter and nothing else: LLaVA's SEED-Bench upload compares so ("A." and "a" are wrong)."""
+    return Reading(reply, "exact") if reply in tuple(LETTERS) else NOTHING
+
+
+def llava_scienceqa(reply: str, choices: Sequence[str]) -> Reading:
+    """LLaVA c121f04, eval_science_qa.py: a bare letter A to E; "A. " at the start; one "The answer is A." """
+    if reply in tuple("ABCDE"):
+        return Reading(reply, "exact")
+    if reply[:1] in tuple("ABCDE") and reply[1:3] == ". ":
+        return Reading(reply[0], "letter and period at the start")
+    found = ANSWER_IS.findall(reply)
+    return Reading(found[0], "the answer is") if len(found) == 1 else NOTHING
+
+
+def lmms_scienceqa(reply: str, choices: Sequence[str]) -> Reading:
+    """lmms-eval 75571cf, tasks/scienceqa: a bare letter, or a capital and a period at the start."""
+    if reply in tuple(LETTERS):
+        return Reading(reply, "exact")
+    if len(reply) >= 2 and reply[0].isupper() and reply[1] == ".":
+        return Reading(reply[0], "letter and period at the start")
+    return NOTHING
+
+
+def first_character(reply: str, choices: Sequence[str]) -> Reading:
+    """lmms-eval 75571cf, tasks/seedbench: the first character of the stripped reply, whatever it is."""
+    first = reply.strip()[:1]
+    return Reading(first, "first character") if first in tuple(LETTERS) else NOTHING
+
+
+def lmms_exact(reply: str, choices: Sequence[str]) -> Reading:
+    """lmms-eval 75571cf, exact_match with ignore_case and ignore_punctuation (tasks/ai2d): nothing is stripped."""
+    bare = reply.translate(str.maketrans("", "", string.punctuation)).upper()
+    return Reading(bare, "exact") if bare in tuple(LETTERS) else NOTHING
+
+
+def lmms_mmstar(reply: str, choices: Sequence[str]) -> Reading:
+    """lmms-eval 75571cf, tasks/mmstar (from MMStar's own script): the first character of the stripped reply in any case,
+    or the one after "(", "option " or "the answer is ". An "A" that starts a sentence is an answer.
+    """
+    reply = reply.lower().strip().replace("\n", " ")
+    for start in ("(", "option ", "the answer is ", ""):
+        if reply.startswith(start) and reply[len(start) : len(start) + 1] in tuple(string.ascii_lowercase):
+            return Reading(reply[len(start)].upper(), f"after {start!r}" if start else "first character")
+    return NOTHING
+
+
+def lmms_blink(reply: str, choices: Sequence[str]) -> Reading:
+    """lmms-eval, tasks/blink: a letter of any case at the start, brackets and spaces before it ignored."""
+    found = LETTER_WITH_BRACKETS.match(reply.strip())
+    return Reading(found[1].upper(), "first letter") if found else NOTHING
+
+
+def vlmevalkit(reply: str, choices: Sequence[str]) -> Reading:
+    """VLMEvalKit e8e78f0, matching_util.can_infer, without a judge.
+
+    ``.()[],:;!*#{}`` become spaces; exactly one option letter among the words and among the last four of them; else
+    "(correct) answer is X"; else exactly one option whose text is in the reply, unless the reply is longer than twice all
+    options together. What is left goes to the judge there; here it is unparsable. (VERBOSE set in the environment changes
+    what the tool does with an "A"; it is taken as not set.)
+    """
+    if "Failed to obtain answer via API" in reply:
+        return NOTHING
+    if any(refusal in reply for refusal in REFUSALS):
+        return Reading("Z", "refusal")
+    words = re.sub(r"[.()\[\],:;!*#{}]", " ", reply).split()
+    found = [letter for letter in letters(choices) if letter in words]
+    if len(found) == 1 and words.index(found[0]) > len(words) - 5:
+        return Reading(found[0], "letter")
+    if not found and "Z" in words:
+        return Reading("Z", "letter")
+    said = ANSWER_IS_LOOSELY.search(reply)
+    if said and said[1].upper() in letters(choices):
+        return Reading(said[1].upper(), "the answer is")
+    if len(reply) > 2 * sum(map(len, choices)):
+        return NOTHING
+    named = [letter for letter, text in zip(LETTERS, choices, strict=False) if text.lower() in reply.lower()]
+    return Reading(named[0], "text of the option") if len(named) == 1 else NOTHING
+
+
+def rule(read: Reader) -> Callable[[Line], Verdict]:
+    """Right when the letter read is the answer's."""
+
+    def judge(line: Line) -> Verdict:
+        reading = read(line["prediction"], line["reference"].get("choices", ()))
+        return judged(line, float(reading.answer == reference_of(line, "answer")), reading)
+
+    return judge
+
+
+def rule_with_choices(read: Reader) -> Callable[[Line], Verdict]:
+    """As :func:`rule`, for readers that compare with the options: without them in the reference it is an error."""
+
+    def judge(line: Line) -> Verdict:
+        reference_of(line, "choices")
+        return rule(read)(line)
+
+    return judge

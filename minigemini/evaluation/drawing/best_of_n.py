@@ -1,0 +1,151 @@
+"""Of n pictures of a prompt the model keeps the one it likes best: how much is won, by a judge that knows the truth?
+
+On the tabletop: the generator draws the true prompts of ``drawn_picture``; the model is asked, of everything in the prompt, whether
+it is in the picture; the oracle says which pictures are right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import transformers
+
+from minigemini.benchmarks.benchmark import Example
+from minigemini.benchmarks.names.tabletop import DRAWN, Tabletop, shows, what_the_oracle_sees
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
+from minigemini.benchmarks.statistics.metric import Metric, mean_points
+from minigemini.benchmarks.statistics.paired import Difference, differences, mcnemar
+from minigemini.evaluation.drawing.draw import draw
+from minigemini.evaluation.drawing.picture_results import show_and_write
+from minigemini.evaluation.drawing.self_judgement import judge_pictures, tabletop_questions
+from minigemini.evaluation.progress import progress_bar
+from minigemini.evaluation.running.load_model import EvaluatedModel, alone
+from minigemini.generation.image_generator import ImageGenerator
+
+SEED = 20260301  # of the prompts: those of eval/suites/tabletop.yaml
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A picture: whether it is right (0..1), and what the model thinks of it (higher is better)."""
+
+    points: float
+    liking: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """
+    Attributes:
+        metrics: shares of right pictures: the first, any one (the mean of all), the chosen, the best there is.
+        gains: of the chosen over the first, and what there was to gain, paired by prompt.
+        mcnemar: exact p of the chosen against the first.
+    """
+
+    metrics: Sequence[Metric]
+    gains: Sequence[Difference]
+    mcnemar: float
+
+
+def gain(candidates: Mapping[str, Sequence[Candidate]]) -> Gain:
+    """From the candidates of each prompt, in the order they were drawn. Of equally liked ones the first is chosen."""
+    choices = {
+        "first picture": [own[0].points for own in candidates.values()],
+        "any picture": [sum(c.points for c in own) / len(own) for own in candidates.values()],
+        "chosen picture": [max(own, key=lambda c: c.liking).points for own in candidates.values()],
+        "best picture": [max(c.points for c in own) for own in candidates.values()],
+    }
+    verdicts: dict[str, list[Verdict]] = {
+        name: [
+            judged({"id": prompt, "kind": "", "reference": {}}, points, Reading(name, ""))
+            for prompt, points in zip(candidates, column, strict=True)
+        ]
+        for name, column in choices.items()
+    }
+    first, chosen, best = (
+        mean_points("", verdicts[name]) for name in ("first picture", "chosen picture", "best picture")
+    )
+    won, possible = differences([first, first], [chosen, best])
+    pairs = list(zip(choices["first picture"], choices["chosen picture"], strict=True))
+    return Gain(
+        [mean_points(name, own) for name, own in verdicts.items()],
+        [replace(won, name="gain: chosen - first"), replace(possible, name="to be gained: best - first")],
+        mcnemar(sum(a > b for a, b in pairs), sum(b > a for a, b in pairs)),
+    )
+
+
+def best_of_n(
+    model: str,
+    generator: str,
+    out: Path,
+    n: int = 4,
+    prompts: int = 100,
+    steps: int | None = None,
+    guidance: float | None = None,
+    batch_size: int = 32,
+) -> int:
+    """``minigemini eval best-of-n``. Interrupted, it goes on where it stopped.
+
+    Args:
+        model: checkpoint folder, hub id or shipped name; it has to know the tabletop's language.
+        generator: likewise, of an image generator.
+        n: pictures of each prompt. The first ones have the seeds of ``eval``.
+        steps, guidance: of the generator instead of its own: where every picture is right there is nothing to choose.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        ValueError: fewer than two pictures or no prompt; a model or generator that cannot be loaded; ``out`` holds other pictures.
+    """
+    if n < 2 or prompts < 1:
+        raise ValueError(f"--n {n}, --prompts {prompts}: there must be two pictures to choose from, and a prompt")
+    alone("eval best-of-n")
+    transformers.utils.logging.disable_progress_bar()
+    diffusers.utils.logging.disable_progress_bar()
+    drawing = ImageGenerator.from_pretrained(generator).with_settings(steps=steps, guidance=guidance)
+    settings = {"steps": steps, "guidance": guidance}
+    asked = Tabletop([DRAWN], prompts, SEED).examples()
+    pictures = [_candidate(example, number) for number in range(n) for example in asked]
+    answering = EvaluatedModel(model, None, batch_size)
+    with progress_bar() as progress:
+        lines = draw(drawing, pictures, what_the_oracle_sees, out / "drawn", batch_size, progress)
+        liked = judge_pictures(
+            answering.loaded,
+            lines,
+            {line["id"]: tabletop_questions(line["reference"]["prompt"]) for line in lines},
+            out / "drawn",
+            out / "judged",
+            answering.settings,
+            batch_size,
+            progress,
+        )
+    found = gain(
+        {
+            example.id: [_judged(line, liked) for line in lines if line["reference"]["example"] == example.id]
+            for example in asked
+        }
+    )
+    about = {"judge": model, "generator": generator, "n": n, "prompts": prompts, "seed": SEED, **settings}
+    about["mcnemar_p"] = found.mcnemar
+    how = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+    title = f"best of {n} on the tabletop, drawn by {generator}{f' ({how})' if how else ''}, chosen by {model}"
+    notes = [
+        f"% of prompts with a right picture by the strict oracle; exact McNemar of chosen against first: p = {found.mcnemar:.4g}",
+        "the model is asked of everything in the prompt whether it is there; places are not asked",
+    ]
+    show_and_write(out, title, found.metrics, about, found.gains, notes)
+    return 0
+
+
+def _candidate(example: Example, number: int) -> Example:
+    reference = {**example.reference, "example": example.id, "number": number}
+    return replace(example, id=f"{example.id}.{number}", reference=reference)
+
+
+def _judged(line: Mapping[str, Any], liked: Mapping[str, float]) -> Candidate:
+    return Candidate(float(shows(line, line["reference"]["prompt"])), liked[line["id"]])
