@@ -6,16 +6,19 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
-.PHONY: install quickstart test test-slow test-matrix test-lmms-eval check nano-base nano
+.PHONY: install quickstart test test-slow test-newest test-matrix test-lmms-eval lock check nano-base nano
 
 install: $(INSTALLED)
 
-# torch and torchvision are resolved together; a mismatched pair fails at import, so the import is tried at once.
-$(INSTALLED): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "minigemini needs Python 3.10 or newer, this is " + sys.version)'
+# Every version is the one that the tests passed with; the build of a package keeps to them too (pip < 25.3 by the first name).
+LOCKED = PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt
+PIP_INSTALL = bin/pip install --quiet --disable-pip-version-check
+FITTING = bin/python -c 'import torchvision' || { echo "torch and torchvision do not fit each other: install both with one pip call" >&2; exit 1; }
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "minigemini needs Python 3.11 or newer, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@$(BIN)/python -c 'import torchvision' || { echo "torch and torchvision do not fit each other: remove $(VENV) and install both with one pip call" >&2; exit 1; }
+	$(LOCKED) $(VENV)/$(PIP_INSTALL) -e '.[dev]'
+	@$(VENV)/$(FITTING)
 	@touch $@
 
 quickstart: install
@@ -27,20 +30,40 @@ test: install
 test-slow: install
 	$(BIN)/python -m pytest -m slow
 
-# The tests with the oldest transformers that pyproject.toml allows and with the newest release, each in an environment of its own.
-test-matrix:
-	for transformers in transformers==5.19.0 transformers; do \
-	  $(PYTHON) -m venv --clear .venv-matrix && \
-	  .venv-matrix/bin/pip install --quiet --disable-pip-version-check -e '.[dev]' $$transformers && \
-	  .venv-matrix/bin/python -m pytest -n 2 -m "not slow" || exit 1; \
+# The tests with whatever the registry serves today: neither constraints.txt nor pyproject's upper bounds are asked.
+NEWEST = .venv-newest
+test-newest:
+	$(PYTHON) -m venv --clear $(NEWEST)
+	$(PYTHON) .ci/unbounded.py dev | xargs $(NEWEST)/$(PIP_INSTALL)
+	$(NEWEST)/$(PIP_INSTALL) --no-deps -e .
+	@$(NEWEST)/$(FITTING)
+	$(NEWEST)/bin/python -m pytest -n 2 -m "not slow"
+
+# Renew constraints.txt after a green test-newest: the versions that it passed with, and what they need on other Pythons.
+lock:
+	@test -x $(NEWEST)/bin/pip || { echo "run make test-newest first: the lock holds what it passed with" >&2; exit 1; }
+	$(NEWEST)/$(PIP_INSTALL) uv
+	$(NEWEST)/bin/pip freeze --exclude-editable > $(NEWEST)/constraints.txt
+	$(NEWEST)/bin/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --no-annotate \
+	  --no-emit-index-url --custom-compile-command "make lock" --output-file $(NEWEST)/constraints.txt
+	mv $(NEWEST)/constraints.txt constraints.txt
+
+# The tests with the oldest transformers that pyproject.toml allows, with the lock, and with the newest that it allows.
+MATRIX = .venv-matrix
+test-matrix: test
+	for of_today in 'transformers==5.19.0 --constraint $(MATRIX)/others.txt' '--upgrade'; do \
+	  $(PYTHON) -m venv --clear $(MATRIX) && \
+	  grep -vE '^(transformers|tokenizers|huggingface-hub)==' constraints.txt > $(MATRIX)/others.txt && \
+	  $(MATRIX)/$(PIP_INSTALL) -e '.[dev]' $$of_today && \
+	  $(MATRIX)/bin/python -m pytest -n 2 -m "not slow" || exit 1; \
 	done
 
 # The model inside lmms-eval, in an environment of its own: its 140 packages are nobody else's.
 LMMS_EVAL = .venv-lmms-eval
 $(LMMS_EVAL)/.installed: pyproject.toml
 	$(PYTHON) -m venv --clear $(LMMS_EVAL)
-	$(LMMS_EVAL)/bin/pip install --quiet --disable-pip-version-check -e '.[lmms-eval]' lmms-eval==0.7.3 'pytest>=8'
-	@$(LMMS_EVAL)/bin/python -c 'import torchvision' || { echo "torch and torchvision do not fit each other" >&2; exit 1; }
+	$(LMMS_EVAL)/$(PIP_INSTALL) -e '.[lmms-eval]' lmms-eval==0.7.3 'pytest>=8'
+	@$(LMMS_EVAL)/$(FITTING)
 	@touch $@
 
 test-lmms-eval: $(LMMS_EVAL)/.installed

@@ -1,10 +1,31 @@
 """One thread per test process: with more, the threads of several processes wait for each other."""
 
+import logging
+import traceback
+from pathlib import Path
+
 import pytest
 import tiny
 import torch
 
+import minigemini
+
 torch.set_num_threads(1)
+
+OURS = str(Path(minigemini.__file__).parent)
+BETWEEN = ("/transformers/utils/", "/torch/", "/logging/", "/functools.py", "/contextlib.py", __file__)
+
+
+class DeprecationIsAnError(logging.Handler):
+    """Fails a test in which transformers tells *our* code that a name is going: it says so in its log, not as a warning."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "deprecated" in record.getMessage():
+            callers = [f.filename for f in traceback.extract_stack() if not any(b in f.filename for b in BETWEEN)]
+            assert not callers[-1].startswith(OURS), record.getMessage()
+
+
+logging.getLogger("transformers").addHandler(DeprecationIsAnError())
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def main() -> None:
         started = time.perf_counter()
         tables = BENCHMARKS[benchmark](arguments.device, arguments.toy, top)
         result["benchmarks"][benchmark] = {
-            "measured": datetime.now(timezone.utc).date().isoformat(),
+            "measured": datetime.now(UTC).date().isoformat(),
             "seconds": time.perf_counter() - started,
             **source_state(),
             "machine": machine,

@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def write(folder: Path, recipe: Recipe, processes: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.yaml").write_text(strict_yaml.dump(recipe), encoding="utf-8")
     run: dict[str, Any] = {
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "processes": processes,
         **source_state(),
