@@ -9,7 +9,7 @@ from PIL import Image
 from transformers.image_processing_backends import PilBackend
 from transformers.image_processing_utils import BatchFeature
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageInput, PILImageResampling, SizeDict
-from transformers.processing_utils import ImagesKwargs
+from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils import TensorType
 
 # What is larger is refused: made square, it would fill the memory.
@@ -76,6 +76,9 @@ class MiniGeminiImageProcessor(PilBackend):
     image_grid = 1
     image_global = False
     exact_resize = True
+
+    def __init__(self, **kwargs: Unpack[MiniGeminiImageProcessorKwargs]):  # type: ignore[override]
+        super().__init__(**kwargs)  # type: ignore[misc]
 
     def process_image(self, image: ImageInput, **kwargs: Any) -> Image.Image:  # type: ignore[override]
         """A picture of any kind -> RGB. Arrays are [H, W], [H, W, C] or [C, H, W], uint8."""

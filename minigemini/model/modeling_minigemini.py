@@ -156,7 +156,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             pixel_values = pixel_values[:, None]
         images, views = pixel_values.shape[:2]
         kwargs["output_hidden_states"] = True
-        kwargs.pop("return_dict", None)
+        kwargs.pop("return_dict", None)  # type: ignore[typeddict-item]
         outputs = self.vision_tower(pixel_values.flatten(0, 1).to(self.vision_tower.dtype), return_dict=True, **kwargs)
         low_res = outputs.hidden_states[config.vision_feature_layer]
         if config.vision_feature_select_strategy == "default":
@@ -241,7 +241,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
         return mask.unsqueeze(-1).to(inputs_embeds.device)
 
     @can_return_tuple
-    def forward(
+    def forward(  # type: ignore[misc]  # position_ids is among theirs, too, as in transformers' own models
         self,
         input_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,
@@ -412,7 +412,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         return self.model.get_image_features(pixel_values, high_res_pixel_values, output_mining_attentions, **kwargs)
 
     @can_return_tuple
-    def forward(
+    def forward(  # type: ignore[misc]  # position_ids is among theirs, too, as in transformers' own models
         self,
         input_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,

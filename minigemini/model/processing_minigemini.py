@@ -81,7 +81,7 @@ class MiniGeminiProcessor(ProcessorMixin):
         tower = vision_config(vision_tower)
         pixels = AutoImageProcessor.from_pretrained(vision_tower)
         high_res = None if high_res_vision_tower is None else normalisation(str(high_res_vision_tower))
-        own = {} if high_res is None else {"high_res_image_mean": high_res[0], "high_res_image_std": high_res[1]}
+        own: Any = {} if high_res is None else {"high_res_image_mean": high_res[0], "high_res_image_std": high_res[1]}
         image_processor = MiniGeminiImageProcessor(
             size={"height": tower.image_size, "width": tower.image_size},
             image_mean=list(pixels.image_mean),
