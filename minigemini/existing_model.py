@@ -35,7 +35,9 @@ def check_exists(path_or_id: str) -> None:
         HfApi().model_info(path_or_id, timeout=HUB_SECONDS)
     except RepositoryNotFoundError:
         raise ValueError(f"{path_or_id}: there is no such folder, and no such model on the hub") from None
-    except Exception as error:  # offline, by choice or not; the HTTP client's own class, of requests or httpx by hub version
+    except (
+        Exception
+    ) as error:  # offline, by choice or not; the HTTP client's own class, of requests or httpx by hub version
         raise ValueError(
             f"{path_or_id}: there is no such folder, and the hub cannot be asked for it ({type(error).__name__})"
         ) from None
