@@ -4,6 +4,7 @@
 """
 
 import importlib
+import logging
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -79,6 +80,10 @@ class _RegisterAfter(Loader):
             sys.meta_path.remove(self.finder)
             importlib.import_module("minigemini.model")
 
+
+# diffusers imports bitsandbytes wherever it is installed, and on CPUs with AVX512-BF16 that import warns, on every command, of a
+# kernel that only weights in 4 bits would use; `quantization.in_bits` gives the warning its voice back.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 if AUTO_CLASSES in sys.modules:
     importlib.import_module("minigemini.model")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from minigemini.evaluation.command_line import EVAL_COMMANDS, OVERRIDES, add_eval
+from minigemini.output_path import output_file, output_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if left:
         parsed.overrides += left
     try:
-        return parsed.run(parsed)
+        code = parsed.run(parsed)
+        sys.stdout.flush()  # a reader that is gone, as of `| head`, is noticed here at the latest
+        return code
+    except BrokenPipeError:
+        # What is left in the buffer would be tried again, and complained of, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as the shell says of a program that ended by SIGPIPE
     except (ValueError, OSError) as error:
         if os.environ.get("MINIGEMINI_TRACEBACK"):
             raise
@@ -74,7 +81,7 @@ def add_data(commands: argparse._SubParsersAction) -> None:
     tabletop = kinds.add_parser(
         "tabletop", help="draw the synthetic tabletop world: align.json, finetune.json and images/"
     )
-    tabletop.add_argument("out", type=Path, help="folder to write")
+    tabletop.add_argument("out", type=output_folder, help="folder to write")
     tabletop.add_argument("--conversations", type=int, default=16000, help="for both stages (default: %(default)s)")
     tabletop.add_argument("--seed", type=int, default=0, help="another seed, other pictures (default: %(default)s)")
     tabletop.set_defaults(run=run_data_tabletop)
@@ -83,7 +90,9 @@ def add_data(commands: argparse._SubParsersAction) -> None:
     check.add_argument("file", type=Path, help="a recipe (.yaml) or a data file in LLaVA format (.json)")
     check.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the recipe")
     check.add_argument("--image-folder", type=Path, help="of a data file: what image paths are relative to")
-    check.add_argument("--list", type=Path, default=Path("bad_records.txt"), help="where to list bad records, if any")
+    check.add_argument(
+        "--list", type=output_file, default=Path("bad_records.txt"), help="where to list bad records, if any"
+    )
     check.set_defaults(run=run_data_check)
 
 
@@ -128,7 +137,7 @@ def add_convert(commands: argparse._SubParsersAction) -> None:
         "Every tensor is placed or accounted for in OUT/conversion.md. An interrupted conversion goes on when run again.",
     )
     parser.add_argument("source", metavar="SRC", help="folder or hub id, such as YanweiLi/MGM-7B")
-    parser.add_argument("out", metavar="OUT", type=Path, help="folder to write")
+    parser.add_argument("out", metavar="OUT", type=output_folder, help="folder to write")
     parser.add_argument("--vision-tower", metavar="PATH_OR_ID", help="CLIP, if it is none of the released checkpoints'")
     parser.add_argument("--high-res-vision-tower", metavar="PATH_OR_ID", help="its ConvNeXt, likewise")
     parser.set_defaults(run=run_convert)
@@ -164,7 +173,7 @@ def run_convert(parsed: argparse.Namespace) -> int:
 def add_draw_again(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("draw-again", help="draw a PNG of ours once more from the record inside it")
     parser.add_argument("file", type=Path, help="a PNG that was drawn by minigemini")
-    parser.add_argument("--out", type=Path, help="where to write it (default: NAME-again.png beside it)")
+    parser.add_argument("--out", type=output_file, help="where to write it (default: NAME-again.png beside it)")
     parser.add_argument("--generator", help="folder, hub id or nano; needed unless the record names the shipped one")
     parser.add_argument("--device", help="torch device (default: a GPU if there is one)")
     parser.set_defaults(run=run_draw_again)
@@ -184,7 +193,9 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", action="store_true", help="with --prompt: print the answer as JSON")
     parser.add_argument("--draw", choices=["auto", "always", "never"], default="auto", help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of drawings; another one, another picture (default: 0)")
-    parser.add_argument("--out", type=Path, default=Path("."), help="folder for drawn pictures (default: here)")
+    parser.add_argument(
+        "--out", type=output_folder, default=Path("."), help="folder for drawn pictures (default: here)"
+    )
     parser.add_argument("--generator", default="nano", help="image generator: folder, hub id or nano (default)")
     parser.add_argument(
         "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"

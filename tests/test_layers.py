@@ -10,17 +10,19 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # layer -> what it may import of ours; minigemini.nano (where the shipped weights lie) may be imported by all
 ARROWS = {
-    "cli": {"serving", "training", "evaluation", "data", "generation", "tabletop", "model"},
+    "cli": {"serving", "training", "evaluation", "data", "generation", "tabletop", "model", "output_path"},
     "serving": {"model", "generation"},
     "training": {"model", "data", "strict_yaml"},
-    "evaluation": {"benchmarks", "model", "generation", "tabletop", "strict_yaml"},
+    "evaluation": {"benchmarks", "model", "generation", "tabletop", "strict_yaml", "output_path"},
     "benchmarks": {"generation", "tabletop", "strict_yaml"},
     "data": {"strict_yaml"},
     "model": set(),
     "generation": set(),
     "tabletop": set(),
     "strict_yaml": set(),
-    "nano": set(),
+    "nano": {"existing_model"},
+    "existing_model": set(),
+    "output_path": set(),
     "__init__": {"model"},
     "__main__": {"cli"},
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The two stages of the nano: align, then finetune from it.
+# The two stages of the nano: align, then finetune from it. Interrupted, the same command goes on: a stage that is finished is
+# not trained again, one that is not goes on from its last checkpoint.
 #
 #   train/stages.sh RUN_FOLDER [key.path=value ... for align] [-- key.path=value ... for finetune]
 set -euo pipefail
@@ -15,6 +16,17 @@ if ! python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; the
   export OMP_NUM_THREADS=1
   launch=(torchrun --standalone --nproc_per_node 2 -m minigemini) device=(trainer.use_cpu=true)
 fi
-"${launch[@]}" train train/recipes/nano/align.yaml trainer.output_dir="$run/align" "${device[@]}" "${align[@]}"
-"${launch[@]}" train train/recipes/nano/finetune.yaml init_from="$run/align" trainer.output_dir="$run/finetune" "${device[@]}" \
-  "${finetune[@]}"
+
+stage() {  # NAME [key.path=value ...]
+  local output=$run/$1 recipe=train/recipes/nano/$1.yaml resume=()
+  shift
+  if [ -e "$output/trainer_state.json" ]; then  # the last file that training writes
+    echo "$output is trained already"
+    return
+  fi
+  if compgen -G "$output/checkpoint-*" > /dev/null; then resume=(--resume); fi
+  "${launch[@]}" train "$recipe" trainer.output_dir="$output" "${device[@]}" \
+    trainer.save_strategy=steps trainer.save_steps=100 trainer.save_total_limit=1 "$@" "${resume[@]}"
+}
+stage align "${align[@]}"
+stage finetune init_from="$run/align" "${finetune[@]}"

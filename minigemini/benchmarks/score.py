@@ -171,9 +171,10 @@ def score_file(
     """
     protocol_of(benchmark, protocol)  # a wrong name is said before anything is read
     scored = score(benchmark, read_lines(benchmark, file, gold, format), protocol, official_random)
+    if out is not None:
+        write(scored, out)  # first: whoever reads what is printed may go away in the middle
     scored.print(Console(soft_wrap=True))
     if out is not None:
-        write(scored, out)
         print(f"written: {out}")
     return 0
 

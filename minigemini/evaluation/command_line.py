@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from minigemini.evaluation.drawing.command_line import PICTURE_COMMANDS, add_picture_commands
+from minigemini.output_path import output_file, output_folder
 
 OVERRIDES = "key.path=value"
 EVAL_COMMANDS = (
@@ -47,7 +48,9 @@ def _add_what_answers(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the suite")
     parser.add_argument("--model", default="nano", help="checkpoint folder, hub id or shipped name (default: nano)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for results; an interrupted run goes on there")
+    parser.add_argument(
+        "--out", type=output_folder, required=True, help="folder for results; an interrupted run goes on there"
+    )
     parser.add_argument(
         "--data", metavar="FOLDER", help="where the published benchmarks' data is (default: the suite's)"
     )
@@ -136,7 +139,9 @@ def add_eval_score(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="show beside the score what the tool's own fallback for unreadable answers gives (a random choice, seed 42)",
     )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the numbers and every verdict to this file")
+    parser.add_argument(
+        "--json", type=output_file, metavar="OUT", help="write the numbers and every verdict to this file"
+    )
     parser.set_defaults(run=run_eval_score)
 
 
@@ -160,8 +165,8 @@ def add_eval_judge(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("file", metavar="PREDICTIONS", type=Path, help="as for `eval score`")
     parser.add_argument("--url", required=True, help="of the server, such as http://localhost:8000/v1")
     parser.add_argument("--judge-model", metavar="NAME", required=True, help="the name by which the server knows it")
-    parser.add_argument("--cache", metavar="FILE", type=Path, required=True, help="JSONL of all replies so far")
-    parser.add_argument("--out", type=Path, required=True, help="JSONL of judged predictions")
+    parser.add_argument("--cache", metavar="FILE", type=output_file, required=True, help="JSONL of all replies so far")
+    parser.add_argument("--out", type=output_file, required=True, help="JSONL of judged predictions")
     parser.add_argument("--gold", type=Path, help="gold answers and questions, where PREDICTIONS lack them")
     formats = ("minigemini", "llava", "lmms-eval", "vlmevalkit", "mgm")
     parser.add_argument("--format", choices=formats, default="minigemini", help="of PREDICTIONS (default: %(default)s)")
@@ -202,7 +207,9 @@ def add_eval_diff(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("b", metavar="B", type=Path, help="what is compared with it")
     parser.add_argument("--benchmark", help="by which to judge predictions.jsonl")
     parser.add_argument("--protocol", help="likewise (default: the benchmark's first)")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the comparison, with the rows that flipped")
+    parser.add_argument(
+        "--json", type=output_file, metavar="OUT", help="write the comparison, with the rows that flipped"
+    )
     parser.set_defaults(run=run_eval_diff)
 
 
@@ -220,7 +227,7 @@ def add_eval_report(commands: argparse._SubParsersAction) -> None:
         "HTML file. RUN is an output folder of `eval`, JSON of `eval score`, or predictions.jsonl with --benchmark.",
     )
     parser.add_argument("path", metavar="RUN", type=Path, help="what to show")
-    parser.add_argument("--out", type=Path, default=Path("report.html"), help="(default: %(default)s)")
+    parser.add_argument("--out", type=output_file, default=Path("report.html"), help="(default: %(default)s)")
     parser.add_argument(
         "--against", metavar="RUN", type=Path, help="an earlier run on the same rows, to show the flips"
     )

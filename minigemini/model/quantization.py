@@ -24,6 +24,7 @@ def in_bits(bits: Literal[4, 8]) -> BitsAndBytesConfig:
     Raises:
         ValueError: other bits.
     """
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.NOTSET)  # silent until then
     if bits == 8:
         # That it casts bfloat16 to float16 it would say at every layer of every token.
         logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)

@@ -7,6 +7,8 @@ All of it is a toy, made from nothing by the scripts in ``train/nano_base/``; se
 
 from pathlib import Path
 
+from minigemini.existing_model import check_exists
+
 WEIGHTS = Path(__file__).parent / "weights"
 NAMES = ("nano", "nano-base", "nano-low-res")
 
@@ -31,7 +33,12 @@ def path(name: str) -> Path:
 
 
 def resolve(path_or_id: str) -> str:
-    """What a user typed for a model: an existing local path wins, then a shipped name, else it is left for the hub."""
+    """What a user typed for a model: an existing local path wins, then a shipped name, else it is left for the hub.
+
+    Raises:
+        ValueError: there is no such model, or its folder is not whole (:func:`minigemini.existing_model.check_exists`).
+    """
     if not Path(path_or_id).exists() and path_or_id.split("/", 1)[0] in NAMES:
         return str(path(path_or_id))
+    check_exists(path_or_id)
     return path_or_id

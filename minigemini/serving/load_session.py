@@ -32,6 +32,8 @@ def load_session(model: str, generator: str, draw: Draw, seed: int, bits: Litera
     """
     logging.disable_progress_bar()
     path = nano.resolve(model)
+    if draw is not False:
+        check_generator(generator)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device.type == "cuda" or bits else torch.float32
     quantised: dict[str, Any] = {"quantization_config": in_bits(bits)} if bits else {}
@@ -45,10 +47,15 @@ def load_session(model: str, generator: str, draw: Draw, seed: int, bits: Litera
     return ChatSession(loaded, processor, None if draw is False else _in_the_background(generator), seed=seed)
 
 
+def check_generator(name: str) -> None:
+    """
+    Raises:
+        ValueError: there is no image generator by that name; said now, not when the first picture is wanted.
+    """
+    nano.resolve("nano-base/image_generator" if name == "nano" and not Path(name).exists() else name)
+
+
 def _in_the_background(name: str) -> Future[ImageGenerator]:
-    if not Path(name).exists():
-        # A shipped name that is not there is said now, not when the first picture is wanted.
-        nano.resolve("nano-base/image_generator" if name == "nano" else name)
     thread = ThreadPoolExecutor(1)
     future = thread.submit(_load_generator, name)
     thread.shutdown(wait=False)

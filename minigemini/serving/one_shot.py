@@ -46,6 +46,11 @@ def answer_once(
             no picture is; nothing was printed. As :meth:`ChatSession.attention_picture`; the answer was printed, but
             not as JSON.
     """
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:  # what Python makes of bytes on the command line that are no UTF-8
+        prompt = prompt.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        print("minigemini: bytes of the prompt that are no UTF-8 were replaced", file=sys.stderr)
     if show_attention is not None:
         check_attention_file(show_attention)
         if not images:

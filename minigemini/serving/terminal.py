@@ -228,10 +228,19 @@ def _interrupt_stops(session: ChatSession) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def _decoded(line: bytes, console: Console) -> str:
+    """A line of a pipe; bytes that are no UTF-8 are replaced, and that is said."""
+    text = line.decode("utf-8", "replace")
+    if text.encode("utf-8") != line:
+        console.print("(bytes that are no UTF-8 were replaced)", style="dim")
+    return text
+
+
 def _lines(console: Console) -> Iterator[str]:
     """What the user types, until Ctrl-D; or the lines of a pipe."""
     if not sys.stdin.isatty():
-        yield from sys.stdin
+        for line in sys.stdin.buffer:
+            yield _decoded(line, console)
         return
     from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import NestedCompleter, PathCompleter

@@ -74,6 +74,8 @@ def write(
             records.append(record | {"conversations": turns})
             written += 1
             progress(written)
-        (folder / f"{stage}.json").write_text(json.dumps(records, indent=0))
+        partial = folder / f"{stage}.json.partial"
+        partial.write_text(json.dumps(records, indent=0))
+        partial.replace(folder / f"{stage}.json")  # it is there only if it is whole
         counts[stage] = number
     return counts | {"pictures": pictures}

@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from transformers import TrainingArguments, set_seed
 from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
+from transformers.utils import logging
 
 from minigemini import nano
 from minigemini.data.check import check, report
@@ -37,10 +38,14 @@ def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool =
     Raises:
         ValueError, FileNotFoundError: the recipe, the data or the model is not usable; nothing was trained.
     """
+    logging.disable_progress_bar()  # one for each part and each process; ours counts steps
     recipe = load_recipe(recipe_file, overrides)
     output = Path(recipe.trainer["output_dir"])
     # Their default hides a loss that is not a number behind the average of the last ones.
     arguments = TrainingArguments(**{"logging_nan_inf_filter": False, **recipe.trainer})
+    if arguments.device.type == "cpu":
+        # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if arguments.deepspeed:
         start_deepspeed()
     checkpoint = checkpoint_to_resume(output, arguments.resume_from_checkpoint, resume)

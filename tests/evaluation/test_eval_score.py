@@ -129,3 +129,16 @@ def test_the_protocols_of_every_benchmark():
     assert sizes["scienceqa"] == (4241, 2017)
     assert sizes["pope"] == (8910, 9000)
     assert [sizes[name] for name in ("mme", "mmbench", "mmmu", "mmvet")] == [(2374,), (4377,), (900,), (218,)]
+
+
+def test_the_file_is_whole_when_the_reader_goes_away(tmp_path):
+    """``minigemini eval score ... --json F | head -1``"""
+    file, out = write(tmp_path / "predictions.jsonl", [row("a", "A", image="1")]), tmp_path / "out.json"
+    command = [sys.executable, "-m", "minigemini", "eval", "score", "ai2d", file, "--json", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.wait()
+    assert len(json.loads(out.read_text())["verdicts"]) == 1

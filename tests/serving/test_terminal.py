@@ -175,6 +175,28 @@ def test_lines_from_a_pipe(command, tmp_path):
     assert read_record(tmp_path / "pictures" / "drawing-1.png").seed == 0
 
 
+def test_bytes_that_are_no_utf_8(command, tmp_path):
+    """From a pipe and on the command line: replaced, said, and answered; the next line too."""
+    ended = subprocess.run(
+        command,
+        input=b"caf\xe9\n/nothing\n",
+        capture_output=True,
+        cwd=tmp_path,
+        env={**environment(), "LC_ALL": "C.UTF-8"},
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count(b"(bytes that are no UTF-8 were replaced)") == 1
+    assert b"There is no command /nothing" in ended.stdout
+    ended = subprocess.run(
+        [*command, "--prompt", b"caf\xe9"],
+        capture_output=True,
+        cwd=tmp_path,
+        env={**environment(), "LC_ALL": "C.UTF-8"},
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert b"minigemini: bytes of the prompt that are no UTF-8 were replaced\n" in ended.stderr
+
+
 def test_one_answer_as_json(command, picture, tmp_path):
     ended = subprocess.run(
         [*command, "--image", str(picture), "--prompt", "draw <image>", "--draw", "always", "--json", "--seed", "5"],

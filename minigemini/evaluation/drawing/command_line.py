@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from minigemini.output_path import output_folder
+
 MODEL = "checkpoint folder, hub id or shipped name (default: %(default)s)"
 PICTURE_COMMANDS = ("draw-decision", "best-of-n", "geneval", "clip-score")
 
@@ -22,7 +24,9 @@ def add_eval_draw_decision(commands: argparse._SubParsersAction) -> None:
         "missed and false draws, the share of well-formed prompts, and each category.",
     )
     parser.add_argument("--model", default="nano", help=MODEL)
-    parser.add_argument("--out", type=Path, required=True, help="folder for results; an interrupted run goes on there")
+    parser.add_argument(
+        "--out", type=output_folder, required=True, help="folder for results; an interrupted run goes on there"
+    )
     parser.add_argument("--items", type=Path, help="another labelled set than eval/draw_decision.jsonl")
     parser.add_argument("--batch-size", metavar="N", type=int, default=16, help="(default: %(default)s)")
     parser.set_defaults(run=run_eval_draw_decision)
@@ -48,7 +52,9 @@ def add_eval_best_of_n(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--prompts", metavar="N", type=int, default=100, help="(default: %(default)s)")
     parser.add_argument("--steps", type=int, help="of the generator, instead of its own")
     parser.add_argument("--guidance", type=float, help="likewise")
-    parser.add_argument("--out", type=Path, required=True, help="folder for results; an interrupted run goes on there")
+    parser.add_argument(
+        "--out", type=output_folder, required=True, help="folder for results; an interrupted run goes on there"
+    )
     parser.add_argument("--batch-size", metavar="N", type=int, default=32, help="(default: %(default)s)")
     parser.set_defaults(run=run_eval_best_of_n)
 
@@ -89,7 +95,9 @@ def add_eval_geneval(commands: argparse._SubParsersAction) -> None:
         "--clip", default="openai/clip-vit-large-patch14", help="names the colours (default: %(default)s)"
     )
     parser.add_argument("--limit", metavar="N", type=int, help="the first N prompts of each tag")
-    parser.add_argument("--out", type=Path, required=True, help="folder for results; an interrupted run goes on there")
+    parser.add_argument(
+        "--out", type=output_folder, required=True, help="folder for results; an interrupted run goes on there"
+    )
     parser.add_argument("--batch-size", metavar="N", type=int, default=8, help="(default: %(default)s)")
     parser.set_defaults(run=run_eval_geneval)
 
@@ -121,7 +129,7 @@ def add_eval_clip_score(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--clip", default="openai/clip-vit-large-patch14", help="folder or hub id (default: %(default)s)"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for results")
+    parser.add_argument("--out", type=output_folder, required=True, help="folder for results")
     parser.set_defaults(run=run_eval_clip_score)
 
 

@@ -145,19 +145,21 @@ def diff(a: Path, b: Path, benchmark: str | None = None, protocol: str | None = 
     Raises:
         FileNotFoundError, ValueError: as :func:`compare` and :func:`judged_run.read_run`; suites with other parts.
     """
-    console = Console(soft_wrap=True)
     found: dict[str, Comparison] = {}
     for of_a, of_b in paired_parts(a, b):
         comparison = compare(read_run(of_a, benchmark, protocol), read_run(of_b, benchmark, protocol))
-        if found:
-            console.print()
-        comparison.print(console)
         found[f"{comparison.a.benchmark}@{comparison.a.protocol}"] = comparison
-    if out is not None:
+    if out is not None:  # first: whoever reads what is printed may go away in the middle
         stored = {name: comparison.as_json() for name, comparison in found.items()}
         (single,) = stored.values() if len(stored) == 1 else ({"parts": stored},)
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(single, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    console = Console(soft_wrap=True)
+    for number, comparison in enumerate(found.values()):
+        if number:
+            console.print()
+        comparison.print(console)
+    if out is not None:
         print(f"written: {out}")
     return int(any(comparison.verdict == WORSE for comparison in found.values()))
 
