@@ -1,24 +1,19 @@
 """Checkpoints in the layout of the original system: the recorded ones, and tiny ones of kinds that were not recorded."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
+from shared import RECORDED
 from transformers import CLIPVisionModel, PreTrainedModel
 
 from minigemini.model.convert_mgm import convert
 from minigemini.model.parts import load_vision_tower
 
-RECORDED = Path(__file__).parents[2] / "shared" / "parity"
-needs_recorded = pytest.mark.skipif(
-    not RECORDED.is_dir() and not os.environ.get("CI"), reason="the recorded outputs are not beside this checkout"
-)
 OPENAI = RECORDED / "towers" / "model_zoo" / "OpenAI"
 TOWERS = {
     "vision_tower": str(OPENAI / "clip-vit-large-patch14-336"),
@@ -27,18 +22,9 @@ TOWERS = {
 CONVNEXT = {"depths": [2, 2, 3, 2], "dims": [16, 32, 64, 128]}  # of the recorded tower
 
 
-def whole_tokenizer(folder: Path) -> None:
-    """Mend `tokenizer.model`. When the recordings were published, the first 12 characters were cut off two paths in it, but the
-    lengths in front of them stayed."""
-    file = folder / "tokenizer.model"
-    if file.is_file():
-        file.write_bytes(file.read_bytes().replace(b"work/", b"." * 12 + b"work/"))
-
-
 def copied(name: str, folder: Path) -> Path:
     """A recorded folder, to write in."""
     shutil.copytree(RECORDED / name, folder, copy_function=shutil.copyfile)
-    whole_tokenizer(folder)
     return folder
 
 

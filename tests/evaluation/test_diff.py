@@ -304,28 +304,7 @@ def test_llava_and_qwen_on_mmmu(tmp_path):
 
 
 @shared.needs_fixtures
-def test_totals_of_mme_and_f1_of_pope_have_differences(tmp_path):
-    """Every 40th image answered with no: the totals move by what scoring both runs says, and each has an interval."""
-    folder = shared.FIXTURES / "mme_lavin"
-    lines = {"a": [], "b": []}
-    for file in sorted(folder.glob("*.txt")):
-        for number, text in enumerate(file.read_text().splitlines()):
-            image, question, gold, reply = text.split("\t")
-            reference = {"answer": gold, "image": f"{file.stem}/{image}"}
-            row = {"id": f"{file.stem}/{number}", "kind": file.stem, "reference": reference}
-            lines["a"].append(row | {"prediction": reply})
-            lines["b"].append(row | {"prediction": "No" if number // 2 % 10 == 0 else reply})
-    runs = [read_run(write(tmp_path / f"{name}.jsonl", rows), "mme") for name, rows in lines.items()]
-    found = {one.name: one for one in compare(*runs).metrics}
-    assert found["perception"].a == pytest.approx(963.6114445778312)
-    for one, other in zip(runs[0].shown, runs[1].shown, strict=True):
-        assert found[one["name"]].value == pytest.approx(other["value"] - one["value"])
-    low, high = found["perception"].interval
-    assert low < found["perception"].value < high
-    # paired, the interval is narrower than that of either run alone
-    alone = runs[0].shown[0]["interval"]
-    assert high - low < 0.7 * (alone[1] - alone[0])
-
+def test_f1_of_pope_has_a_difference(tmp_path):
     rows = shared.read_rows("pope_llava15_13b/rows.jsonl.gz")
     files = []
     for name, every in (("pope-a", 0), ("pope-b", 25)):

@@ -73,36 +73,6 @@ def test_missing_unknown_and_doubled_rows_are_refused(pope_files, tmp_path, caps
 
 
 @shared.needs_fixtures
-def test_mme_folder(tmp_path, capsys):
-    found = scored(tmp_path, "mme", shared.FIXTURES / "mme_lavin", "--format", "mme-tool")
-    values = {metric["name"]: metric["value"] for metric in found["metrics"]}
-    assert values["perception"] == pytest.approx(963.6114445778312)
-    assert values["cognition"] == pytest.approx(249.64285714285714)
-    assert found["metrics"][0]["interval"][0] < 963 < found["metrics"][0]["interval"][1]
-    assert "first four characters" in found["paths"]
-    assert "OCR.txt is missing" not in capsys.readouterr().err
-
-
-@shared.needs_fixtures
-def test_mme_answers_of_llava_join_by_question(tmp_path, capsys):
-    """LLaVA's question_id is the image, which has two questions; its prompt lacks the request to answer yes or no."""
-    answers = []
-    for task in (*PERCEPTION, *COGNITION):
-        for text in (shared.FIXTURES / "mme_lavin" / f"{task}.txt").read_text().splitlines():
-            image, question, _, reply = text.split("\t")
-            prompt = question.replace("  Please answer yes or no.", "").replace(" Please answer yes or no.", "")
-            prompt += "\nAnswer the question using a single word or phrase."
-            answers.append({"question_id": f"{task}/{image}", "prompt": prompt, "text": reply})
-    answers.reverse()
-    file = write_jsonl(tmp_path / "answers.jsonl", answers)
-    arguments = ("--gold", shared.FIXTURES / "mme_lavin", "--format", "llava")
-    found = scored(tmp_path, "mme", file, *arguments)
-    assert found["metrics"][0]["value"] == pytest.approx(963.6114445778312)
-    write_jsonl(file, answers[1:])
-    assert "rows are missing" in refusal(capsys, "mme", file, *arguments)
-
-
-@shared.needs_fixtures
 def test_mmmu_of_mgm(tmp_path):
     rows = [
         {key: row[key] for key in ("id", "question_type", "answer", "response", "index2ans") if key in row}

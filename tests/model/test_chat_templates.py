@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from jinja2 import TemplateError
-from released import RECORDED, copied, needs_recorded
+from released import copied
+from shared import RECORDED, needs_recorded
 from transformers import AutoTokenizer
 
 from minigemini.model.mgm_text import IMAGE_TOKEN, chat_template, converted_tokenizer, template_name

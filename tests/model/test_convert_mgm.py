@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from released import OPENAI, RECORDED, TOWERS, copied, needs_recorded
+from released import OPENAI, TOWERS, copied
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from shared import RECORDED, needs_recorded
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 from minigemini.cli import main

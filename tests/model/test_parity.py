@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from released import OPENAI, RECORDED, converted, needs_recorded
+from released import OPENAI, converted
 from safetensors.torch import load_file
+from shared import RECORDED, needs_recorded
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiImageProcessor, MiniGeminiProcessor
 from minigemini.model.high_res_vision_tower import MiniGeminiHighResVisionModel, normalisation

@@ -2,7 +2,8 @@ import bitsandbytes as bnb
 import pytest
 import torch
 from PIL import Image
-from released import converted, needs_recorded
+from released import converted
+from shared import needs_recorded
 from torch import nn
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from released import RECORDED, TOWERS, image_tokens, needs_recorded, write_release
+from released import TOWERS, image_tokens, write_release
+from shared import RECORDED, needs_recorded
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from released import RECORDED, converted, needs_recorded
+from released import converted
 from safetensors.torch import load_file
+from shared import RECORDED, needs_recorded
 
 from minigemini.serving.chat_session import Done
 from minigemini.serving.load_session import load_session

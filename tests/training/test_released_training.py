@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from released import RECORDED, converted, needs_recorded
+from released import converted
 from safetensors.torch import load_file
+from shared import RECORDED, needs_recorded
 from small_run import finetune_recipe, losses, write_data
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
