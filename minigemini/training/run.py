@@ -10,7 +10,7 @@ from rich.console import Console
 from transformers import TrainingArguments, set_seed
 from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
 
-from minigemini import nano
+from minigemini import nano, shipped
 from minigemini.data.check import check, report
 from minigemini.data.collator import Collator
 from minigemini.data.mixture import Mixture
@@ -24,10 +24,11 @@ from minigemini.training.trainer import MiniGeminiTrainer
 console = Console(stderr=True)
 
 
-def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool = False) -> Path:
+def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool = False) -> Path:
     """Train one stage.
 
     Args:
+        recipe_name: a YAML file, or a shipped recipe by name (``nano/align``).
         overrides: ``key.path=value`` strings that win over the recipe.
         resume: go on from the last ``checkpoint-*`` in the output folder; the run ends as if it had never stopped.
 
@@ -37,10 +38,9 @@ def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool =
     Raises:
         ValueError, FileNotFoundError: the recipe, the data or the model is not usable; nothing was trained.
     """
-    recipe = load_recipe(recipe_file, overrides)
+    recipe = load_recipe(recipe_name, overrides)
     output = Path(recipe.trainer["output_dir"])
-    # Their default hides a loss that is not a number behind the average of the last ones.
-    arguments = TrainingArguments(**{"logging_nan_inf_filter": False, **recipe.trainer})
+    arguments = training_arguments(recipe.trainer)
     if arguments.deepspeed:
         start_deepspeed()
     checkpoint = checkpoint_to_resume(output, arguments.resume_from_checkpoint, resume)
@@ -68,6 +68,15 @@ def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool =
     trainer.save_model()
     trainer.save_state()
     return output
+
+
+def training_arguments(trainer: dict[str, Any]) -> TrainingArguments:
+    """The ``trainer:`` section as it is, but that DeepSpeed's settings may be ours (``train/deepspeed/zero3.json``), wherever they lie."""
+    settings = trainer.get("deepspeed")
+    if isinstance(settings, str):
+        trainer = {**trainer, "deepspeed": shipped.resolve(settings)}
+    # Their default hides a loss that is not a number behind the average of the last ones.
+    return TrainingArguments(**{"logging_nan_inf_filter": False, **trainer})
 
 
 def start_deepspeed() -> None:
