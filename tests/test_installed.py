@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from released import RECORDED, TOWERS, copied, needs_recorded
 
 ROOT = Path(__file__).parents[1]
-ON_CPU = ["trainer.use_cpu=true", "trainer.dataloader_pin_memory=false", "trainer.max_steps=1"]
 
 RUN = """
-import contextlib, io, json, sys
+import contextlib, io, json, shlex, sys
 
 opened = set()
 sys.addaudithook(lambda event, arguments: event == "open" and opened.add(str(arguments[0])))
 import minigemini.cli
 
-results = []
+results = {}
 for command in json.load(sys.stdin):
     printed, complained = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(complained):
-        code = minigemini.cli.main(command)
-    results.append((code, printed.getvalue(), complained.getvalue()))
+        code = minigemini.cli.main(shlex.split(command))
+    results[command] = code, printed.getvalue(), complained.getvalue()
 of_clone = sorted(name for name in opened if name.startswith(tuple(sys.argv[1:])))
 json.dump({"file": minigemini.__file__, "results": results, "of_clone": of_clone}, sys.stdout)
 """
@@ -46,7 +46,7 @@ class Installed:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(self.packages), "COLUMNS": "200"}
 
-    def run(self, *commands: list[str]) -> list[Result]:
+    def run(self, *commands: str) -> dict[str, Result]:
         """Commands in one process, which must not open a file of the clone's package, suites or recipes."""
         code = [sys.executable, "-c", RUN, *(f"{ROOT / name}{os.sep}" for name in ("minigemini", "eval", "train"))]
         done = subprocess.run(
@@ -56,7 +56,7 @@ class Installed:
         said = json.loads(done.stdout)
         assert Path(said["file"]).is_relative_to(self.packages)
         assert said["of_clone"] == []
-        return [Result(*result) for result in said["results"]]
+        return {command: Result(*result) for command, result in said["results"].items()}
 
 
 def build(out: Path, *what: str) -> Path:
@@ -116,69 +116,91 @@ def test_the_source_distribution_makes_the_same_wheel(wheel, tmp_path):
     assert len(list(tmp_path.glob("*.tar.gz"))) == 1
 
 
-def test_the_command(installed):
+def test_the_console_script(installed):
     command = installed.packages / "bin" / "minigemini"
     done = subprocess.run([command], cwd=installed.folder, env=installed.environment(), capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("usage: minigemini")
 
 
-def test_both_stages_by_name(installed):
-    small = [*ON_CPU, "trainer.per_device_train_batch_size=2"]
-    missing, *done = installed.run(
-        ["train", "nano/align"],
-        ["data", "tabletop", "data/tabletop", "--conversations", "16"],
-        ["data", "check", "nano/align"],
-        ["train", "nano/align", *small],
-        ["train", "nano/finetune", *small],
-        ["chat", "runs/nano/finetune", "--prompt", "hello"],
-    )
-    assert missing.code == 1
-    assert missing.err == (
-        "minigemini: data/tabletop/align.json: no such data file; this makes it: minigemini data tabletop data/tabletop\n"
-    )
-    assert [(one.code, one.err) for one in done if one.code] == []
-    output = installed.folder / "runs" / "nano" / "finetune"
-    assert "data/tabletop/finetune.json" in (output / "recipe.yaml").read_text()
-    assert json.loads((output / "run.json").read_text())["commit"] is None
+SMALL = (
+    "trainer.use_cpu=true trainer.dataloader_pin_memory=false trainer.max_steps=1 trainer.per_device_train_batch_size=2"
+)
+DRAW = "chat --prompt 'draw a red circle above a small blue square' --out drawings --json"
+REFUSED = [
+    "train nano/align",
+    "train nano/finetune",
+    "train nano/tune",
+    "eval paper --out runs/paper",
+    "eval full --out runs/full",
+    "eval papers --out runs/paper",
+]
+DONE = [
+    "data tabletop data/tabletop --conversations 16",
+    "data check nano/align",
+    f"train nano/align {SMALL}",
+    f"train nano/finetune {SMALL}",
+    "chat runs/nano/finetune --prompt hello",
+    DRAW,
+    "draw-again drawings/drawing-1.png",
+    "eval smoke --limit 1 --out runs/smoke",
+    "eval tabletop --limit 1 --out runs/tabletop",
+    "eval edits --limit 1 --out runs/edits",
+    "eval draw-decision --out runs/decision",
+    "eval report runs/smoke --out smoke.html",
+    "eval report textvqa.jsonl --benchmark textvqa --out textvqa.html",
+]
+CONVERT = (
+    f"convert released converted --vision-tower {TOWERS['vision_tower']} "
+    f"--high-res-vision-tower {TOWERS['high_res_vision_tower']}"
+)
 
 
-def test_evaluation_by_name(installed):
-    everything = [{"id": str(i), "prediction": "red", "reference": {"answers": ["red"] * 10}} for i in range(5000)]
-    file = installed.folder / "textvqa.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in everything))
-    *done, paper, unknown = installed.run(
-        ["eval", "smoke", "--limit", "1", "--out", "runs/smoke"],
-        ["eval", "tabletop", "--limit", "1", "--out", "runs/tabletop"],
-        ["eval", "edits", "--limit", "1", "--out", "runs/edits"],
-        ["eval", "report", "runs/smoke", "--out", "smoke.html"],
-        ["eval", "report", "textvqa.jsonl", "--benchmark", "textvqa", "--out", "textvqa.html"],
-        ["eval", "paper", "--out", "runs/paper"],
-        ["eval", "papers", "--out", "runs/paper"],
-    )
-    assert [(one.code, one.err) for one in done if one.code] == []
-    assert (
-        "gqa"
-        in json.loads((installed.folder / "runs/smoke/results.json").read_text())["parts"]["gqa@llava"]["benchmark"]
-    )
-    assert '"expected": 0.99' in (installed.folder / "runs/tabletop/results.json").read_text()
-    assert "MGM-34B-HD" in (installed.folder / "textvqa.html").read_text()
-    assert paper.code == 1
-    assert f"textvqa@llava: {installed.folder / 'data/eval'}: no such file or folder" in paper.err
-    assert "known: edits, full, paper, smoke, tabletop" in unknown.err
+@pytest.fixture(scope="module")
+def ran(installed) -> dict[str, Result]:
+    """What each command did, in the order above and in one folder."""
+    rows = [{"id": str(i), "prediction": "red", "reference": {"answers": ["red"] * 10}} for i in range(5000)]
+    text = "".join(json.dumps(row) + "\n" for row in rows)  # as many as TextVQA has: published numbers stand beside it
+    (installed.folder / "textvqa.jsonl").write_text(text)
+    recorded = RECORDED.is_dir()
+    if recorded:
+        copied("llama_std/MGM-7B-tiny", installed.folder / "released")
+    return installed.run(*REFUSED, *DONE, *([CONVERT] if recorded else []))
 
 
-def test_chat_and_drawing(installed):
-    drawn, again = installed.run(
-        ["chat", "--prompt", "draw a red circle above a small blue square", "--out", "drawings", "--json"],
-        ["draw-again", "drawings/drawing-1.png"],
-    )
-    assert drawn.code == 0, drawn.err
-    assert again.code == 0, again.err
-    assert "equal in every pixel" in again.out
+@pytest.mark.parametrize("command", DONE)
+def test_what_needs_no_clone_runs(ran, command):
+    assert ran[command].code == 0, ran[command].err
 
 
-def test_draw_decision(installed):
-    (decided,) = installed.run(["eval", "draw-decision", "--out", "runs/decision"])
-    assert decided.code == 0, decided.err
-    assert json.loads((installed.folder / "runs/decision/results.json").read_text())["rows"][0]["n"] == 130
+def test_what_is_missing_is_named(ran, installed):
+    assert {command: ran[command].code for command in REFUSED} == dict.fromkeys(REFUSED, 1)
+    wanted = {
+        "train nano/align": "data/tabletop/align.json: no such data file; this makes it: minigemini data tabletop data/tabletop\n",
+        "train nano/finetune": "init_from: runs/nano/align: no checkpoint can be loaded from there",
+        "train nano/tune": "no recipe of that name (there are mgm/finetune, nano/align, nano/finetune",
+        "eval paper --out runs/paper": f"textvqa@llava: {installed.folder / 'data/eval'}: no such file or folder\n",
+        "eval full --out runs/full": f"chartqa@lmms: {installed.folder / 'data/eval'}: no such file or folder\n",
+        "eval papers --out runs/paper": "known: edits, full, paper, smoke, tabletop",
+    }
+    assert [command for command, words in wanted.items() if words not in ran[command].err] == []
+
+
+def test_what_the_commands_leave(ran, installed):
+    def left(name: str) -> str:
+        return (installed.folder / name).read_text(encoding="utf-8")
+
+    run = json.loads(left("runs/nano/finetune/run.json"))
+    assert run["commit"] is None  # the environment lies in a repository, but not in ours
+    assert "equal in every pixel" in ran["draw-again drawings/drawing-1.png"].out
+    assert json.loads(left("runs/smoke/results.json"))["parts"].keys() == {"tabletop", "gqa@llava"}
+    rows = json.loads(left("runs/tabletop/tabletop/results.json"))["rows"]
+    assert rows[0]["expected"] > 0.95
+    assert json.loads(left("runs/decision/results.json"))["rows"][0]["n"] == 130
+    assert "MGM-34B-HD" in left("textvqa.html")
+
+
+@needs_recorded
+def test_a_released_checkpoint_is_converted(ran, installed):
+    assert ran[CONVERT].code == 0, ran[CONVERT].err
+    assert (installed.folder / "converted" / "conversion.md").is_file()

@@ -119,9 +119,18 @@ def checkpoint_to_resume(output: Path, named: str | None, resume: bool) -> str |
 
 
 def load_processor(recipe: Recipe) -> MiniGeminiProcessor:
-    """The processor of the checkpoint, or a new one from the parts."""
+    """The processor of the checkpoint, or a new one from the parts.
+
+    Raises:
+        ValueError: there is no such checkpoint.
+    """
     if isinstance(recipe.init_from, str):
-        return MiniGeminiProcessor.from_pretrained(nano.resolve(recipe.init_from))
+        try:
+            return MiniGeminiProcessor.from_pretrained(nano.resolve(recipe.init_from))
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"init_from: {recipe.init_from}: no checkpoint can be loaded from there ({error})"
+            ) from error
     parts, new = recipe.init_from, _new_model(recipe)
     return MiniGeminiProcessor.from_parts(
         language_model=nano.resolve(parts.language_model),
