@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from released import RECORDED, TOWERS, copied, needs_recorded
+from released import RECORDED, TOWERS, copied
 
 ROOT = Path(__file__).parents[1]
 
@@ -123,25 +123,26 @@ def test_the_console_script(installed):
     assert done.stderr.startswith("usage: minigemini")
 
 
+# In this order and one process, which starts in an empty folder. What lacks data or a checkpoint says what it lacks:
+DATA = "{folder}/data/eval: no such file or folder"
+REFUSED = {
+    "train nano/align": "data/tabletop/align.json: no such data file; this makes it: minigemini data tabletop data/tabletop\n",
+    "train nano/finetune": "init_from: runs/nano/align: no checkpoint can be loaded from there",
+    "train nano/tune": "no recipe of that name (there are mgm/finetune, nano/align, nano/finetune",
+    "eval paper --out runs/paper": f"textvqa@llava: {DATA}\n",
+    "eval full --out runs/full": f"chartqa@lmms: {DATA}\n",
+    "eval papers --out runs/paper": "known: edits, full, paper, smoke, tabletop",
+}
 SMALL = (
     "trainer.use_cpu=true trainer.dataloader_pin_memory=false trainer.max_steps=1 trainer.per_device_train_batch_size=2"
 )
-DRAW = "chat --prompt 'draw a red circle above a small blue square' --out drawings --json"
-REFUSED = [
-    "train nano/align",
-    "train nano/finetune",
-    "train nano/tune",
-    "eval paper --out runs/paper",
-    "eval full --out runs/full",
-    "eval papers --out runs/paper",
-]
 DONE = [
     "data tabletop data/tabletop --conversations 16",
     "data check nano/align",
     f"train nano/align {SMALL}",
     f"train nano/finetune {SMALL}",
     "chat runs/nano/finetune --prompt hello",
-    DRAW,
+    "chat --prompt 'draw a red circle above a small blue square' --out drawings --json",
     "draw-again drawings/drawing-1.png",
     "eval smoke --limit 1 --out runs/smoke",
     "eval tabletop --limit 1 --out runs/tabletop",
@@ -156,51 +157,29 @@ CONVERT = (
 )
 
 
-@pytest.fixture(scope="module")
-def ran(installed) -> dict[str, Result]:
-    """What each command did, in the order above and in one folder."""
+def test_every_command_in_an_empty_folder(installed):
+    """One test, so that tests on several cores load the libraries for it once."""
+    folder = installed.folder
     rows = [{"id": str(i), "prediction": "red", "reference": {"answers": ["red"] * 10}} for i in range(5000)]
     text = "".join(json.dumps(row) + "\n" for row in rows)  # as many as TextVQA has: published numbers stand beside it
-    (installed.folder / "textvqa.jsonl").write_text(text)
-    recorded = RECORDED.is_dir()
-    if recorded:
-        copied("llama_std/MGM-7B-tiny", installed.folder / "released")
-    return installed.run(*REFUSED, *DONE, *([CONVERT] if recorded else []))
+    (folder / "textvqa.jsonl").write_text(text)
+    done = list(DONE)
+    if RECORDED.is_dir():  # a checkpoint to convert
+        copied("llama_std/MGM-7B-tiny", folder / "released")
+        done.append(CONVERT)
 
+    ran = installed.run(*REFUSED, *done)
+    assert {command: result.err for command, result in ran.items() if result.code and command not in REFUSED} == {}
+    for command, words in REFUSED.items():
+        assert ran[command].code == 1, command
+        assert words.format(folder=folder) in ran[command].err
 
-@pytest.mark.parametrize("command", DONE)
-def test_what_needs_no_clone_runs(ran, command):
-    assert ran[command].code == 0, ran[command].err
-
-
-def test_what_is_missing_is_named(ran, installed):
-    assert {command: ran[command].code for command in REFUSED} == dict.fromkeys(REFUSED, 1)
-    wanted = {
-        "train nano/align": "data/tabletop/align.json: no such data file; this makes it: minigemini data tabletop data/tabletop\n",
-        "train nano/finetune": "init_from: runs/nano/align: no checkpoint can be loaded from there",
-        "train nano/tune": "no recipe of that name (there are mgm/finetune, nano/align, nano/finetune",
-        "eval paper --out runs/paper": f"textvqa@llava: {installed.folder / 'data/eval'}: no such file or folder\n",
-        "eval full --out runs/full": f"chartqa@lmms: {installed.folder / 'data/eval'}: no such file or folder\n",
-        "eval papers --out runs/paper": "known: edits, full, paper, smoke, tabletop",
-    }
-    assert [command for command, words in wanted.items() if words not in ran[command].err] == []
-
-
-def test_what_the_commands_leave(ran, installed):
     def left(name: str) -> str:
-        return (installed.folder / name).read_text(encoding="utf-8")
+        return (folder / name).read_text(encoding="utf-8")
 
-    run = json.loads(left("runs/nano/finetune/run.json"))
-    assert run["commit"] is None  # the environment lies in a repository, but not in ours
+    assert json.loads(left("runs/nano/finetune/run.json"))["commit"] is None  # of the repository around, not of ours
     assert "equal in every pixel" in ran["draw-again drawings/drawing-1.png"].out
     assert json.loads(left("runs/smoke/results.json"))["parts"].keys() == {"tabletop", "gqa@llava"}
-    rows = json.loads(left("runs/tabletop/tabletop/results.json"))["rows"]
-    assert rows[0]["expected"] > 0.95
+    assert json.loads(left("runs/tabletop/tabletop/results.json"))["rows"][0]["expected"] > 0.95
     assert json.loads(left("runs/decision/results.json"))["rows"][0]["n"] == 130
     assert "MGM-34B-HD" in left("textvqa.html")
-
-
-@needs_recorded
-def test_a_released_checkpoint_is_converted(ran, installed):
-    assert ran[CONVERT].code == 0, ran[CONVERT].err
-    assert (installed.folder / "converted" / "conversion.md").is_file()

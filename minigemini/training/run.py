@@ -40,7 +40,7 @@ def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool =
     """
     recipe = load_recipe(recipe_name, overrides)
     output = Path(recipe.trainer["output_dir"])
-    arguments = training_arguments(recipe.trainer)
+    arguments = TrainingArguments(**arguments_of(recipe.trainer))
     if arguments.deepspeed:
         start_deepspeed()
     checkpoint = checkpoint_to_resume(output, arguments.resume_from_checkpoint, resume)
@@ -70,13 +70,13 @@ def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool =
     return output
 
 
-def training_arguments(trainer: dict[str, Any]) -> TrainingArguments:
+def arguments_of(trainer: dict[str, Any]) -> dict[str, Any]:
     """The ``trainer:`` section as it is, but that DeepSpeed's settings may be ours (``train/deepspeed/zero3.json``), wherever they lie."""
     settings = trainer.get("deepspeed")
     if isinstance(settings, str):
         trainer = {**trainer, "deepspeed": shipped.resolve(settings)}
     # Their default hides a loss that is not a number behind the average of the last ones.
-    return TrainingArguments(**{"logging_nan_inf_filter": False, **trainer})
+    return {"logging_nan_inf_filter": False, **trainer}
 
 
 def start_deepspeed() -> None:
