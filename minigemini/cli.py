@@ -59,7 +59,7 @@ def add_train(commands: argparse._SubParsersAction) -> None:
         description="Train one stage. Several processes: torchrun --nproc_per_node 8 -m minigemini train ..., "
         "or accelerate launch -m minigemini train ...",
     )
-    parser.add_argument("recipe", type=Path, help="a YAML file, such as train/recipes/nano/align.yaml")
+    parser.add_argument("recipe", help="a recipe of train/recipes/ by name (nano/align), or a YAML file")
     parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the recipe")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
     parser.set_defaults(run=run_train)
@@ -87,7 +87,7 @@ def add_data(commands: argparse._SubParsersAction) -> None:
     tabletop.set_defaults(run=run_data_tabletop)
 
     check = kinds.add_parser("check", help="check the data of a recipe, or a data file, and list every bad record")
-    check.add_argument("file", type=Path, help="a recipe (.yaml) or a data file in LLaVA format (.json)")
+    check.add_argument("file", type=Path, help="a recipe (a name or .yaml), or a data file in LLaVA format (.json)")
     check.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the recipe")
     check.add_argument("--image-folder", type=Path, help="of a data file: what image paths are relative to")
     check.add_argument(

@@ -50,7 +50,8 @@ def test_help_imports_no_torch():
 def test_an_error_the_user_can_mend_is_one_line(capsys, monkeypatch):
     assert main(["train", "nowhere.yaml"]) == 1
     captured = capsys.readouterr()
-    assert captured.err == "minigemini: nowhere.yaml: no such file\n"
+    names = "mgm/finetune, nano/align, nano/finetune"
+    assert captured.err == f"minigemini: nowhere.yaml: no such file, and no recipe of that name (there are {names})\n"
     monkeypatch.setenv("MINIGEMINI_TRACEBACK", "1")
     with pytest.raises(FileNotFoundError):
         main(["train", "nowhere.yaml"])

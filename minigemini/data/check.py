@@ -76,6 +76,9 @@ def check(
         ValueError: a data file is not a JSON list, or the chat template does not mark the assistant's words.
     """
     rank, processes = share
+    for source in recipe.sources:
+        if source.made_by is not None and not Path(source.path).is_file():
+            raise FileNotFoundError(f"{source.path}: no such data file; this makes it: {source.made_by}")
     parsed = [read_records(source.path, source.image_folder) for source in recipe.sources]
     good = {record.name: record for records in parsed for record in records if isinstance(record, Record)}
     reasons = {bad.name: bad.reason for records in parsed for bad in records if isinstance(bad, BadRecord)}

@@ -11,6 +11,7 @@ class Source:
     path: str
     image_folder: str | None = None  # None: the folder of `path`
     weight: float = 1.0
+    made_by: str | None = None  # the command that makes the file, for whoever does not have it
 
     def __post_init__(self) -> None:
         if self.weight <= 0:

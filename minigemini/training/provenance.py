@@ -33,6 +33,7 @@ def write(folder: Path, recipe: Recipe, processes: int) -> None:
 def source_state() -> dict[str, Any]:
     """Commit of this package's git repository and whether files in it differ; both null for an installed package."""
     try:
+        _git("ls-files", "--error-unmatch", __file__)  # an environment may lie in the repository of another project
         commit = _git("rev-parse", "HEAD")
         return {"commit": commit, "uncommitted_changes": bool(_git("status", "--porcelain"))}
     except (FileNotFoundError, subprocess.CalledProcessError):  # no git, or no repository

@@ -8,9 +8,11 @@ from typing import Any, get_type_hints
 
 from transformers import TrainingArguments
 
-from minigemini import strict_yaml
+from minigemini import shipped, strict_yaml
 from minigemini.data.mixture import Order
 from minigemini.data.sources import DataRecipe
+
+RECIPES = shipped.ROOT / "train" / "recipes"
 
 
 @dataclass
@@ -59,12 +61,18 @@ class Recipe:
             raise ValueError("trainer.output_dir: missing; say where the checkpoint goes")
 
 
-def load_recipe(file: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
+def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe: the path of a YAML file, or the name of one in ``train/recipes/`` (``nano/align``).
 
     Raises:
+        FileNotFoundError: it is neither.
         ValueError: a key or value that does not fit, in our sections or in ``trainer:``; it is named.
     """
+    file = shipped.named(str(name), RECIPES)
+    if file is None:
+        raise FileNotFoundError(
+            f"{name}: no such file, and no recipe of that name (there are {', '.join(shipped.names(RECIPES))})"
+        )
     recipe = strict_yaml.load(file, Recipe, overrides)
     overridden = tuple(tuple(text.partition("=")[0].split(".")) for text in overrides)
     known = {spec.name: spec for spec in dataclasses.fields(TrainingArguments) if spec.init}

@@ -11,7 +11,7 @@ from transformers import TrainingArguments, set_seed
 from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
 from transformers.utils import logging
 
-from minigemini import nano
+from minigemini import nano, shipped
 from minigemini.data.check import check, report
 from minigemini.data.collator import Collator
 from minigemini.data.mixture import Mixture
@@ -25,10 +25,11 @@ from minigemini.training.trainer import MiniGeminiTrainer
 console = Console(stderr=True)
 
 
-def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool = False) -> Path:
+def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool = False) -> Path:
     """Train one stage.
 
     Args:
+        recipe_name: a YAML file, or a shipped recipe by name (``nano/align``).
         overrides: ``key.path=value`` strings that win over the recipe.
         resume: go on from the last ``checkpoint-*`` in the output folder; the run ends as if it had never stopped.
 
@@ -39,10 +40,9 @@ def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool =
         ValueError, FileNotFoundError: the recipe, the data or the model is not usable; nothing was trained.
     """
     logging.disable_progress_bar()  # one for each part and each process; ours counts steps
-    recipe = load_recipe(recipe_file, overrides)
+    recipe = load_recipe(recipe_name, overrides)
     output = Path(recipe.trainer["output_dir"])
-    # Their default hides a loss that is not a number behind the average of the last ones.
-    arguments = TrainingArguments(**{"logging_nan_inf_filter": False, **recipe.trainer})
+    arguments = TrainingArguments(**arguments_of(recipe.trainer))
     if arguments.device.type == "cpu":
         # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -73,6 +73,15 @@ def train(recipe_file: str | Path, overrides: Sequence[str] = (), resume: bool =
     trainer.save_model()
     trainer.save_state()
     return output
+
+
+def arguments_of(trainer: dict[str, Any]) -> dict[str, Any]:
+    """The ``trainer:`` section as it is, but that DeepSpeed's settings may be ours (``train/deepspeed/zero3.json``), wherever they lie."""
+    settings = trainer.get("deepspeed")
+    if isinstance(settings, str):
+        trainer = {**trainer, "deepspeed": shipped.resolve(settings)}
+    # Their default hides a loss that is not a number behind the average of the last ones.
+    return {"logging_nan_inf_filter": False, **trainer}
 
 
 def start_deepspeed() -> None:
@@ -115,9 +124,18 @@ def checkpoint_to_resume(output: Path, named: str | None, resume: bool) -> str |
 
 
 def load_processor(recipe: Recipe) -> MiniGeminiProcessor:
-    """The processor of the checkpoint, or a new one from the parts."""
+    """The processor of the checkpoint, or a new one from the parts.
+
+    Raises:
+        ValueError: there is no such checkpoint.
+    """
     if isinstance(recipe.init_from, str):
-        return MiniGeminiProcessor.from_pretrained(nano.resolve(recipe.init_from))
+        try:
+            return MiniGeminiProcessor.from_pretrained(nano.resolve(recipe.init_from))
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"init_from: {recipe.init_from}: no checkpoint can be loaded from there ({error})"
+            ) from error
     parts, new = recipe.init_from, _new_model(recipe)
     return MiniGeminiProcessor.from_parts(
         language_model=nano.resolve(parts.language_model),

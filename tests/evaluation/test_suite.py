@@ -83,3 +83,4 @@ def test_a_file_speaks_of_its_own_place_and_the_command_line_of_yours(
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert Path(load_suite("../mine.yaml").data).resolve() == tmp_path / "pictures"
     assert load_suite("../mine.yaml", ["data=pictures"]).data == "pictures"
+    assert load_suite("paper").place == "data/eval"  # which says nothing of it

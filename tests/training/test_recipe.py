@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from minigemini import strict_yaml
-from minigemini.training.recipe import NewModel, Parts, Recipe, load_recipe
+from minigemini import shipped, strict_yaml
+from minigemini.training.recipe import RECIPES, NewModel, Parts, Recipe, load_recipe
 
-RECIPES = sorted((Path(__file__).parents[2] / "train" / "recipes").rglob("*.yaml"))
+NAMES = shipped.names(RECIPES)
 
 ALIGN = """
 stage: align
@@ -57,10 +57,18 @@ def test_what_does_not_fit_is_named(tmp_path, override, message):
 
 
 def test_there_are_recipes():
-    assert len(RECIPES) >= 2
+    assert {"mgm/finetune", "nano/align", "nano/finetune"} <= set(NAMES)
 
 
-@pytest.mark.parametrize("file", RECIPES, ids=lambda file: str(file.parent.name + "/" + file.name))
-def test_every_recipe_of_the_repository_loads(file):
-    recipe = load_recipe(file)
-    assert recipe.stage == file.stem.split("_")[0]
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_of_the_repository_loads(name):
+    assert load_recipe(name).stage == Path(name).name
+
+
+def test_a_path_wins_over_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("nano/align").data.max_length == 512
+    read(tmp_path, ALIGN)
+    (tmp_path / "nano").mkdir()
+    (tmp_path / "recipe.yaml").rename("nano/align")
+    assert load_recipe("nano/align").data.max_length == 256

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from minigemini import shipped
 from minigemini.benchmarks.benchmark import Example, Line, Row, Score
 from minigemini.benchmarks.formats.lines import read_jsonl
 from minigemini.benchmarks.statistics.wilson import wilson
@@ -23,7 +24,7 @@ from minigemini.generation.prompt_markers import PROMPT_END, PROMPT_START
 from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.picture import render
 
-ITEMS = Path(__file__).parents[3] / "eval" / "draw_decision.jsonl"  # beside the package in the repository
+ITEMS = shipped.ROOT / "eval" / "draw_decision.jsonl"
 MOST_TOKENS = 128
 KEYWORDS = re.compile(r"\b(draw|paint|sketch|generate|create|make|show)\b", re.IGNORECASE)
 """For the control: whoever draws when one of these words is said."""

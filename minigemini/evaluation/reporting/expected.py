@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minigemini import shipped
 from minigemini.benchmarks.formats.lines import read_json
 
-EXPECTED = Path(__file__).parents[3] / "eval" / "expected"  # choices, like the suites: beside the package, not in it
+EXPECTED = shipped.ROOT / "eval" / "expected"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class PublishedNumber:
 
 
 def published_numbers(folder: Path = EXPECTED) -> list[PublishedNumber]:
-    """Every number in ``folder``; none where the package is installed without it.
+    """Every number in ``folder``.
 
     Raises:
         ValueError: an entry has a field too many or too few.

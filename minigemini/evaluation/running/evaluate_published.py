@@ -120,10 +120,10 @@ def source_of(benchmark: str, part: PublishedPart, suite: Suite) -> Source:
     Raises:
         ValueError: the hub was asked for and cannot be reached.
     """
-    asked = part.path or suite.data
+    asked = part.path or suite.place
     if asked.startswith(hub.HUB):
         return Source(hub.pinned(benchmark, asked), None)
-    folder = Path(suite.data).resolve()
+    folder = Path(suite.place).resolve()
     images = None if part.images is None else folder / part.images
     if part.path is not None:
         return Source(str(folder / part.path), images)

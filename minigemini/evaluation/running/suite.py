@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minigemini import strict_yaml
+from minigemini import shipped, strict_yaml
 from minigemini.benchmarks.protocols import BENCHMARKS, protocol_of
 
-# Suites are choices, not code: they lie beside the package in the repository, and are not installed with it.
-SUITES = Path(__file__).parents[3] / "eval" / "suites"
+SUITES = shipped.ROOT / "eval" / "suites"
 BATCH_SIZE = 16  # where no suite says another
+DATA = "data/eval"  # likewise
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ class Suite:
     Attributes:
         published: ``benchmark`` or ``benchmark@protocol`` -> where its data is.
         data: folder that the paths of ``published`` are relative to; of a single benchmark also its file, or ``hub:``. In a suite's
-            file it is relative to the file, on the command line to the working directory.
+            file it is relative to the file, on the command line to the working directory. None: ``data/eval`` of the latter.
     """
 
     batch_size: int = BATCH_SIZE
     tabletop: TabletopPart | None = None
     published: dict[str, PublishedPart] = field(default_factory=dict)
-    data: str = "data/eval"
+    data: str | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -102,8 +102,13 @@ class Suite:
                 raise ValueError(f"published: {named[full]} and {key} are the same")
             named[full] = key
         of_their_own = [part for part in self.published.values() if part.path is not None]
-        if Path(self.data).is_file() and len(self.published) - len(of_their_own) > 1:
-            raise ValueError(f"data: {self.data} is one file, for {len(self.published)} benchmarks; give the folder")
+        if Path(self.place).is_file() and len(self.published) - len(of_their_own) > 1:
+            raise ValueError(f"data: {self.place} is one file, for {len(self.published)} benchmarks; give the folder")
+
+    @property
+    def place(self) -> str:
+        """Where the data is: ``data``, or its default."""
+        return DATA if self.data is None else self.data
 
 
 def part_name(key: str) -> str:
@@ -123,15 +128,12 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
     Raises:
         ValueError: there is no such file, or it does not fit :class:`Suite`.
     """
-    path = Path(name)
-    if not path.is_file():
-        path = SUITES / f"{name}.yaml"
-    if not path.is_file():
+    path = shipped.named(name, SUITES)
+    if path is None:
         if name.partition("@")[0].partition(",")[0] not in BENCHMARKS:
-            known = ", ".join(sorted(p.stem for p in SUITES.glob("*.yaml"))) or f"none; {SUITES} is empty or not there"
             raise ValueError(
-                f"{name!r} is neither a YAML file nor the name of a suite (known: {known}) nor a benchmark "
-                f"({', '.join(sorted(BENCHMARKS))})"
+                f"{name!r} is neither a YAML file nor the name of a suite (known: {', '.join(shipped.names(SUITES))}) nor a "
+                f"benchmark ({', '.join(sorted(BENCHMARKS))})"
             )
         keys = name.split(",")
         twice = sorted({key for key in keys if keys.count(key) > 1})
@@ -139,10 +141,9 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
             raise ValueError(f"{name}: {twice[0]} is there twice")
         return strict_yaml.from_tree({"published": {key: {} for key in keys}}, Suite, name, overrides)
     suite = strict_yaml.load(path, Suite, overrides)
-    if not suite.data.startswith("hub:") and not any(override.startswith("data=") for override in overrides):
-        suite = replace(
-            suite, data=os.path.relpath(path.parent / suite.data)
-        )  # what the file says, it says of its own place
+    said_by_file = suite.data is not None and not any(override.startswith("data=") for override in overrides)
+    if said_by_file and not suite.place.startswith("hub:"):  # what the file says, it says of its own place
+        suite = replace(suite, data=os.path.relpath(path.parent / suite.place))
     tabletop = suite.tabletop
     if tabletop is not None and tabletop.expected is not None:
         results = path.parent / tabletop.expected.results
