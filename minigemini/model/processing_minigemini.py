@@ -10,13 +10,14 @@ from transformers.processing_utils import MultiModalData, ProcessingKwargs, Proc
 from .high_res_vision_tower import normalisation
 from .image_processing_minigemini import MiniGeminiImageProcessor
 from .parts import tokenizer_with_image_token, vision_config
+from .remote_code import SavedWithCode
 
 
 class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
     _defaults = {"text_kwargs": {"padding": False, "return_token_type_ids": False}}  # type: ignore[misc]
 
 
-class MiniGeminiProcessor(ProcessorMixin):
+class MiniGeminiProcessor(SavedWithCode, ProcessorMixin):
     r"""
     Args:
         image_processor: [`MiniGeminiImageProcessor`].
