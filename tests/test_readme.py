@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minigemini import cli
+from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, cli
 from minigemini.evaluation import command_line
 from minigemini.evaluation.drawing import command_line as pictures
 
@@ -23,12 +23,22 @@ def blocks(language: str) -> list[str]:
 
 def test_the_python_runs_and_reads_the_tag(monkeypatch):
     monkeypatch.chdir(ROOT)
-    (code,) = blocks("python")
-    assert len(code.strip().splitlines()) <= 9  # eight lines and an empty one
+    answer, auto_classes, pipeline = blocks("python")
+    assert len(answer.strip().splitlines()) <= 9  # eight lines and an empty one
+    assert len(auto_classes.splitlines()) == len(pipeline.splitlines()) == 3
+    shared: dict = {}
+    assert printed_by(answer, shared) == "K7"
+    assert printed_by(auto_classes, shared) == ""
+    assert type(shared["model"]) is MiniGeminiForConditionalGeneration
+    assert type(shared["processor"]) is MiniGeminiProcessor
+    assert printed_by(pipeline, shared) == "K7"
+
+
+def printed_by(code: str, shared: dict) -> str:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})
-    assert printed.getvalue().strip() == "K7"
+        exec(compile(code, "README.md", "exec"), shared)
+    return printed.getvalue().strip()
 
 
 def commands() -> list[str]:

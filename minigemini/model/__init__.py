@@ -1,6 +1,14 @@
 """The model layer. Importing it registers its classes with the Auto classes of transformers."""
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
+    AutoProcessor,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES
 
 from .configuration_minigemini import MiniGeminiConfig, MiniGeminiHighResVisionConfig
 from .high_res_vision_tower import MiniGeminiHighResVisionModel
@@ -13,6 +21,9 @@ AutoConfig.register("minigemini_high_res_vision", MiniGeminiHighResVisionConfig)
 AutoModel.register(MiniGeminiConfig, MiniGeminiModel)
 AutoModel.register(MiniGeminiHighResVisionConfig, MiniGeminiHighResVisionModel)
 AutoModelForImageTextToText.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration)
+AutoModelForMultimodalLM.register(MiniGeminiConfig, MiniGeminiForConditionalGeneration)
+# `pipeline("any-to-any")` and `transformers serve` look among the names.
+MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES["minigemini"] = MiniGeminiForConditionalGeneration.__name__
 AutoImageProcessor.register(  # the one class, whichever backend is asked for
     MiniGeminiConfig,
     slow_image_processor_class=MiniGeminiImageProcessor,

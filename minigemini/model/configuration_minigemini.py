@@ -7,6 +7,8 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from .remote_code import SavedWithCode
+
 
 @strict
 class MiniGeminiHighResVisionConfig(PreTrainedConfig):
@@ -33,7 +35,7 @@ class MiniGeminiHighResVisionConfig(PreTrainedConfig):
 
 
 @strict
-class MiniGeminiConfig(PreTrainedConfig):
+class MiniGeminiConfig(SavedWithCode, PreTrainedConfig):
     r"""
     Args:
         text_config: any decoder language model of transformers (default: Llama).

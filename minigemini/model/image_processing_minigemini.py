@@ -12,6 +12,8 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageInp
 from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils import TensorType
 
+from .remote_code import SavedWithCode
+
 # What is larger is refused: made square, it would fill the memory.
 LONGEST_SIDE = 16384
 LONGEST_TO_SHORTEST = 200
@@ -43,7 +45,7 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
     exact_resize: bool
 
 
-class MiniGeminiImageProcessor(PilBackend):
+class MiniGeminiImageProcessor(SavedWithCode, PilBackend):
     """One processor for both towers.
 
     The picture becomes RGB (alpha is dropped), is padded to a square with the mean colour (`do_pad`) or resized by its

@@ -10,13 +10,14 @@ from transformers.processing_utils import MultiModalData, ProcessingKwargs, Proc
 from .high_res_vision_tower import normalisation
 from .image_processing_minigemini import MiniGeminiImageProcessor
 from .parts import tokenizer_with_image_token, vision_config
+from .remote_code import SavedWithCode
 
 
 class MiniGeminiProcessorKwargs(ProcessingKwargs, total=False):
     _defaults = {"text_kwargs": {"padding": False, "return_token_type_ids": False}}  # type: ignore[misc]
 
 
-class MiniGeminiProcessor(ProcessorMixin):
+class MiniGeminiProcessor(SavedWithCode, ProcessorMixin):
     r"""
     Args:
         image_processor: [`MiniGeminiImageProcessor`].
@@ -109,6 +110,15 @@ class MiniGeminiProcessor(ProcessorMixin):
             given = len(flat)
             if shown != given:
                 raise ValueError(f"the text has {shown} {self.image_token} tokens and {given} images were given")
+            if isinstance(images, (list, tuple)) and any(isinstance(of_sample, (list, tuple)) for of_sample in images):
+                self._check_nesting(images, text)
+
+    def _check_nesting(self, images: Sequence[Any], text: Sequence[str]) -> None:
+        """A list of pictures for each sample must be as long as that sample shows pictures."""
+        for number, (of_sample, sample) in enumerate(zip(images, text, strict=True)):
+            shown, given = sample.count(self.image_token), len(of_sample)
+            if shown != given:
+                raise ValueError(f"sample {number} has {shown} {self.image_token} tokens and {given} images were given")
 
     def replace_image_token(self, image_inputs: dict[str, Any], image_idx: int, **kwargs: Any) -> str:
         pixels = image_inputs["pixel_values"][image_idx]  # [3, h, w] or [T, 3, h, w]
