@@ -9,5 +9,5 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def tiny_parts(tmp_path_factory) -> dict[str, str]:
-    """Folders of a tiny language model and two tiny towers, by the names that recipes and ``from_parts`` know."""
+    """Folders of a tiny language model and two tiny towers, by the names that recipes and `assemble.Parts` know."""
     return tiny.write_parts(tmp_path_factory.mktemp("tiny_parts"))

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionModel, PreTrainedModel
 
-from minigemini.model.convert_mgm import convert
-from minigemini.model.parts import load_vision_tower
+from minigemini.checkpoints.assemble import load_vision_tower
+from minigemini.checkpoints.convert_mgm.convert import convert
 
 RECORDED = Path(__file__).parents[2] / "shared" / "parity"
 needs_recorded = pytest.mark.skipif(
