@@ -1,7 +1,6 @@
 """The model: two vision towers, patch info mining, a projector, and any decoder language model of transformers."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,51 +8,18 @@ from torch import Tensor, nn
 from transformers import AutoModel, Cache, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
-from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, CausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple, logging, torch_compilable_check
 
 from .configuration_minigemini import MiniGeminiConfig
 from .high_res_vision_tower import MiniGeminiHighResVisionModel
 from .image_token import has_embedding, in_vocabulary
+from .outputs import MiniGeminiCausalLMOutputWithPast, MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
 from .patch_info_mining import AbsorbedLinear, PatchInfoMining
 from .transformers_versions import CACHE, either_cache
 
 logger = logging.get_logger(__name__)
-
-
-@dataclass
-class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
-    r"""
-    pooler_output: [N, tokens, hidden size of the language model], ready for it.
-    last_hidden_state: what the low-resolution tower gave, [N * T, n * n, D].
-    mining_attentions: [N, tokens, P, P] if asked for: where in its cell each image token looked.
-    mining_residual_norms: [N, tokens], with them: what the high-resolution tower added to each token of the
-        low-resolution tower, |mined| / |token| (before the projector).
-    """
-
-    mining_attentions: Tensor | None = None
-    mining_residual_norms: Tensor | None = None
-
-
-@dataclass
-class MiniGeminiModelOutputWithPast(BaseModelOutputWithPast):
-    r"""
-    image_hidden_states: the image tokens as the language model got them, [all image tokens, hidden size].
-    """
-
-    image_hidden_states: Tensor | None = None
-
-
-@dataclass
-class MiniGeminiCausalLMOutputWithPast(CausalLMOutputWithPast):
-    r"""
-    loss: next-token cross entropy, if labels were given.
-    logits: [B, L, vocabulary], or as many of the last positions as `logits_to_keep` says.
-    image_hidden_states: the image tokens as the language model got them, [all image tokens, hidden size].
-    """
-
-    image_hidden_states: Tensor | None = None
 
 
 class MiniGeminiMultiModalProjector(nn.Module):

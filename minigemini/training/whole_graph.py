@@ -12,11 +12,8 @@ import torch
 from torch import nn
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
-from minigemini.model.modeling_minigemini import (
-    MiniGeminiForConditionalGeneration,
-    MiniGeminiImageFeatures,
-    MiniGeminiModel,
-)
+from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration, MiniGeminiModel
+from minigemini.model.outputs import MiniGeminiImageFeatures
 
 
 def keep_graph_whole(whole: MiniGeminiForConditionalGeneration) -> None:
