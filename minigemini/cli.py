@@ -147,7 +147,7 @@ def run_convert(parsed: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    from minigemini.model.convert_mgm import convert
+    from minigemini.checkpoints.convert_mgm.convert import convert
 
     columns = (
         TextColumn("{task.description}"),

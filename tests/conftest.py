@@ -34,7 +34,7 @@ collect_ignore_glob = [] if shared.BESIDE_IS_THERE else ["*_beside.py"]
 
 @pytest.fixture(scope="session")
 def tiny_parts(tmp_path_factory) -> dict[str, str]:
-    """Folders of a tiny language model and two tiny towers, by the names that recipes and ``from_parts`` know."""
+    """Folders of a tiny language model and two tiny towers, by the names that recipes and `assemble.Parts` know."""
     return tiny.write_parts(tmp_path_factory.mktemp("tiny_parts"))
 
 

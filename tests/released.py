@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from shared import RECORDED
 from transformers import CLIPVisionModel, PreTrainedModel
 
-from minigemini.model.convert_mgm import convert
-from minigemini.model.parts import load_vision_tower
+from minigemini.checkpoints.assemble import load_vision_tower
+from minigemini.checkpoints.convert_mgm.convert import convert
 
 OPENAI = RECORDED / "towers" / "model_zoo" / "OpenAI"
 TOWERS = {

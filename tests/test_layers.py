@@ -10,10 +10,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # layer -> what it may import of ours; minigemini.nano and minigemini.shipped (where what is shipped lies) may be imported by all
 ARROWS = {
-    "cli": {"serving", "training", "evaluation", "data", "generation", "tabletop", "model", "output_path"},
-    "serving": {"model", "generation"},
-    "training": {"model", "data", "strict_yaml"},
-    "evaluation": {"benchmarks", "model", "generation", "tabletop", "strict_yaml", "output_path"},
+    "cli": {"serving", "training", "evaluation", "data", "generation", "tabletop", "checkpoints", "output_path"},
+    "serving": {"checkpoints", "attention", "generation"},
+    "training": {"checkpoints", "model", "data", "strict_yaml"},
+    "evaluation": {"benchmarks", "checkpoints", "attention", "generation", "tabletop", "strict_yaml", "output_path"},
+    "checkpoints": {"model"},
+    "attention": {"model"},
     "benchmarks": {"generation", "tabletop", "strict_yaml"},
     "data": {"strict_yaml"},
     "model": set(),
@@ -95,3 +97,16 @@ def test_names_say_what_is_inside(file):
     for name in names:
         words = set("".join(f"_{c.lower()}" if c.isupper() else c for c in name).split("_"))
         assert not words & FORBIDDEN_WORDS, name
+
+
+@pytest.mark.parametrize("room", ["model", "checkpoints", "data", "training"])
+def test_no_drawing_below(room):
+    """Plots are drawn in `attention` and `evaluation`."""
+    assert not [file for file in (PACKAGE / room).rglob("*.py") if "matplotlib" in file.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("word", ["BitsAndBytes", "deepspeed", "requires_grad", "safetensors"])
+def test_the_model_could_move_into_transformers(word):
+    files = sorted((PACKAGE / "model").rglob("*.py"))
+    assert files
+    assert not [file.name for file in files if word.lower() in file.read_text(encoding="utf-8").lower()]

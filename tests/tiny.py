@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from minigemini import MiniGeminiConfig, MiniGeminiModel
+from minigemini.checkpoints.assemble import NewModel, Parts, assemble_model, assemble_processor
 
 CHAT_TEMPLATE = """{{ bos_token }}{% for message in messages %}
 {%- if message.role == "user" %}USER:{% for part in message.content %}
@@ -35,7 +36,7 @@ MODEL_ARGS: dict[str, Any] = {"dims": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
 
 
 def write_parts(folder: Path) -> dict[str, str]:
-    """Write the parts into ``folder``; their paths under the names that recipes and ``from_parts`` know."""
+    """Write the parts into ``folder``; their paths under the names that recipes and `assemble.Parts` know."""
     paths = {name: str(folder / name) for name in ("language_model", "vision_tower", "high_res_vision_tower")}
     torch.manual_seed(0)
     write_language_model(Path(paths["language_model"]))
@@ -99,6 +100,15 @@ def write_high_res_vision_tower(folder: Path) -> None:
         json.dumps({"architecture": ARCHITECTURE, "model_args": MODEL_ARGS, "num_classes": 0})
     )
     save_file(tower.state_dict(), folder / "model.safetensors")
+
+
+def new_model(parts: dict[str, Any], **choices: Any) -> Any:
+    """Assembled of the parts; `choices` are those of `NewModel`."""
+    return assemble_model(Parts(**parts), NewModel(**{"high_res_image_size": HIGH_RES_SIZE, **choices}))
+
+
+def new_processor(parts: dict[str, Any], **choices: Any) -> Any:
+    return assemble_processor(Parts(**parts), NewModel(**{"high_res_image_size": HIGH_RES_SIZE, **choices}))
 
 
 def image_encoder(high_res_size: int, grid: int = 1) -> MiniGeminiModel:

@@ -16,8 +16,8 @@ import torch
 from transformers.integrations.bitsandbytes import replace_with_bnb_linear
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration
+from minigemini.checkpoints.bits import KEPT, in_bits
 from minigemini.model.configuration_minigemini import CLIP_VIT_L_336, MiniGeminiHighResVisionConfig
-from minigemini.model.quantization import KEPT, in_bits
 
 Bits = Literal[4, 8, 16]
 CONTEXT = 4096  # tokens of the conversation, pictures included

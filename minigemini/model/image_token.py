@@ -14,14 +14,15 @@ def in_vocabulary(input_ids: Tensor | None, config: MiniGeminiConfig, shows_imag
     """Ids that can be looked up, [B, L]: an image token without embedding becomes 0, and the picture takes its place.
 
     Raises:
-        ValueError: there is such a token, but no picture.
+        ValueError: there are image tokens, but no pictures. Not looked for in a step of one token, which `generate` makes and
+            which is never a picture.
     """
     assert input_ids is not None, "the caller has looked"
-    if has_embedding(config) or (not shows_images and input_ids.shape[1] == 1):
-        return input_ids
-    mask = input_ids == config.image_token_id
-    if not shows_images:
+    if shows_images:
+        return input_ids if has_embedding(config) else input_ids.masked_fill(input_ids == config.image_token_id, 0)
+    if input_ids.shape[1] > 1:
         torch_compilable_check(
-            ~mask.any(), f"the text has image tokens (id {config.image_token_id}), but no images were given"
+            ~(input_ids == config.image_token_id).any(),
+            f"the text has image tokens (id {config.image_token_id}), but no images were given",
         )
-    return input_ids.masked_fill(mask, 0)
+    return input_ids

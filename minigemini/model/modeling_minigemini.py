@@ -1,60 +1,25 @@
 """The model: two vision towers, patch info mining, a projector, and any decoder language model of transformers."""
 
-import copy
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, BitsAndBytesConfig, Cache, GenerationMixin, PreTrainedModel
+from transformers import AutoModel, Cache, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
-from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, CausalLMOutputWithPast
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, can_return_tuple, torch_compilable_check
+from transformers.utils import TransformersKwargs, can_return_tuple, logging, torch_compilable_check
 
 from .configuration_minigemini import MiniGeminiConfig
 from .high_res_vision_tower import MiniGeminiHighResVisionModel
 from .image_token import has_embedding, in_vocabulary
-from .parts import load_parts
+from .outputs import MiniGeminiCausalLMOutputWithPast, MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
 from .patch_info_mining import AbsorbedLinear, PatchInfoMining
-from .quantization import keeping_sight
 from .transformers_versions import CACHE, either_cache
 
-
-@dataclass
-class MiniGeminiImageFeatures(BaseModelOutputWithPooling):
-    r"""
-    pooler_output: [N, tokens, hidden size of the language model], ready for it.
-    last_hidden_state: what the low-resolution tower gave, [N * T, n * n, D].
-    mining_attentions: [N, tokens, P, P] if asked for: where in its cell each image token looked.
-    mining_residual_norms: [N, tokens], with them: what the high-resolution tower added to each token of the
-        low-resolution tower, |mined| / |token| (before the projector).
-    """
-
-    mining_attentions: Tensor | None = None
-    mining_residual_norms: Tensor | None = None
-
-
-@dataclass
-class MiniGeminiModelOutputWithPast(BaseModelOutputWithPast):
-    r"""
-    image_hidden_states: the image tokens as the language model got them, [all image tokens, hidden size].
-    """
-
-    image_hidden_states: Tensor | None = None
-
-
-@dataclass
-class MiniGeminiCausalLMOutputWithPast(CausalLMOutputWithPast):
-    r"""
-    loss: next-token cross entropy, if labels were given.
-    logits: [B, L, vocabulary], or as many of the last positions as `logits_to_keep` says.
-    image_hidden_states: the image tokens as the language model got them, [all image tokens, hidden size].
-    """
-
-    image_hidden_states: Tensor | None = None
+logger = logging.get_logger(__name__)
 
 
 class MiniGeminiMultiModalProjector(nn.Module):
@@ -83,13 +48,6 @@ class MiniGeminiPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _can_compile_fullgraph = True
-
-    @classmethod
-    def from_pretrained(cls, *args: Any, quantization_config: Any = None, **kwargs: Any) -> Any:
-        """As of transformers. A `BitsAndBytesConfig` that does not say what to leave alone leaves all that sees alone."""
-        if isinstance(quantization_config, BitsAndBytesConfig):
-            quantization_config = keeping_sight(quantization_config)
-        return super().from_pretrained(*args, quantization_config=quantization_config, **kwargs)
 
 
 class MiniGeminiModel(MiniGeminiPreTrainedModel):
@@ -138,7 +96,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
 
         Args:
             pixel_values: [N, 3, h, w], or with an image grid [N, T, 3, h, w].
-            high_res_pixel_values: [N, 3, S, S]; without it nothing is mined, the tokens are the low-resolution tower's.
+            high_res_pixel_values: [N, 3, S, S]; without it nothing is mined, the tokens are the low-resolution tower's
+                (which a model that can mine says once).
                 S need not be the size that the model was trained with, but one of those that fit it
                 ([`MiniGeminiConfig.check_high_res_size`]).
             output_mining_attentions: whether to return where each token looked, and how much it found there.
@@ -175,9 +134,6 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             if output_mining_attentions:
                 attentions = self._in_order_of_tokens(attention)
                 residual_norms = self._in_order_of_tokens(norms(tokens - before) / norms(before))
-        if self.training and outputs.pooler_output is not None:
-            # A trained tower has layers behind the selected one: they get a gradient of zero instead of none.
-            tokens = tokens + 0.0 * outputs.pooler_output.sum()
         tokens = self._in_order_of_tokens(tokens)
         features = self.multi_modal_projector(tokens.to(self.multi_modal_projector.linear_1.weight.dtype))
         if config.image_feature_scale != 1.0:
@@ -212,8 +168,11 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
                     f"pixel_values, not {list(high_res_pixel_values.shape)}"
                 )
             config.check_high_res_size(side, "the side of high_res_pixel_values")
-        elif self.training and self.patch_info_mining is not None and is_trainable(self.patch_info_mining):
-            raise ValueError("patch_info_mining is being trained, but the batch has no high_res_pixel_values to mine")
+        elif self.patch_info_mining is not None and not torch.compiler.is_compiling():
+            logger.warning_once(
+                "pixel_values came without high_res_pixel_values: this model's mining is left out, it sees the low resolution "
+                "only. That is what a processor with do_high_res=False asks for; else give both. (Said once.)"
+            )
 
     def get_placeholder_mask(
         self, input_ids: Tensor | None, inputs_embeds: Tensor, image_features: Tensor, images: int = 0
@@ -235,7 +194,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             found == image_features.shape[0],
             lambda: (
                 f"the text has {int(found)} image tokens (id {self.config.image_token_id}), but the images give "
-                f"{image_features.shape[0]} features ({images} images of {self.config.tokens_per_image} tokens)"
+                f"{image_features.shape[0]} features ({images} images of {self.config.tokens_per_image} tokens); with a cache, "
+                "give the new pictures only: those whose tokens it holds are not in the text any more"
             ),
         )
         return mask.unsqueeze(-1).to(inputs_embeds.device)
@@ -257,22 +217,18 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
     ) -> tuple | MiniGeminiModelOutputWithPast:
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
-        if inputs_embeds is None:
-            shows_images = pixel_values is not None or bool(mm_encoder_outputs)
-            inputs_embeds = self.get_input_embeddings()(in_vocabulary(input_ids, self.config, shows_images))
-
         encoded: Any = (mm_encoder_outputs or {}).get("image")
         if encoded is not None and pixel_values is not None:
             raise ValueError("give either pixel_values or mm_encoder_outputs, not both")
         if pixel_values is not None:
             encoded = self.get_image_features(pixel_values, high_res_pixel_values, return_dict=True)
+        if inputs_embeds is None:
+            inputs_embeds = self.get_input_embeddings()(in_vocabulary(input_ids, self.config, encoded is not None))
         image_features = None
         if encoded is not None:
             image_features = encoded.pooler_output.flatten(0, 1).to(inputs_embeds.device, inputs_embeds.dtype)
             mask = self.get_placeholder_mask(input_ids, inputs_embeds, image_features, len(encoded.pooler_output))
             inputs_embeds = inputs_embeds.masked_scatter(mask, image_features)
-        elif self.training and self._sees_trainable():
-            inputs_embeds = inputs_embeds + 0.0 * self._blank_image_features(inputs_embeds).sum()
 
         outputs = self.language_model(
             inputs_embeds=inputs_embeds,
@@ -290,30 +246,6 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             image_hidden_states=image_features,
         )
 
-    def _sees_trainable(self) -> bool:
-        parts = (
-            self.vision_tower,
-            self.high_res_vision_tower,
-            self.patch_info_mining,
-            self.multi_modal_projector,
-        )
-        return any(part is not None and is_trainable(part) for part in parts)
-
-    def _blank_image_features(self, like: Tensor) -> Tensor:
-        """Tokens of a black picture.
-
-        A batch of text alone trains nothing that sees. But DDP and ZeRO wait on every process for every trained
-        parameter, and ZeRO-3 for frozen ones too, so the whole path runs once, and counts nothing.
-        """
-        config = self.config
-        side, views = config.vision_config.image_size, config.views_per_image
-        pixels = like.new_zeros((1, 3, side, side) if views == 1 else (1, views, 3, side, side))
-        high_res = None
-        if config.high_res_vision_config is not None:
-            side = config.high_res_vision_config.image_size
-            high_res = like.new_zeros(1, 3, side, side)
-        return self.get_image_features(pixels, high_res, return_dict=True).pooler_output[0].to(like.dtype)
-
 
 class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMixin):
     """The model with its language model head: text and pictures in, text out."""
@@ -326,68 +258,6 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         self.model = MiniGeminiModel(config)
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
         self.post_init()
-
-    @classmethod
-    def from_parts(
-        cls,
-        language_model: str,
-        vision_tower: str,
-        high_res_vision_tower: str | None = None,
-        *,
-        high_res_image_size: int | None = None,
-        vision_feature_layer: int = -2,
-        image_grid: int = 1,
-        image_global: bool = False,
-        image_token: str = "<image>",
-        dtype: torch.dtype = torch.float32,
-    ) -> "MiniGeminiForConditionalGeneration":
-        """Put a new model together from trained parts. Mining and projector are new, with random weights.
-
-        Args:
-            language_model: folder or hub id of a decoder language model with its tokenizer. If the tokenizer has no
-                `image_token`, it is added as a special token and the embeddings grow if they must.
-            vision_tower: of a CLIP or SigLIP model, or of its vision half.
-            high_res_vision_tower: of a ConvNeXt in timm's or open_clip's format; `None` for a model without one.
-            high_res_image_size: side in pixels of the high-resolution picture; needed with `high_res_vision_tower`.
-            vision_feature_layer, image_grid, image_global: as in [`MiniGeminiConfig`].
-            dtype: of all weights.
-
-        Raises:
-            ValueError: a part is not what it should be, or the sizes do not fit each other.
-        """
-        parts = load_parts(language_model, vision_tower, high_res_vision_tower, high_res_image_size, image_token, dtype)
-        high_res = parts.high_res_vision_tower
-        config = MiniGeminiConfig(
-            text_config=parts.language_model.config,
-            vision_config=parts.vision_tower.config,
-            high_res_vision_config=None if high_res is None else high_res.config,
-            image_token_id=parts.image_token_id,
-            vision_feature_layer=vision_feature_layer,
-            vision_feature_select_strategy=parts.vision_feature_select_strategy,
-            image_grid=image_grid,
-            image_global=image_global,
-            dtype=dtype,
-        )
-        with torch.device("meta"):  # the skeleton; every part of it is replaced by a real one below
-            model = cls(config)
-        model.model.vision_tower = parts.vision_tower
-        model.model.high_res_vision_tower = high_res
-        model.model.multi_modal_projector = MiniGeminiMultiModalProjector(config).to(dtype)
-        if high_res is not None:
-            model.model.patch_info_mining = new_mining(config, high_res).to(dtype)
-        model.model.language_model = parts.language_model
-        model.lm_head = parts.lm_head
-        model.tie_weights()
-        with torch.no_grad():
-            # Image tokens are born at the scale of word embeddings. At the usual initialisation the nano's were fifty times
-            # larger, before and after align, and drowned what the language model adds to them.
-            scale = torch.cat(list(parts.language_model.get_input_embeddings().parameters())).square().mean().sqrt()
-            for parameter in model.model.multi_modal_projector.linear_2.parameters():
-                parameter.mul_(scale)
-        model.generation_config = copy.deepcopy(parts.generation_config)
-        # A picture cannot be answered: the token has no meaning without pixels.
-        model.generation_config.suppress_tokens = [config.image_token_id]
-        return model.eval()
 
     def get_input_embeddings(self) -> nn.Module:
         return self.model.get_input_embeddings()
@@ -479,10 +349,6 @@ def new_mining(config: MiniGeminiConfig, tower: MiniGeminiHighResVisionModel) ->
 def norms(tokens: Tensor) -> Tensor:
     """[..., D] -> [...], in at least float32."""
     return tokens.to(torch.promote_types(tokens.dtype, torch.float32)).norm(dim=-1)
-
-
-def is_trainable(module: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in module.parameters())
 
 
 __all__ = [

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from transformers import AutoImageProcessor, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 from transformers.image_utils import make_flat_list_of_images
 from transformers.processing_utils import MultiModalData, ProcessingKwargs, ProcessorMixin
 
-from .high_res_vision_tower import normalisation
 from .image_processing_minigemini import MiniGeminiImageProcessor
-from .parts import tokenizer_with_image_token, vision_config
 from .remote_code import SavedWithCode
 
 
@@ -44,58 +42,6 @@ class MiniGeminiProcessor(SavedWithCode, ProcessorMixin):
             raise ValueError(f"the tokenizer has no token {image_token!r} for pictures")
         self.image_token_id = tokenizer.convert_tokens_to_ids(image_token)
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
-
-    @classmethod
-    def from_parts(
-        cls,
-        language_model: str,
-        vision_tower: str,
-        high_res_vision_tower: str | None = None,
-        *,
-        high_res_image_size: int,
-        image_grid: int = 1,
-        image_global: bool = False,
-        chat_template: str | None = None,
-        image_token: str = "<image>",
-    ) -> "MiniGeminiProcessor":
-        """The processor for a model made by `MiniGeminiForConditionalGeneration.from_parts` from the same parts.
-
-        Args:
-            language_model: folder or hub id with the tokenizer.
-            vision_tower: gives the size and the normalisation of the low-resolution pixels.
-            high_res_vision_tower: gives the normalisation of the high-resolution pixels; `None` for a model without.
-            high_res_image_size: side in pixels of the picture the low-resolution pixels are shrunk from, and that the
-                high-resolution tower sees; also for a model without high-resolution tower.
-            chat_template: the tokenizer's own, unless given.
-
-        Raises:
-            ValueError: no chat template, or one that does not show pictures.
-        """
-        tokenizer = tokenizer_with_image_token(language_model, image_token)
-        tokenizer.padding_side = "left"  # what batched generation needs
-        template = chat_template or tokenizer.chat_template
-        if template is None:
-            raise ValueError(f"{language_model}: its tokenizer has no chat template; give chat_template=")
-        assert_shows_pictures(tokenizer, template, image_token)
-        tokenizer.chat_template = None  # it is the processor's now, in one place
-
-        tower = vision_config(vision_tower)
-        pixels = AutoImageProcessor.from_pretrained(vision_tower)
-        high_res = None if high_res_vision_tower is None else normalisation(str(high_res_vision_tower))
-        own: Any = {} if high_res is None else {"high_res_image_mean": high_res[0], "high_res_image_std": high_res[1]}
-        image_processor = MiniGeminiImageProcessor(
-            size={"height": tower.image_size, "width": tower.image_size},
-            image_mean=list(pixels.image_mean),
-            image_std=list(pixels.image_std),
-            high_res_size=high_res_image_size,
-            do_high_res=high_res_vision_tower is not None,
-            image_grid=image_grid,
-            image_global=image_global,
-            **own,
-        )
-        return cls(
-            image_processor, tokenizer, patch_size=tower.patch_size, chat_template=template, image_token=image_token
-        )
 
     def prepare_inputs_layout(self, images: Any = None, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """As `ProcessorMixin.prepare_inputs_layout`, but a list without pictures is no pictures (it would make pixels of none)."""
@@ -170,21 +116,6 @@ def text_of(message: dict[str, Any]) -> str:
     if isinstance(content, str):
         return content
     return "".join(part["text"] if part["type"] == "text" else "\n" for part in content)
-
-
-def assert_shows_pictures(tokenizer: PreTrainedTokenizerBase, chat_template: str, image_token: str) -> None:
-    """See whether the template writes `image_token` for an image part, and the text beside it.
-
-    Raises:
-        ValueError: it does not; most templates of pure language models know strings only.
-    """
-    message: Any = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "words"}]}
-    shown: Any = tokenizer.apply_chat_template([message], chat_template=chat_template, tokenize=False)
-    if shown.count(image_token) != 1 or "words" not in shown or "'text'" in shown:
-        raise ValueError(
-            f"the chat template does not write {image_token!r} for an image part, so it cannot show pictures; give "
-            "chat_template= one over content parts"
-        )
 
 
 __all__ = ["MiniGeminiProcessor"]

@@ -21,6 +21,7 @@ from transformers import (
     TextIteratorStreamer,
 )
 
+from minigemini.attention.picture import draw_answer
 from minigemini.generation.constrained import Draw, WellFormedPrompt, well_formed_prompt
 from minigemini.generation.generation_record import GenerationRecord, pixel_hash
 from minigemini.generation.prompt_markers import (
@@ -32,7 +33,6 @@ from minigemini.generation.prompt_markers import (
     ask_for_drawing,
     neutralise,
 )
-from minigemini.model.attention_picture import draw_answer
 from minigemini.serving.conversation import Conversation, Message, Picture
 
 if TYPE_CHECKING:  # diffusers takes seconds to import
@@ -150,7 +150,7 @@ class ChatSession:
         return any(part["type"] == "image" for message in self.messages for part in message["content"])
 
     def attention_picture(self) -> Image.Image:
-        """Where the last answer looked in the pictures of the conversation, see ``attention_picture.draw_attention``.
+        """Where the last answer looked in the pictures of the conversation, see ``attention.picture.draw_attention``.
 
         No other session may use the model meanwhile: it gives weights only with eager attention, to which it is set.
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from transformers.utils import logging
 
-from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
+from minigemini import nano
+from minigemini.checkpoints.load import load
 from minigemini.generation.constrained import Draw
-from minigemini.model.quantization import in_bits
 from minigemini.serving.chat_session import ChatSession
 
 if TYPE_CHECKING:
@@ -19,31 +18,22 @@ if TYPE_CHECKING:
 
 
 def load_session(model: str, generator: str, draw: Draw, seed: int, bits: Literal[4, 8] | None = None) -> ChatSession:
-    """Load a model and begin a conversation on the GPU, if there is one; the generator goes on loading in the background.
+    """Load a model and begin a conversation; the generator goes on loading in the background.
 
     Args:
         model, generator: local folder, hub id or shipped name.
         draw: with False the generator is not needed and not loaded.
         seed: as in :class:`ChatSession`.
-        bits: load the language model's layers in 4 or 8 bits (:mod:`minigemini.model.quantization`).
+        bits: load the language model's layers in 4 or 8 bits. Device and type are as :mod:`minigemini.checkpoints.load` says.
 
     Raises:
         ValueError: a local folder or shipped name is not there, or holds no model; it names it.
     """
     logging.disable_progress_bar()
-    path = nano.resolve(model)
+    nano.resolve(model)  # what cannot be is said before anything is loaded
     if draw is not False:
         check_generator(generator)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if device.type == "cuda" or bits else torch.float32
-    quantised: dict[str, Any] = {"quantization_config": in_bits(bits)} if bits else {}
-    try:
-        loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(
-            path, dtype=dtype, device_map=device, **quantised
-        )
-        processor = MiniGeminiProcessor.from_pretrained(path)
-    except OSError as error:
-        raise ValueError(f"{model}: no model can be loaded from there ({error})") from error
+    loaded, processor = load(model, bits=bits)
     return ChatSession(loaded, processor, None if draw is False else _in_the_background(generator), seed=seed)
 
 

@@ -9,30 +9,11 @@ from typing import Any, get_type_hints
 from transformers import TrainingArguments
 
 from minigemini import shipped, strict_yaml
+from minigemini.checkpoints.assemble import NewModel, Parts
 from minigemini.data.mixture import Order
 from minigemini.data.sources import DataRecipe
 
 RECIPES = shipped.ROOT / "train" / "recipes"
-
-
-@dataclass
-class Parts:
-    """The pretrained parts of a new model: local folders, hub ids or shipped names (``nano-base/language_model``)."""
-
-    language_model: str
-    vision_tower: str
-    high_res_vision_tower: str | None  # null: a model without the high-res tower
-
-
-@dataclass
-class NewModel:
-    """The choices of a model made from parts, as ``MiniGeminiForConditionalGeneration.from_parts`` takes them."""
-
-    high_res_image_size: int  # side in pixels of the squared image
-    vision_feature_layer: int = -2
-    image_grid: int = 1
-    image_global: bool = False
-    chat_template: str | None = None  # a Jinja file; null: the language model's own
 
 
 @dataclass

@@ -11,14 +11,16 @@ from transformers import TrainingArguments, set_seed
 from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
 from transformers.utils import logging
 
-from minigemini import nano, shipped
+from minigemini import shipped
+from minigemini.checkpoints import load
+from minigemini.checkpoints.assemble import assemble_model, assemble_processor
 from minigemini.data.check import check, report
 from minigemini.data.collator import Collator
 from minigemini.data.mixture import Mixture
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training import provenance
-from minigemini.training.recipe import NewModel, Recipe, load_recipe
+from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.trainable import freeze_all_but, module_rows, table
 from minigemini.training.trainer import MiniGeminiTrainer
 
@@ -55,6 +57,7 @@ def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool =
     mixture = checked_mixture(recipe, processor, arguments)
     model = load_model(recipe, arguments)
     frozen = freeze_all_but(model, recipe.trainable)
+    check_mining(recipe, processor)
     if arguments.should_save:
         console.print(table(module_rows(model, arguments.learning_rate, recipe.learning_rates)))
         provenance.write(output, recipe, arguments.world_size)
@@ -130,42 +133,34 @@ def load_processor(recipe: Recipe) -> MiniGeminiProcessor:
         ValueError: there is no such checkpoint.
     """
     if isinstance(recipe.init_from, str):
-        try:
-            return MiniGeminiProcessor.from_pretrained(nano.resolve(recipe.init_from))
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"init_from: {recipe.init_from}: no checkpoint can be loaded from there ({error})"
-            ) from error
-    parts, new = recipe.init_from, _new_model(recipe)
-    return MiniGeminiProcessor.from_parts(
-        language_model=nano.resolve(parts.language_model),
-        vision_tower=nano.resolve(parts.vision_tower),
-        high_res_vision_tower=parts.high_res_vision_tower and nano.resolve(parts.high_res_vision_tower),
-        high_res_image_size=new.high_res_image_size,
-        image_grid=new.image_grid,
-        image_global=new.image_global,
-        chat_template=Path(new.chat_template).read_text(encoding="utf-8") if new.chat_template else None,
-    )
+        return load.load_processor(recipe.init_from)
+    assert recipe.model is not None, "Recipe checks that parts come with it"
+    return assemble_processor(recipe.init_from, recipe.model)
 
 
 def load_model(recipe: Recipe, arguments: TrainingArguments) -> MiniGeminiForConditionalGeneration:
     """The model of the checkpoint, or a new one from parts, in float32; mixed precision is ``trainer.bf16``."""
     if isinstance(recipe.init_from, str):
-        return MiniGeminiForConditionalGeneration.from_pretrained(nano.resolve(recipe.init_from), dtype=torch.float32)
-    parts, new = recipe.init_from, _new_model(recipe)
+        return load.load_model(
+            recipe.init_from, dtype=torch.float32, device="cpu"
+        )  # the Trainer puts it where it trains
+    assert recipe.model is not None, "Recipe checks that parts come with it"
     unset_hf_deepspeed_config()  # under ZeRO-3, parts are put together whole, and split when training starts
-    model = MiniGeminiForConditionalGeneration.from_parts(
-        language_model=nano.resolve(parts.language_model),
-        vision_tower=nano.resolve(parts.vision_tower),
-        high_res_vision_tower=parts.high_res_vision_tower and nano.resolve(parts.high_res_vision_tower),
-        vision_feature_layer=new.vision_feature_layer,
-        image_grid=new.image_grid,
-        image_global=new.image_global,
-        high_res_image_size=new.high_res_image_size,
-    )
+    model = assemble_model(recipe.init_from, recipe.model)
     if arguments.deepspeed:
         set_hf_deepspeed_config(arguments.hf_deepspeed_config)
     return model
+
+
+def check_mining(recipe: Recipe, processor: MiniGeminiProcessor) -> None:
+    """
+    Raises:
+        ValueError: the mining shall be trained, but nothing will be there to mine.
+    """
+    if "patch_info_mining" in recipe.trainable and not processor.image_processor.do_high_res:
+        raise ValueError(
+            "trainable: patch_info_mining, but the processor makes no high-resolution pictures (do_high_res is false)"
+        )
 
 
 def checked_mixture(recipe: Recipe, processor: MiniGeminiProcessor, arguments: TrainingArguments) -> Mixture:
@@ -203,8 +198,3 @@ def _gather(item: Any) -> list[Any]:
     items: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(items, item)
     return items
-
-
-def _new_model(recipe: Recipe) -> NewModel:
-    assert recipe.model is not None  # Recipe checks that parts come with it
-    return recipe.model

@@ -1,5 +1,5 @@
-"""transformers' Trainer with the four things it lacks here: module learning rates, frozen modules in eval mode, the
-mixture's sampler, and a progress bar that stops on a loss that is not a number."""
+"""transformers' Trainer with the five things it lacks here: module learning rates, frozen modules in eval mode, a graph that is
+whole in every batch, the mixture's sampler, and a progress bar that stops on a loss that is not a number."""
 
 import math
 import sys
@@ -15,7 +15,9 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from minigemini.data.mixture import EpochSampler, Mixture, Order
 from minigemini.data.progress import progress_bar
+from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.training.trainable import optimizer_groups
+from minigemini.training.whole_graph import keep_graph_whole
 
 
 class MiniGeminiTrainer(Trainer):
@@ -27,6 +29,8 @@ class MiniGeminiTrainer(Trainer):
 
     def __init__(self, *, stage: str, frozen: list[nn.Module], learning_rates: dict[str, float], **kwargs: Any):
         super().__init__(**kwargs)
+        assert isinstance(self.model, MiniGeminiForConditionalGeneration)
+        keep_graph_whole(self.model)
         self.frozen = frozen
         self.learning_rates = learning_rates
         self.remove_callback(ProgressCallback)

@@ -17,7 +17,7 @@ from minigemini.data.sources import DataRecipe, Source
 
 @pytest.fixture(scope="module")
 def processor(tiny_parts) -> MiniGeminiProcessor:
-    return MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=tiny.HIGH_RES_SIZE)
+    return tiny.new_processor(tiny_parts)
 
 
 def turns(*texts: str) -> list[dict]:
@@ -121,7 +121,7 @@ def test_processes_share_the_work_and_agree(data, processor):
 
 
 def test_a_template_without_marks_is_an_error(data, processor, tiny_parts):
-    other = MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=tiny.HIGH_RES_SIZE)
+    other = tiny.new_processor(tiny_parts)
     other.chat_template = str(other.chat_template).replace("{% generation %}", "").replace("{% endgeneration %}", "")
     with pytest.raises(ValueError, match="does not mark the assistant's words"):
         check(DataRecipe([Source(str(data))], max_length=100), other)

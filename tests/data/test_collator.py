@@ -24,7 +24,7 @@ RECORDS = [
 
 @pytest.fixture(scope="module")
 def processor(tiny_parts) -> MiniGeminiProcessor:
-    return MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=tiny.HIGH_RES_SIZE)
+    return tiny.new_processor(tiny_parts)
 
 
 def examples(processor, records=RECORDS) -> list[Example]:
@@ -68,7 +68,7 @@ def test_a_batch_of_text_alone_has_no_pixels(processor):
 
 @pytest.mark.parametrize("written_by", ["template", "tokenizer"])
 def test_the_beginning_of_text_is_there_once(tiny_parts, written_by):
-    processor = MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=tiny.HIGH_RES_SIZE)
+    processor = tiny.new_processor(tiny_parts)
     bos = processor.tokenizer.bos_token_id
     if written_by == "tokenizer":
         processor.chat_template = str(processor.chat_template).replace("{{ bos_token }}", "")

@@ -13,9 +13,8 @@ from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
 
 def save_model(parts: dict[str, Any], folder: Path) -> None:
     torch.manual_seed(1)
-    size = {"high_res_image_size": tiny.HIGH_RES_SIZE}
-    MiniGeminiForConditionalGeneration.from_parts(**parts, **size, vision_feature_layer=-2).save_pretrained(folder)
-    MiniGeminiProcessor.from_parts(**parts, **size).save_pretrained(folder)
+    tiny.new_model(parts, vision_feature_layer=-2).save_pretrained(folder)
+    tiny.new_processor(parts).save_pretrained(folder)
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,10 @@ from rich.progress import Progress, TaskID
 from minigemini.benchmarks.benchmark import Example, Sampling
 from minigemini.benchmarks.names.tabletop import Tabletop
 from minigemini.benchmarks.stored_image import StoredImage
+from minigemini.checkpoints.load import load
 from minigemini.evaluation.running import digest
 from minigemini.evaluation.running.digest import prompts_of, settings_of, tokens_of, weights_digest
-from minigemini.evaluation.running.load_model import EvaluatedModel, load
+from minigemini.evaluation.running.evaluated_model import EvaluatedModel
 from minigemini.evaluation.running.predict import answer, batches_of, predict, prepare
 from minigemini.evaluation.running.view import View, without_images
 from minigemini.generation.prompt_markers import find_prompts
@@ -273,3 +274,12 @@ def test_the_blind_control_sees_the_words_and_nothing_else(loaded: tuple[Any, An
     text = loaded[1].apply_chat_template(blind.messages, add_generation_prompt=True, tokenize=False)
     assert "<image>" not in text
     assert tokens_of([text], loaded[1])
+
+
+def test_what_a_resumed_run_reuses_depends_on_every_file_that_decides_an_answer() -> None:
+    files = {pattern: set(digest.PACKAGE.glob(pattern)) for pattern in (*digest.ANSWERING, *digest.DRAWING)}
+    assert not [pattern for pattern, found in files.items() if not found]
+    answering = set().union(*(files[pattern] for pattern in digest.ANSWERING))
+    assert set((digest.PACKAGE / "model").rglob("*.py")) <= answering
+    assert digest.PACKAGE / "checkpoints" / "load.py" in answering
+    assert not [file for file in answering if "convert_mgm" in file.parts or "attention" in file.parts]

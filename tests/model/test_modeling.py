@@ -2,9 +2,11 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, DynamicCache
 
 from minigemini import MiniGeminiConfig, MiniGeminiForConditionalGeneration, MiniGeminiModel
+from minigemini.model.modeling_minigemini import logger
+from minigemini.model.transformers_versions import CACHE
 
 IMAGE, PAD = 99, 0
 TOKENS = 9  # of one picture: 42 pixels in patches of 14
@@ -196,36 +198,54 @@ def test_wrong_inputs_name_the_numbers():
         model()
 
 
-def test_a_batch_of_text_alone_keeps_everything_trained_in_the_graph():
-    model = make().train()
-    ids = prompt(12)
-    loss = model(input_ids=ids, labels=ids).loss
-    loss.backward()
-    missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
-    assert not missing
-    for name in ("vision_tower", "high_res_vision_tower", "patch_info_mining", "multi_modal_projector"):
-        assert all(not p.grad.any() for p in model.model.get_submodule(name).parameters()), name
-    assert torch.equal(loss, model.eval()(input_ids=ids, labels=ids).loss)
+def test_mining_is_not_left_out_without_a_word(monkeypatch):
+    """Said once; nothing to say where there is nothing to mine, or pixels to mine."""
+    said: list[str] = []
+    model, plain = make(), make(high_res=None)
+    ids, images = prompt(2, None), pixels(1)
+    logger.warning_once.cache_clear()
+    monkeypatch.setattr(logger, "warning", said.append)
+    model(input_ids=ids, **images)
+    plain(input_ids=ids, pixel_values=images["pixel_values"])
+    assert not said
+    for _ in range(2):
+        model(input_ids=ids, pixel_values=images["pixel_values"])
+    assert len(said) == 1
+    assert "without high_res_pixel_values" in said[0]
+    assert "do_high_res=False" in said[0]
 
 
-def test_a_batch_with_pictures_reaches_every_parameter():
-    """Also the layer behind the selected one, and the biases that have no effect: with a gradient of zero."""
-    model = make().train()
-    ids = prompt(4, None, 6)
-    model(input_ids=ids, labels=ids.masked_fill(ids == IMAGE, -100), **pixels(1)).loss.backward()
-    missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
-    assert not missing
-    without_effect = {n for n, p in model.model.named_parameters() if not p.grad.any() and "language_model" not in n}
-    assert {"patch_info_mining.key_norm.bias", "patch_info_mining.key_projection.bias"} <= without_effect
-    assert all(n.startswith(("patch_info_mining.key", "vision_tower")) for n in without_effect), without_effect
+@pytest.mark.parametrize("image_token", [IMAGE, 100], ids=["embedded", "behind the vocabulary"])
+def test_a_conversation_goes_on_from_its_cache(image_token):
+    """Only new pictures are given; old ones again, or none for new tokens, are errors that say so."""
+    model = make()
+    model.config.image_token_id = image_token
+    first, second = (prompt(*lengths) for lengths in ((4, None, 3), (2, None, 5)))
+    first[first == IMAGE] = second[second == IMAGE] = image_token
+    both = torch.cat([first, second], dim=1)
+    images = pixels(2)
+    old, new = ({key: value[rows] for key, value in images.items()} for rows in (slice(0, 1), slice(1, 2)))
+    whole = model(input_ids=both, **images).logits
 
+    def cache() -> dict[str, DynamicCache]:
+        made = {CACHE: DynamicCache(config=model.config)}
+        model(input_ids=first, **made, **old)
+        return made
 
-def test_training_the_mining_without_high_resolution_pixels_is_an_error():
-    model = make().train()
-    with pytest.raises(ValueError, match="no high_res_pixel_values"):
-        model(input_ids=prompt(2, None), pixel_values=pixels(1)["pixel_values"])
-    model.model.patch_info_mining.requires_grad_(False)
-    model(input_ids=prompt(2, None), pixel_values=pixels(1)["pixel_values"])
+    torch.testing.assert_close(
+        model(input_ids=second, **cache(), **new).logits, whole[:, first.shape[1] :], atol=2e-6, rtol=1e-5
+    )
+    with pytest.raises(ValueError, match=r"9 image tokens .*18 features.*with a cache, give the new pictures only"):
+        model(input_ids=second, **cache(), **images)
+    with pytest.raises(ValueError, match="image tokens .*no images were given"):
+        model(input_ids=second, **cache())
+    with pytest.raises(ValueError, match="image tokens .*no images were given"):
+        model(input_ids=first)
+    options = {"attention_mask": torch.ones_like(both), "max_new_tokens": 2, "do_sample": False}
+    expected = model.generate(input_ids=both, **images, **options)
+    assert torch.equal(model.generate(input_ids=both, **cache(), **new, **options), expected)
+    with pytest.raises(ValueError, match="give the new pictures only"):
+        model.generate(input_ids=both, **cache(), **images, **options)
 
 
 def test_gradient_checkpointing_changes_nothing():
@@ -238,7 +258,9 @@ def test_gradient_checkpointing_changes_nothing():
             assert model.model.high_res_vision_tower.gradient_checkpointing
         model.zero_grad()
         model(input_ids=ids, labels=ids, **images).loss.backward()
-        grads.append({name: parameter.grad.clone() for name, parameter in model.named_parameters()})
+        found = {name: parameter.grad for name, parameter in model.named_parameters()}
+        grads.append({name: grad.clone() for name, grad in found.items() if grad is not None})
+    assert grads[0].keys() == grads[1].keys()
     for name, grad in grads[0].items():
         torch.testing.assert_close(grads[1][name], grad, atol=1e-6, rtol=1e-4, msg=name)
 

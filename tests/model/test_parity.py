@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from shared import RECORDED, needs_recorded
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiImageProcessor, MiniGeminiProcessor
-from minigemini.model.high_res_vision_tower import MiniGeminiHighResVisionModel, normalisation
-from minigemini.model.mgm_architecture import our_name
+from minigemini.checkpoints.convert_mgm.architecture import our_name
+from minigemini.checkpoints.convnext import load_high_res_vision_tower, normalisation
 from minigemini.model.patch_info_mining import PatchInfoMining
 
 pytestmark = needs_recorded
@@ -287,7 +287,7 @@ def test_open_clip_folder():
     """Its weights are a pickle, read without executing anything."""
     folder = OPENAI / "openclip-convnext-large-d-320-laion2B-s29B-b131K-ft-soup"
     with pytest.raises(ValueError, match="convnext_mgmtiny"):
-        MiniGeminiHighResVisionModel.from_part(str(folder), 128, torch.float32)
+        load_high_res_vision_tower(str(folder), 128, torch.float32)
     expected = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
     assert normalisation(str(folder)) == expected
 

@@ -15,7 +15,7 @@ OTHER = Image.new("RGB", (30, 60), "blue")
 
 @pytest.fixture(scope="module")
 def processor(tiny_parts) -> MiniGeminiProcessor:
-    return MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=tiny.HIGH_RES_SIZE)
+    return tiny.new_processor(tiny_parts)
 
 
 def user(*parts: str | Image.Image) -> dict:
@@ -110,9 +110,7 @@ def test_number_of_image_tokens_without_pictures(processor):
 
 @pytest.mark.parametrize(("grid", "whole", "views"), [(2, False, 4), (2, True, 5)])
 def test_grids(tiny_parts, grid, whole, views):
-    processor = MiniGeminiProcessor.from_parts(
-        **tiny_parts, high_res_image_size=128, image_grid=grid, image_global=whole
-    )
+    processor = tiny.new_processor(tiny_parts, high_res_image_size=128, image_grid=grid, image_global=whole)
     out = encode(processor, [user(PICTURE, "What?"), assistant("It")], return_assistant_tokens_mask=True)
     assert out["pixel_values"].shape == (1, views, 3, 28, 28)
     assert (out["input_ids"] == processor.image_token_id).sum() == views * N
@@ -135,10 +133,10 @@ def test_saved_and_loaded(processor, tmp_path):
 
 def test_without_high_resolution_tower(tiny_parts):
     parts = {**tiny_parts, "high_res_vision_tower": None}
-    processor = MiniGeminiProcessor.from_parts(**parts, high_res_image_size=64)
+    processor = tiny.new_processor(parts)
     out = encode(processor, [user(PICTURE, "What?")])
     assert "high_res_pixel_values" not in out
-    full = MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=64)
+    full = tiny.new_processor(tiny_parts)
     assert torch.equal(out["pixel_values"], encode(full, [user(PICTURE, "What?")])["pixel_values"])
 
 
@@ -149,10 +147,13 @@ def test_chat_template(tiny_parts, tmp_path):
     without.save_pretrained(tmp_path / "without")
     parts = {**tiny_parts, "language_model": str(tmp_path / "without")}
     with pytest.raises(ValueError, match="no chat template; give chat_template="):
-        MiniGeminiProcessor.from_parts(**parts, high_res_image_size=64)
+        tiny.new_processor(parts)
     given = tokenizer.chat_template.replace("USER:", "HUMAN:")
-    processor = MiniGeminiProcessor.from_parts(**parts, high_res_image_size=64, chat_template=given)
+    file = tmp_path / "template.jinja"
+    file.write_text(given)
+    processor = tiny.new_processor(parts, chat_template=str(file))
     assert processor.apply_chat_template([user(PICTURE, "Hi")]) == "<s>HUMAN:<image> Hi"
     for strings_only in ("{{ messages[0].content }}", "{{ messages[0].content[1].text }}"):
+        file.write_text(strings_only)
         with pytest.raises(ValueError, match="cannot show pictures"):
-            MiniGeminiProcessor.from_parts(**parts, high_res_image_size=64, chat_template=strings_only)
+            tiny.new_processor(parts, chat_template=str(file))

@@ -3,7 +3,7 @@
 import pytest
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
-from minigemini.model.attention_maps import answer_attention
+from minigemini.attention.maps import answer_attention
 from minigemini.tabletop.benchmark import examples
 
 SCENES = 30

@@ -1,4 +1,5 @@
 import pytest
+import tiny
 import tiny_pipelines
 import torch
 
@@ -11,12 +12,10 @@ def tiny_checkpoint(tiny_parts, tmp_path_factory):
     """Folder of a tiny model with random weights and its processor."""
     folder = tmp_path_factory.mktemp("tiny_checkpoint")
     torch.manual_seed(0)
-    model = MiniGeminiForConditionalGeneration.from_parts(
-        **tiny_parts, vision_feature_layer=-2, image_grid=1, image_global=False, high_res_image_size=64
-    )
+    model = tiny.new_model(tiny_parts, vision_feature_layer=-2, image_grid=1, image_global=False)
     model.generation_config.max_new_tokens = 24  # what random weights write has no end
     model.save_pretrained(folder)
-    MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=64).save_pretrained(folder)
+    tiny.new_processor(tiny_parts).save_pretrained(folder)
     return folder
 
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from minigemini.attention.picture import GAP, LINE, PANEL, SCALE, TITLES
 from minigemini.cli import main
-from minigemini.model.attention_picture import GAP, LINE, PANEL, SCALE, TITLES
 from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.terminal import TerminalChat
 

@@ -14,10 +14,10 @@ from shared import RECORDED, needs_recorded
 from small_run import finetune_recipe, losses, write_data
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from minigemini.checkpoints.convert_mgm.architecture import our_name
+from minigemini.checkpoints.convert_mgm.text import chat_template
 from minigemini.data.records import read_records
 from minigemini.data.tokens import assert_same_as_processor, tokenise
-from minigemini.model.mgm_architecture import our_name
-from minigemini.model.mgm_text import chat_template
 from minigemini.training.run import train
 
 pytestmark = needs_recorded

@@ -126,3 +126,13 @@ def test_bad_records_stop_the_run_before_it_starts_or_are_skipped(align, tmp_pat
 def test_what_cannot_be_is_named(align, override, message):
     with pytest.raises(ValueError, match=message):
         train(align, [override])
+
+
+def test_mining_cannot_be_trained_without_high_resolution_pictures(align, finetune, tmp_path):
+    folder = train(align)
+    processor = MiniGeminiProcessor.from_pretrained(folder)
+    processor.image_processor.do_high_res = False
+    processor.save_pretrained(folder)
+    with pytest.raises(ValueError, match="patch_info_mining, but the processor makes no high-resolution pictures"):
+        train(finetune)
+    assert not (tmp_path / "finetune" / "run.json").exists()

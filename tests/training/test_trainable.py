@@ -7,7 +7,7 @@ from rich.console import Console
 from small_run import write_data
 from transformers import TrainingArguments
 
-from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.data.check import check
 from minigemini.data.collator import Collator
 from minigemini.data.mixture import Mixture
@@ -18,7 +18,7 @@ from minigemini.training.trainer import MiniGeminiTrainer
 
 @pytest.fixture
 def model(tiny_parts) -> MiniGeminiForConditionalGeneration:
-    return MiniGeminiForConditionalGeneration.from_parts(**tiny_parts, high_res_image_size=tiny.HIGH_RES_SIZE)
+    return tiny.new_model(tiny_parts)
 
 
 def trainable_names(model) -> set[str]:
@@ -86,7 +86,7 @@ def test_every_trained_parameter_is_in_one_group_at_its_rate(model):
 
 
 def test_frozen_modules_are_in_eval_mode_in_every_step(model, tiny_parts, tmp_path):
-    processor = MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=tiny.HIGH_RES_SIZE)
+    processor = tiny.new_processor(tiny_parts)
     data = check(DataRecipe([Source(str(write_data(tmp_path, 8)))], max_length=200), processor)
     frozen = freeze_all_but(model, ["multi_modal_projector", "language_model", "lm_head"])
     seen: dict[str, set[bool]] = {}

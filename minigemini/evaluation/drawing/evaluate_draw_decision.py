@@ -13,7 +13,7 @@ import minigemini
 from minigemini.benchmarks.names.draw_decision import ITEMS, DrawDecision
 from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.reporting.table import Report, Result
-from minigemini.evaluation.running.load_model import EvaluatedModel, this_share
+from minigemini.evaluation.running.evaluated_model import EvaluatedModel, this_share
 from minigemini.evaluation.running.predict import predict
 
 

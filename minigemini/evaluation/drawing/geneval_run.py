@@ -23,7 +23,7 @@ from minigemini.evaluation.drawing.picture_results import show_and_write
 from minigemini.evaluation.drawing.self_judgement import judge_pictures, plain_question
 from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.running.digest import code_digest, short
-from minigemini.evaluation.running.load_model import EvaluatedModel, alone
+from minigemini.evaluation.running.evaluated_model import EvaluatedModel, alone
 from minigemini.evaluation.running.predict import predict
 from minigemini.evaluation.running.predictions import PredictionFile
 from minigemini.generation.image_generator import ImageGenerator

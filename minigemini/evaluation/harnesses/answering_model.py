@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from minigemini.evaluation.running.load_model import load
+from minigemini.checkpoints.load import load
 from minigemini.generation.prompt_markers import neutralise
 
 Messages = list[dict[str, Any]]
@@ -30,7 +30,7 @@ class AnsweringModel:
 
     @classmethod
     def load(cls, name: str, device: torch.device | str) -> AnsweringModel:
-        """Arguments and errors as of :func:`load_model.load`."""
+        """Arguments and errors as of :func:`minigemini.checkpoints.load.load`."""
         return cls(*load(name, device=device))
 
     @torch.inference_mode()

@@ -154,8 +154,8 @@ def load_answering_model(run: JudgedRun, model: str) -> tuple[Any, Any]:
     """
     import torch
 
+    from minigemini.checkpoints.load import load
     from minigemini.evaluation.running.digest import weights_digest
-    from minigemini.evaluation.running.load_model import load
 
     settings = read_json(run.path / "model" / "settings.json")
     loaded = load(model)
@@ -172,14 +172,14 @@ def where_it_looked(
 ) -> list[RowPicture]:
     """For each picture of the example: where the answer looked, and where its tokens look in high resolution.
 
-    The stored answer is read once more, word by word; nothing is generated. See ``model.attention_picture.draw_attention`` for
+    The stored answer is read once more, word by word; nothing is generated. See ``attention.picture.draw_attention`` for
     what the maps are.
     """
     import torch
 
+    from minigemini.attention.maps import answer_attention, seen_square
+    from minigemini.attention.picture import panels, pictures_of, shaded
     from minigemini.evaluation.running.predict import opened
-    from minigemini.model.attention_maps import answer_attention, seen_square
-    from minigemini.model.attention_picture import panels, pictures_of, shaded
 
     messages = opened(example)
     inputs = processor.apply_chat_template(

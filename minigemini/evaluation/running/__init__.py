@@ -3,7 +3,7 @@
 suite             what to evaluate, from eval/suites/*.yaml
 evaluate          all of it in a straight line; evaluate_tabletop and evaluate_published are its parts
 ablate            the same rows with less of the pictures, or more (view)
-load_model        the model that answers; share: which process answers what
+evaluated_model   the model that answers; share: which process answers what
 predict           the model answers, in batches
 predictions       the file a run writes line by line, resumes from, and never mixes with another run
 digest            what a model is and what it is shown, as digests

@@ -23,7 +23,7 @@ from minigemini.benchmarks.statistics.metric import Metric
 from minigemini.benchmarks.statistics.paired import Difference, differences
 from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.running.evaluate import Parts, check_prompts, read_parts
-from minigemini.evaluation.running.load_model import EvaluatedModel, this_share
+from minigemini.evaluation.running.evaluated_model import EvaluatedModel, this_share
 from minigemini.evaluation.running.predict import predict
 from minigemini.evaluation.running.suite import load_suite
 from minigemini.evaluation.running.view import BLIND, FULL, View

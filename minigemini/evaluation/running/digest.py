@@ -17,8 +17,11 @@ from minigemini.benchmarks.stored_image import StoredImage
 from minigemini.evaluation.running.predictions import RowKey
 
 PACKAGE = Path(__file__).parents[2]
+# The files that decide an answer. What makes checkpoints, or looks at a model, is not among them.
 ANSWERING = (
-    "model/*.py",
+    "model/**/*.py",
+    "checkpoints/load.py",
+    "checkpoints/bits.py",
     "generation/constrained.py",
     "generation/prompt_markers.py",
     "evaluation/running/predict.py",

@@ -28,7 +28,7 @@ from minigemini.evaluation.running.evaluate_published import (
     source_of,
 )
 from minigemini.evaluation.running.evaluate_tabletop import benchmark_of, evaluate_tabletop
-from minigemini.evaluation.running.load_model import EvaluatedModel, this_share
+from minigemini.evaluation.running.evaluated_model import EvaluatedModel, this_share
 from minigemini.evaluation.running.suite import Suite, TabletopPart, load_suite, part_name
 
 
@@ -56,7 +56,7 @@ def evaluate(
             and are always there.
         strict: return 1 when a floor is missed or a control does not fail.
         overrides: ``key.path=value`` for fields of the suite.
-        bits: load the layers of language models in 4 or 8 bits (:mod:`minigemini.model.quantization`).
+        bits: load the layers of language models in 4 or 8 bits (:mod:`minigemini.checkpoints.load`).
 
     Returns:
         The exit code: 0, or with ``strict`` 1.

@@ -18,7 +18,7 @@ from minigemini.benchmarks.formats.read import read_examples
 from minigemini.benchmarks.protocols import BENCHMARKS
 from minigemini.benchmarks.score import NEEDS_JUDGE, Scored, interval_text, metric_as_json, score, value_text
 from minigemini.evaluation.reporting.expected import comparable
-from minigemini.evaluation.running.load_model import EvaluatedModel
+from minigemini.evaluation.running.evaluated_model import EvaluatedModel
 from minigemini.evaluation.running.predict import predict
 from minigemini.evaluation.running.share import Share
 from minigemini.evaluation.running.suite import PublishedPart, Suite

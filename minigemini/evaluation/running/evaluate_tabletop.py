@@ -14,7 +14,7 @@ from minigemini.benchmarks.benchmark import Example, Line, Row
 from minigemini.benchmarks.names.tabletop import DRAWN, Tabletop, what_the_oracle_sees
 from minigemini.evaluation.drawing.draw import draw
 from minigemini.evaluation.reporting.table import Report, Result
-from minigemini.evaluation.running.load_model import EvaluatedModel, this_device
+from minigemini.evaluation.running.evaluated_model import EvaluatedModel, this_device
 from minigemini.evaluation.running.predict import predict
 from minigemini.evaluation.running.share import Share
 from minigemini.evaluation.running.suite import TabletopPart

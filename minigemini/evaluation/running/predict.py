@@ -20,7 +20,7 @@ from transformers import LogitsProcessorList
 from minigemini.benchmarks.benchmark import Example
 from minigemini.benchmarks.stored_image import StoredImage
 from minigemini.evaluation.running.digest import prompts_of, row_keys, short, tokens_of
-from minigemini.evaluation.running.load_model import EvaluatedModel
+from minigemini.evaluation.running.evaluated_model import EvaluatedModel
 from minigemini.evaluation.running.predictions import PredictionFile
 from minigemini.evaluation.running.share import ALONE, Share
 from minigemini.evaluation.running.view import FULL, View

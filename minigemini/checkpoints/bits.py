@@ -1,6 +1,5 @@
 """8-bit and 4-bit loading by bitsandbytes: which parts stay as they are."""
 
-import copy
 import logging
 from typing import Literal
 
@@ -37,12 +36,3 @@ def in_bits(bits: Literal[4, 8]) -> BitsAndBytesConfig:
             llm_int8_skip_modules=KEPT,
         )
     raise ValueError(f"weights can be loaded in 4 or 8 bits, not {bits}")
-
-
-def keeping_sight(config: BitsAndBytesConfig) -> BitsAndBytesConfig:
-    """The same configuration that leaves `KEPT` alone, unless it names itself what to leave alone."""
-    if config.llm_int8_skip_modules is not None:
-        return config
-    config = copy.deepcopy(config)
-    config.llm_int8_skip_modules = KEPT
-    return config

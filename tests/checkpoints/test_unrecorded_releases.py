@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from minigemini.model.convert_mgm import convert
+from minigemini.checkpoints.convert_mgm.convert import convert
 
 pytestmark = needs_recorded
 

@@ -5,10 +5,9 @@ import pytest
 import tiny
 from PIL import Image
 
-from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
-from minigemini.model import attention_picture as drawing
-from minigemini.model.attention_maps import ImageAttention, ViewAttention
-from minigemini.model.attention_picture import DPI, GAP, LINE, PANEL, SCALE, TITLES, attention_picture, draw_attention
+from minigemini.attention import picture as drawing
+from minigemini.attention.maps import ImageAttention, ViewAttention
+from minigemini.attention.picture import DPI, GAP, LINE, PANEL, SCALE, TITLES, attention_picture, draw_attention
 
 GREY = Image.new("RGB", (90, 90), (120, 120, 120))
 
@@ -110,18 +109,18 @@ def test_any_text_can_stand_above(recwarn):
 
 def test_a_model_without_high_resolution_tower_has_two_panels(tiny_parts):
     parts = {**tiny_parts, "high_res_vision_tower": None}
-    model = MiniGeminiForConditionalGeneration.from_parts(**parts)
+    model = tiny.new_model(parts)
     model.generation_config.max_new_tokens = 4
-    processor = MiniGeminiProcessor.from_parts(**parts, high_res_image_size=tiny.HIGH_RES_SIZE)
+    processor = tiny.new_processor(parts)
     seen = [{"type": "image", "image": Image.new("L", (60, 40))}, {"type": "text", "text": "what is it?"}]
     picture = attention_picture(model, processor, [{"role": "user", "content": seen}])
     assert picture.size == (GAP + 2 * (PANEL + GAP), 2 * GAP + 2 * LINE + TITLES + PANEL * 40 // 60 + SCALE)
 
 
 def test_a_conversation_of_several_pictures(tiny_parts):
-    model = MiniGeminiForConditionalGeneration.from_parts(**tiny_parts, high_res_image_size=64)
+    model = tiny.new_model(tiny_parts)
     model.generation_config.max_new_tokens = 4
-    processor = MiniGeminiProcessor.from_parts(**tiny_parts, high_res_image_size=64)
+    processor = tiny.new_processor(tiny_parts)
     messages = [
         {"role": "user", "content": [{"type": "image", "image": GREY}, {"type": "text", "text": "what is it?"}]},
         {"role": "assistant", "content": [{"type": "text", "text": "a picture"}]},

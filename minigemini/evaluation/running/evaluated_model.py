@@ -10,10 +10,9 @@ from typing import Any, Literal
 import torch
 from accelerate import PartialState
 
-from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
+from minigemini.checkpoints.load import load
 from minigemini.evaluation.running.digest import settings_of
 from minigemini.evaluation.running.share import Share
-from minigemini.model.quantization import in_bits
 
 
 def this_share() -> Share:
@@ -28,32 +27,6 @@ def this_share() -> Share:
 def this_device() -> torch.device:
     """This process's GPU if there is one, else the CPU."""
     return PartialState().device if torch.cuda.is_available() else torch.device("cpu")
-
-
-def load(model: str, bits: Literal[4, 8] | None = None, device: torch.device | str | None = None) -> tuple[Any, Any]:
-    """Model and processor, in the checkpoint's own type on a GPU, in float32 on a CPU.
-
-    Args:
-        model: a checkpoint folder, a hub id, or a shipped name ("nano").
-        bits: 4 or 8 for the language model's layers in so few; what is not quantised is then in bfloat16.
-        device: by default :func:`this_device`.
-
-    Raises:
-        ValueError: no model can be loaded from there, or it has no token that ends an answer.
-    """
-    path = nano.resolve(model)
-    device = device or this_device()
-    options: dict[str, Any] = {"dtype": torch.float32 if torch.device(device).type == "cpu" else "auto"}
-    if bits:
-        options = {"dtype": torch.bfloat16, "quantization_config": in_bits(bits)}
-    try:
-        loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(path, device_map=device, **options)
-        processor = MiniGeminiProcessor.from_pretrained(path)
-    except OSError as error:
-        raise ValueError(f"{model}: no model can be loaded from there ({error})") from error
-    if loaded.generation_config.eos_token_id is None:
-        raise ValueError(f"{model}: nothing says where an answer ends; generation_config.json needs eos_token_id")
-    return loaded.eval(), processor
 
 
 def alone(command: str) -> None:
@@ -82,7 +55,7 @@ class EvaluatedModel:
     @cached_property
     def loaded(self) -> tuple[Any, Any]:
         """Model and processor."""
-        return load(self.name, self.bits)
+        return load(self.name, bits=self.bits, device=this_device())
 
     @cached_property
     def settings(self) -> dict[str, Any]:

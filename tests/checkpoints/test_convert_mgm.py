@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from shared import RECORDED, needs_recorded
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from minigemini.checkpoints.convert_mgm.architecture import our_name
+from minigemini.checkpoints.convert_mgm.convert import convert
 from minigemini.cli import main
-from minigemini.model.convert_mgm import convert
-from minigemini.model.mgm_architecture import our_name
 
 pytestmark = needs_recorded
 

@@ -1,6 +1,6 @@
 """A picture of where an answer looked, for people.
 
-from minigemini.model.attention_picture import attention_picture
+from minigemini.attention.picture import attention_picture
 
 parts = [{"type": "image", "image": Image.open("photo.jpg")}, {"type": "text", "text": "what is on the table?"}]
 attention_picture(model, processor, [{"role": "user", "content": parts}]).save("looked.png")
@@ -18,8 +18,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from .attention_maps import ImageAttention, Square, answer_attention, cells_to_map, seen_square, share_on_picture
-from .image_processing_minigemini import to_rgb
+from minigemini.model.image_processing_minigemini import to_rgb
+
+from .maps import ImageAttention, Square, answer_attention, cells_to_map, seen_square, share_on_picture
 
 DPI = 150
 PANEL = 480  # dots, the width of a panel
@@ -139,7 +140,7 @@ def draw_attention(
     of a picture is pale.
 
     Args:
-        attentions, pictures, squares: of each picture; RGB, and what the model saw of it (``attention_maps.seen_square``).
+        attentions, pictures, squares: of each picture; RGB, and what the model saw of it (``maps.seen_square``).
         question, answer: written above; an ellipsis stands for what takes more than three lines.
 
     Returns:

@@ -70,9 +70,8 @@ def write_high_res(architecture: str, folder: Path) -> None:
 
 def learns_and_comes_back(parts: dict[str, str], folder: Path) -> None:
     torch.manual_seed(0)
-    options = {"high_res_image_size": tiny.HIGH_RES_SIZE}
-    model: Any = MiniGeminiForConditionalGeneration.from_parts(**parts, **options)
-    processor: Any = MiniGeminiProcessor.from_parts(**parts, **options)
+    model: Any = tiny.new_model(parts)
+    processor: Any = tiny.new_processor(parts)
     conversation = [{**turn, "content": [dict(part) for part in turn["content"]]} for turn in PAIR]
     conversation[0]["content"][0]["image"] = Image.new("RGB", (50, 30), "red")
     batch = processor.apply_chat_template(conversation, tokenize=True, return_dict=True, return_tensors="pt")

@@ -19,9 +19,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .conversion_report import ConversionReport, differences
-from .high_res_vision_tower import MiniGeminiHighResVisionModel
-from .mgm_architecture import (
+from minigemini.checkpoints.assemble import load_vision_tower
+from minigemini.checkpoints.convnext import load_high_res_vision_tower
+from minigemini.model.processing_minigemini import MiniGeminiProcessor
+
+from .architecture import (
     TIED,
     Tower,
     check_supported,
@@ -33,10 +35,9 @@ from .mgm_architecture import (
     target_shapes,
     why_dropped,
 )
-from .mgm_checkpoint import SourceTensor, local_folder, opened, read_config, source_tensors, weight_files
-from .mgm_text import IMAGE_TOKEN, chat_template, converted_tokenizer, generation_config, template_name
-from .parts import load_vision_tower
-from .processing_minigemini import MiniGeminiProcessor
+from .report import ConversionReport, differences
+from .source import SourceTensor, local_folder, opened, read_config, source_tensors, weight_files
+from .text import IMAGE_TOKEN, chat_template, converted_tokenizer, generation_config, template_name
 
 PLAN = "conversion_plan.json"
 DTYPES = {
@@ -293,7 +294,7 @@ def tower_weights(names: list[str], low_res: Tower, high_res: Tower, config: Any
         weights |= {f"model.vision_tower.{name}": tensor for name, tensor in state.items()}
     if _holds(names, "model.high_res_vision_tower."):
         assert high_res.path is not None, "without tensors, the configuration was read from a folder"
-        tower = MiniGeminiHighResVisionModel.from_part(high_res.path, high_res.config.image_size, config.dtype)
+        tower = load_high_res_vision_tower(high_res.path, high_res.config.image_size, config.dtype)
         weights |= {f"model.high_res_vision_tower.{name}": tensor for name, tensor in tower.state_dict().items()}
     return weights
 

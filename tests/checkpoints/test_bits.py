@@ -5,10 +5,11 @@ from PIL import Image
 from released import converted
 from shared import needs_recorded
 from torch import nn
-from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
+from transformers import AutoModelForImageTextToText
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiModel, MiniGeminiProcessor, nano
-from minigemini.model.quantization import in_bits
+from minigemini.checkpoints.bits import in_bits
+from minigemini.checkpoints.load import load_model
 
 QUANTISED = {4: bnb.nn.Linear4bit, 8: bnb.nn.Linear8bitLt}
 STORED = {4: torch.uint8, 8: torch.int8}
@@ -26,19 +27,13 @@ def kinds(model: nn.Module) -> dict[str, set[type]]:
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("cls", [MiniGeminiForConditionalGeneration, MiniGeminiModel, AutoModelForImageTextToText])
 def test_only_the_language_model_is_quantised(bits, cls, tmp_path):
-    """With our configuration, with a plain one, and after saving and loading."""
-    plain = BitsAndBytesConfig(load_in_4bit=bits == 4, load_in_8bit=bits == 8)
-    for config in (in_bits(bits), plain):
-        model = cls.from_pretrained(nano.path("nano"), quantization_config=config, dtype=torch.bfloat16)
-        found = kinds(model)
+    """Also after saving and loading, which need not be told."""
+    model = cls.from_pretrained(nano.path("nano"), quantization_config=in_bits(bits), dtype=torch.bfloat16)
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16, STORED[bits]}
+    model.save_pretrained(tmp_path)
+    for found in (kinds(model), kinds(cls.from_pretrained(tmp_path))):
         assert found.pop("language_model") == {QUANTISED[bits]}
         assert not set().union(*found.values()) & set(QUANTISED.values())
-        assert {p.dtype for p in model.parameters()} == {torch.bfloat16, STORED[bits]}
-    assert plain.llm_int8_skip_modules is None  # the user's own object is as it was
-    model.save_pretrained(tmp_path)
-    again = kinds(cls.from_pretrained(tmp_path))
-    assert again.pop("language_model") == {QUANTISED[bits]}
-    assert not set().union(*again.values()) & set(QUANTISED.values())
 
 
 @needs_recorded
@@ -52,10 +47,7 @@ def test_a_converted_release(bits, alike, tmp_path):
         text="<image>\nWhat is this?",
         return_tensors="pt",
     ).to(torch.bfloat16)
-    whole = MiniGeminiForConditionalGeneration.from_pretrained(folder, dtype=torch.bfloat16).eval()
-    small = MiniGeminiForConditionalGeneration.from_pretrained(
-        folder, dtype=torch.bfloat16, quantization_config=in_bits(bits)
-    ).eval()
+    whole, small = load_model(str(folder), dtype=torch.bfloat16), load_model(str(folder), bits=bits)
     assert kinds(small)["language_model"] == {QUANTISED[bits]}
     pixels = inputs["pixel_values"], inputs["high_res_pixel_values"]
     with torch.inference_mode():
@@ -64,13 +56,6 @@ def test_a_converted_release(bits, alike, tmp_path):
     torch.testing.assert_close(*seen, rtol=0, atol=0)
     assert torch.cosine_similarity(*logits, dim=0) > alike
     assert not torch.equal(*logits)
-
-
-def test_what_a_user_leaves_alone_is_left_alone():
-    config = BitsAndBytesConfig(load_in_4bit=True, llm_int8_skip_modules=["model.language_model", "lm_head"])
-    found = kinds(MiniGeminiForConditionalGeneration.from_pretrained(nano.path("nano"), quantization_config=config))
-    assert found["language_model"] == {nn.Linear}
-    assert found["multi_modal_projector"] == {bnb.nn.Linear4bit}
 
 
 def test_other_bits():

@@ -9,7 +9,7 @@ from released import copied
 from shared import RECORDED, needs_recorded
 from transformers import AutoTokenizer
 
-from minigemini.model.mgm_text import IMAGE_TOKEN, chat_template, converted_tokenizer, template_name
+from minigemini.checkpoints.convert_mgm.text import IMAGE_TOKEN, chat_template, converted_tokenizer, template_name
 
 pytestmark = needs_recorded
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from .configuration_minigemini import MiniGeminiConfig
-from .patch_info_mining import tiles_to_grid
+from minigemini.model.configuration_minigemini import MiniGeminiConfig
+from minigemini.model.patch_info_mining import tiles_to_grid
 
 Square = tuple[float, float, float, float]
 """left, top, right, bottom, in pixels of a picture"""

@@ -11,8 +11,7 @@ import timm
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from minigemini.model.configuration_minigemini import CLIP_VIT_L_336
-from minigemini.model.mgm_architecture import (
+from minigemini.checkpoints.convert_mgm.architecture import (
     HIGH_RES,
     LOW_RES,
     high_res_tower,
@@ -20,6 +19,7 @@ from minigemini.model.mgm_architecture import (
     model_config,
     target_shapes,
 )
+from minigemini.model.configuration_minigemini import CLIP_VIT_L_336
 
 SCRIPT = Path(__file__).parents[2] / "eval" / "speed" / "released_memory.py"
 NAMED = {

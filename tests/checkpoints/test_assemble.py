@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from minigemini.checkpoints.assemble import NewModel, Parts, assemble_model, assemble_processor
 
 MESSAGES = [
     {
@@ -27,10 +28,8 @@ MESSAGES = [
 ]
 
 
-def assemble(parts: dict, **options) -> tuple[Any, Any]:
-    options = {"high_res_image_size": tiny.HIGH_RES_SIZE, **options}
-    model = MiniGeminiForConditionalGeneration.from_parts(**parts, **options)
-    return model, MiniGeminiProcessor.from_parts(**parts, **options)
+def assemble(parts: dict, **choices) -> tuple[Any, Any]:
+    return tiny.new_model(parts, **choices), tiny.new_processor(parts, **choices)
 
 
 def inputs(processor: MiniGeminiProcessor) -> dict:
@@ -86,15 +85,13 @@ def test_an_image_token_is_added_where_there_is_none(tiny_parts, tmp_path):
     old = language_model.config.vocab_size
     language_model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    parts = {**tiny_parts, "language_model": str(folder)}
+    parts = Parts(**{**tiny_parts, "language_model": str(folder)})
     token = "<|picture|>"
-    template = tokenizer.chat_template.replace("<image>", token)
-    model = MiniGeminiForConditionalGeneration.from_parts(
-        **parts, high_res_image_size=tiny.HIGH_RES_SIZE, image_token=token
-    )
-    processor = MiniGeminiProcessor.from_parts(
-        **parts, high_res_image_size=tiny.HIGH_RES_SIZE, image_token=token, chat_template=template
-    )
+    template = tmp_path / "template.jinja"
+    template.write_text(tokenizer.chat_template.replace("<image>", token))
+    new = NewModel(high_res_image_size=tiny.HIGH_RES_SIZE, chat_template=str(template))
+    model = assemble_model(parts, new, image_token=token)
+    processor = assemble_processor(parts, new, image_token=token)
     assert model.config.image_token_id == processor.image_token_id == old
     assert model.config.text_config.vocab_size == old + 1
     assert (
@@ -154,9 +151,7 @@ def test_without_high_resolution_tower(tiny_parts, tmp_path):
 
 def test_dtype(tiny_parts):
     model, processor = assemble(tiny_parts)
-    half = MiniGeminiForConditionalGeneration.from_parts(
-        **tiny_parts, high_res_image_size=tiny.HIGH_RES_SIZE, dtype=torch.bfloat16
-    )
+    half = assemble_model(Parts(**tiny_parts), NewModel(tiny.HIGH_RES_SIZE), dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
     assert half.config.dtype == torch.bfloat16
@@ -166,18 +161,12 @@ def test_dtype(tiny_parts):
 def test_errors_name_the_part(tiny_parts, tmp_path):
     with pytest.raises(ValueError, match="multiple of 32 pixels"):
         assemble(tiny_parts, high_res_image_size=72)
-    with pytest.raises(ValueError, match="high_res_image_size is needed"):
-        MiniGeminiForConditionalGeneration.from_parts(**tiny_parts)
     with pytest.raises(ValueError, match="must be one of clip_vision_model, .*, not llama"):
-        MiniGeminiForConditionalGeneration.from_parts(
-            **{**tiny_parts, "vision_tower": tiny_parts["language_model"]}, high_res_image_size=64
-        )
+        assemble({**tiny_parts, "vision_tower": tiny_parts["language_model"]})
     incomplete = tmp_path / "vision_tower"
     model, _ = assemble(tiny_parts)
     tower = model.model.vision_tower
     state = {name: tensor for name, tensor in tower.state_dict().items() if "layers.1" not in name}
     tower.save_pretrained(incomplete, state_dict=state)
     with pytest.raises(ValueError, match="vision tower misses 16 tensors"):
-        MiniGeminiForConditionalGeneration.from_parts(
-            **{**tiny_parts, "vision_tower": str(incomplete)}, high_res_image_size=64
-        )
+        assemble({**tiny_parts, "vision_tower": str(incomplete)})

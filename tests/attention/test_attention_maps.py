@@ -8,11 +8,9 @@ from PIL import Image
 
 from minigemini import (
     MiniGeminiConfig,
-    MiniGeminiForConditionalGeneration,
     MiniGeminiImageProcessor,
-    MiniGeminiProcessor,
 )
-from minigemini.model.attention_maps import (
+from minigemini.attention.maps import (
     ImageAttention,
     ViewAttention,
     answer_attention,
@@ -20,7 +18,7 @@ from minigemini.model.attention_maps import (
     seen_square,
     share_on_picture,
 )
-from minigemini.model.attention_picture import on_picture
+from minigemini.attention.picture import on_picture
 
 SIDE = 2  # tokens of a view
 HD = {"image_grid": 2, "image_global": True}
@@ -33,12 +31,12 @@ def config(**options):
 
 def build(parts, **options):
     torch.manual_seed(0)
-    model = MiniGeminiForConditionalGeneration.from_parts(**parts, high_res_image_size=64, **options)
+    model = tiny.new_model(parts, **options)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "q_proj" in name or "query_projection.weight" in name:
                 parameter.mul_(20)  # so that attention is uneven
-    return model, MiniGeminiProcessor.from_parts(**parts, high_res_image_size=64, **options)
+    return model, tiny.new_processor(parts, **options)
 
 
 def shown(processor, pictures, text="what is it?"):
@@ -163,8 +161,8 @@ def test_an_end_token_is_no_word(tiny_parts):
 
 def test_without_high_resolution_tower_there_is_the_low_resolution_attention(tiny_parts):
     parts = {**tiny_parts, "high_res_vision_tower": None}
-    model = MiniGeminiForConditionalGeneration.from_parts(**parts)
-    processor = MiniGeminiProcessor.from_parts(**parts, high_res_image_size=tiny.HIGH_RES_SIZE)
+    model = tiny.new_model(parts)
+    processor = tiny.new_processor(parts)
     (attention,) = answer_attention(model, shown(processor, [noise(50, 30)]), ANSWER)
     assert isinstance(attention, ImageAttention)
     assert attention.crops.mining is None

@@ -19,11 +19,11 @@ from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import cached_file
 
-from .configuration_minigemini import CLIP_VIT_L_336, MiniGeminiConfig, MiniGeminiHighResVisionConfig
-from .high_res_vision_tower import describe
-from .image_processing_minigemini import MiniGeminiImageProcessor
-from .modeling_minigemini import MiniGeminiForConditionalGeneration
-from .parts import vision_config
+from minigemini.checkpoints.assemble import vision_config
+from minigemini.checkpoints.convnext import describe
+from minigemini.model.configuration_minigemini import CLIP_VIT_L_336, MiniGeminiConfig, MiniGeminiHighResVisionConfig
+from minigemini.model.image_processing_minigemini import MiniGeminiImageProcessor
+from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 
 Shapes = Mapping[str, tuple[int, ...]]
 

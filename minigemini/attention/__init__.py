@@ -1,0 +1,1 @@
+"""Where an answer looked: `maps` as numbers, `picture` for people."""

@@ -1,0 +1,82 @@
+"""A name -> a loaded model and its processor. The one policy of where a model runs and in which type:
+
+- name: an existing local path wins, then a shipped name (``nano``), else it is a hub id.
+- device: a GPU if there is one, else the CPU.
+- dtype: on a GPU the checkpoint's own; on a CPU float32, because few CPUs compute in half precision, and those that do, slowly.
+- bits: 4 or 8 for the language model's layers; what is not quantised (all that sees, embeddings, head) is then in bfloat16.
+- The model is in eval mode.
+
+What is told wins. ``MiniGeminiForConditionalGeneration.from_pretrained`` is plain transformers and has none of this.
+"""
+
+from typing import Any, Literal
+
+import torch
+
+from minigemini import nano
+from minigemini.checkpoints.bits import in_bits
+from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
+from minigemini.model.processing_minigemini import MiniGeminiProcessor
+
+
+def load(
+    name: str,
+    *,
+    dtype: torch.dtype | None = None,
+    bits: Literal[4, 8] | None = None,
+    device: torch.device | str | None = None,
+) -> tuple[Any, MiniGeminiProcessor]:
+    """A model that answers, and its processor.
+
+    Args:
+        name: checkpoint folder, hub id or shipped name.
+        dtype, bits, device: as above.
+
+    Raises:
+        ValueError: no model can be loaded from there, it has no token that ends an answer, or other bits; names it.
+    """
+    model, processor = load_model(name, dtype=dtype, bits=bits, device=device), load_processor(name)
+    if model.generation_config.eos_token_id is None:
+        raise ValueError(f"{name}: nothing says where an answer ends; generation_config.json needs eos_token_id")
+    return model, processor
+
+
+def load_processor(name: str) -> MiniGeminiProcessor:
+    """
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return MiniGeminiProcessor.from_pretrained(nano.resolve(name))
+    except OSError as error:
+        raise ValueError(f"{name}: no processor can be loaded from there ({error})") from error
+
+
+def load_model(
+    name: str,
+    *,
+    dtype: torch.dtype | None = None,
+    bits: Literal[4, 8] | None = None,
+    device: torch.device | str | None = None,
+) -> Any:
+    """The model alone, as `load`.
+
+    Raises:
+        ValueError: no model can be loaded from there, a tensor is missing, or other bits.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    options: dict[str, Any] = {"dtype": dtype or (torch.float32 if device.type == "cpu" else "auto")}
+    if bits is not None:
+        options = {"dtype": dtype or torch.bfloat16, "quantization_config": in_bits(bits)}
+    if bits is not None or device.type != "cpu":
+        options["device_map"] = device  # else it comes to the CPU anyway, and ZeRO-3 allows no map
+    try:
+        model, found = MiniGeminiForConditionalGeneration.from_pretrained(
+            nano.resolve(name), output_loading_info=True, **options
+        )
+    except OSError as error:
+        raise ValueError(f"{name}: no model can be loaded from there ({error})") from error
+    missing = sorted(found["missing_keys"])
+    if missing:  # transformers would go on with random numbers
+        raise ValueError(f"{name}: {len(missing)} tensors of the model are not in its files, {missing[0]} among them")
+    return model.eval()
