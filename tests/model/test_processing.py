@@ -102,6 +102,13 @@ def test_counts_must_match(processor):
         copy.deepcopy(processor)(text="<image> words", images=[PICTURE], truncation=True, max_length=3)
 
 
+def test_pictures_of_a_list_in_a_list_belong_to_their_sample(processor):
+    picture = Image.new("RGB", (16, 16))
+    with pytest.raises(ValueError, match="sample 0 has 1 <image> tokens and 2 images"):
+        processor(text=["<image> one", "<image><image> two"], images=[[picture, picture], [picture]], padding=True)
+    processor(text=["<image> one", "<image><image> two"], images=[[picture], [picture, picture]], padding=True)
+
+
 def test_number_of_image_tokens_without_pictures(processor):
     found = processor._get_num_multimodal_tokens(image_sizes=[(1, 1), (10_000, 10_000)])
     assert found.num_image_tokens == [N, N]
