@@ -71,11 +71,12 @@ def load_model(
     if bits is not None or device.type != "cpu":
         options["device_map"] = device  # else it comes to the CPU anyway, and ZeRO-3 allows no map
     try:
-        model, found = MiniGeminiForConditionalGeneration.from_pretrained(
+        loaded: Any = MiniGeminiForConditionalGeneration.from_pretrained(
             nano.resolve(name), output_loading_info=True, **options
         )
     except OSError as error:
         raise ValueError(f"{name}: no model can be loaded from there ({error})") from error
+    model, found = loaded
     missing = sorted(found["missing_keys"])
     if missing:  # transformers would go on with random numbers
         raise ValueError(f"{name}: {len(missing)} tensors of the model are not in its files, {missing[0]} among them")
