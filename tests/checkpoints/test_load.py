@@ -1,8 +1,11 @@
 """One policy of device, type and bits, whoever loads a model."""
 
+import shutil
+
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file, save_file
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
 from minigemini.checkpoints.load import load, load_model
@@ -46,7 +49,7 @@ def test_bits(told, kept):
 
 
 def test_errors_name_the_model(tiny_parts, tmp_path):
-    with pytest.raises(ValueError, match="nowhere: no model can be loaded from there"):
+    with pytest.raises(ValueError, match="nowhere: there is no such folder"):
         load(str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match="nano/nothing"):
         load("nano/nothing")
@@ -58,3 +61,13 @@ def test_errors_name_the_model(tiny_parts, tmp_path):
     tiny.new_processor(tiny_parts).save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match="model: nothing says where an answer ends"):
         load(str(tmp_path / "model"))
+
+
+def test_a_tensor_that_is_missing_is_an_error(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(nano.path("nano-low-res"), folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.multi_modal_projector.linear_1.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"model: 1 tensors .* model.multi_modal_projector.linear_1.weight"):
+        load(str(folder))
