@@ -19,6 +19,7 @@ from minigemini.checkpoints.convert_mgm.text import chat_template
 from minigemini.data.records import read_records
 from minigemini.data.tokens import assert_same_as_processor, tokenise
 from minigemini.training.run import train
+from minigemini.training.whole_graph import keep_graph_whole
 
 pytestmark = needs_recorded
 
@@ -39,6 +40,7 @@ def at_the_start(folder: Path, recorded: dict[str, torch.Tensor]) -> Any:
     weights |= {name.removeprefix("init."): tensor for name, tensor in recorded.items() if name.startswith("init.")}
     _, unexpected = model.load_state_dict({our_name(name): tensor for name, tensor in weights.items()}, strict=False)
     assert not unexpected
+    keep_graph_whole(model)  # the original's black pictures do it: Adam goes on, with a gradient of zero
     return model.requires_grad_(False).train()
 
 
