@@ -112,7 +112,7 @@ MMMU_VAL = {
         fallback=mmmu.lucky,
     ),
     "eval-only": Protocol(mmmu.eval_only, "MMMU's path for files of final answers: letters as they are"),
-    "lmms": Protocol(mmmu.rule(mmmu.lmms_letter), "lmms-eval 0.7.3", fallback=mmmu.lucky),
+    "lmms": Protocol(mmmu.lmms_rule, "lmms-eval 0.7.3", fallback=mmmu.lucky),
     "vlmevalkit": Protocol(mmmu.vlmevalkit, "VLMEvalKit: open questions as a choice of two, no judge"),
 }
 
@@ -276,8 +276,9 @@ BENCHMARKS: dict[str, Published] = {
             "lmms": Protocol(
                 option_letter.rule_with_choices(lmms_letter.blink),
                 "lmms-eval: the letter alone, after 'answer', in brackets, or first",
+                mean_of("tasks"),
             ),
-            "vlmevalkit": VLMEVALKIT_LETTERS,
+            "vlmevalkit": Protocol(VLMEVALKIT_LETTERS.rule, VLMEVALKIT_LETTERS.says, mean_of("tasks")),
         },
     ),
     "realworldqa": Published(

@@ -48,7 +48,7 @@ def ai2d(reply: str, choices: Sequence[str]) -> Reading:
     return Reading(bare.upper(), "exact") if bare in tuple(LETTERS.lower()) else NOTHING
 
 
-def surest(reply: str, choices: Sequence[str] = SURE_OF) -> Reading:
+def surest(reply: str, choices: Sequence[str] = ()) -> Reading:
     """Where the reply, without the punctuation round it, has a capital A to D: alone at its start, alone at its end, after a phrase that
     announces an answer, as "(A)", "A.", "A:", "A)", "A ", or anywhere. The first of these that there is; in it the letter that is furthest
     to the right. After a phrase each letter counts where it is first, so "the answer is B, not A, because" is an A.
@@ -57,17 +57,17 @@ def surest(reply: str, choices: Sequence[str] = SURE_OF) -> Reading:
     for mark in ",.!?;:'\"":
         text = text.strip(mark)
     text, padded = text.strip(), f" {text} "
-    if text[:1] in tuple(choices) and not text[1:2].isalpha():
+    if text[:1] in tuple(SURE_OF) and not text[1:2].isalpha():
         return Reading(text[0], "at the start")
-    if text[-1:] in tuple(choices) and not text[-2:-1].isalpha():
+    if text[-1:] in tuple(SURE_OF) and not text[-2:-1].isalpha():
         return Reading(text[-1], "at the end")
     lowered = padded.lower()
     ends = [lowered.find(phrase) + len(phrase) for phrase in ANNOUNCED if phrase in lowered]
-    announced = {padded.find(letter, end): letter for end in ends for letter in choices}
+    announced = {padded.find(letter, end): letter for end in ends for letter in SURE_OF}
     if ends and max(announced) >= 0:
         return Reading(announced[max(announced)], "announced")
     for form in ("({})", "{}.", "{}:", "{})", "{} ", "{}"):
-        places = {padded.rfind(form.format(letter)): letter for letter in choices}
+        places = {padded.rfind(form.format(letter)): letter for letter in SURE_OF}
         if max(places) >= 0:
             return Reading(places[max(places)], f"as {form.format('A')!r}")
     return NOTHING
