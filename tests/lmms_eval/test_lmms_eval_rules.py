@@ -129,7 +129,7 @@ def rows_of(benchmark):
         "mmmu": lambda: [MMMU | {"answer": letter} for letter in "ABCD"]
         + [
             MMMU | {"answer": answer, "options": "[]", "question_type": "open"}
-            for answer in [word for word in WORDS if word.strip()] + ["['4', 'four']"]
+            for answer in [word for word in WORDS if word.strip() and word != "[1, 2]"] + ["['4', 'four']"]
         ],
         "ai2d": lambda: [{"question": "?", "options": FRUIT, "answer": str(right)} for right in range(4)],
         "mmstar": lambda: [row | {"index": 1, "category": "math", "l2_category": "geometry"} for row in letters],

@@ -25,6 +25,11 @@ ANNOUNCED = (
 WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
+def lowered(text: str) -> str:
+    """As numpy does it for the tool's exact_match: not longer than before, where "İ" becomes two characters."""
+    return text.lower()[: len(text)]
+
+
 def scienceqa(reply: str, choices: Sequence[str]) -> Reading:
     """A letter of any case, or a capital and a period at the start."""
     reply = reply.strip()
@@ -44,7 +49,7 @@ def seed_bench(reply: str, choices: Sequence[str]) -> Reading:
 def ai2d(reply: str, choices: Sequence[str]) -> Reading:
     """A capital and a period at the start; else the reply without punctuation is the letter, in any case."""
     start = re.match(r"\s*([A-Z])\.", reply)
-    bare = (start[1] if start else reply.strip()).lower().translate(WITHOUT_PUNCTUATION)
+    bare = lowered(start[1] if start else reply.strip()).translate(WITHOUT_PUNCTUATION)
     return Reading(bare.upper(), "exact") if bare in tuple(LETTERS.lower()) else NOTHING
 
 
