@@ -1,9 +1,13 @@
 """The benchmarks, and under which protocol which rule makes their number.
 
 A protocol is named after the table or tool whose number it gives: ``llava`` (the tables of the LLaVA-1.5 and MGM papers),
-``lmms`` (lmms-eval), ``vlmevalkit`` (VLMEvalKit without a judge), ``official`` (the benchmark's own tool). The first one of a
-benchmark is its default. The prompt belongs to the protocol as much as the rule: a number is only comparable with others of the
+``lmms`` (lmms-eval 0.7.3), ``vlmevalkit`` (VLMEvalKit e8e78f0 without a judge), ``official`` (the benchmark's own tool). The first one
+of a benchmark is its default. The prompt belongs to the protocol as much as the rule: a number is only comparable with others of the
 same protocol *and* prompt.
+
+What proves them: every ``lmms`` rule gives the verdict of that tool's own functions, and its numbers, in ``make test-lmms-eval``; a
+``vlmevalkit`` rule is there only where it reads a reply as MMMU's (328 and 223 right of 900) or MME's (cognition 248.93) does, which are
+numbers of that tool on fixtures.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from minigemini.benchmarks.rules import (
     exact_match,
     hallusionbench,
     llava_bench,
+    lmms_letter,
     mathvista,
     mme,
     mmmu,
@@ -63,9 +68,13 @@ class Published:
     protocols: Mapping[str, Protocol]
 
 
-def mean_of_kinds(verdicts: Sequence[Verdict]) -> list[Metric]:
-    """Accuracy with every kind counting the same, as MMStar's authors print it; then that of all rows and of each kind."""
-    return [mean_of_groups("mean of categories", verdicts, by_kind(verdicts)), *accuracy(verdicts)]
+def mean_of(kinds: str) -> Callable[[Sequence[Verdict]], list[Metric]]:
+    """Accuracy with every kind counting the same, under the name of the ``kinds``; then that of all rows and of each kind."""
+
+    def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
+        return [mean_of_groups(f"mean of {kinds}", verdicts, by_kind(verdicts)), *accuracy(verdicts)]
+
+    return metrics
 
 
 def _letters(read: option_letter.Reader, says: str) -> Protocol:
@@ -79,8 +88,7 @@ VLMEVALKIT_LETTERS = Protocol(
 RRC = Protocol(anls.rule(anls.rrc_similarity), "ANLS as the Robust Reading Competition's script computes it")
 DOCUMENTS = {
     "official": RRC,
-    "lmms": Protocol(RRC.rule, f"{RRC.says}; the same in lmms-eval"),
-    "vlmevalkit": Protocol(RRC.rule, f"{RRC.says}; the same in VLMEvalKit"),
+    "lmms": Protocol(anls.rule(anls.lmms_similarity), "as the competition's script, on the stripped reply"),
     "paper": Protocol(anls.rule(anls.paper_similarity), "ANLS as its paper defines it: exactly one half is 0"),
 }
 MMBENCH = {
@@ -104,7 +112,7 @@ MMMU_VAL = {
         fallback=mmmu.lucky,
     ),
     "eval-only": Protocol(mmmu.eval_only, "MMMU's path for files of final answers: letters as they are"),
-    "lmms": Protocol(mmmu.rule(mmmu.lmms_letter), "lmms-eval 0.7.3", fallback=mmmu.lucky),
+    "lmms": Protocol(mmmu.lmms_rule, "lmms-eval 0.7.3", fallback=mmmu.lucky),
     "vlmevalkit": Protocol(mmmu.vlmevalkit, "VLMEvalKit: open questions as a choice of two, no judge"),
 }
 
@@ -116,8 +124,7 @@ BENCHMARKS: dict[str, Published] = {
             "llava": Protocol(
                 vqa_soft_accuracy.m4c_accuracy, "m4c; LLaVA's and MGM's prompts hold reference OCR tokens"
             ),
-            "lmms": Protocol(vqa_soft_accuracy.m4c_accuracy, "m4c; lmms-eval's prompts hold no OCR tokens"),
-            "vlmevalkit": Protocol(vqa_soft_accuracy.vlmevalkit_accuracy, "VLMEvalKit's cleaning; no OCR tokens"),
+            "lmms": Protocol(vqa_soft_accuracy.m4c_accuracy, "lmms-eval's m4c; its prompts hold no OCR tokens"),
         },
     ),
     "vqav2": Published(
@@ -129,7 +136,9 @@ BENCHMARKS: dict[str, Published] = {
                 "the server's rule for an upload cleaned by m4c; test-dev needs EvalAI",
             ),
             "official": Protocol(vqa_soft_accuracy.official_accuracy, "the official tool on the reply as it is"),
-            "lmms": Protocol(vqa_soft_accuracy.uploaded_accuracy, "lmms-eval: m4c, then the official rule"),
+            "lmms": Protocol(
+                vqa_soft_accuracy.lmms_vqav2_accuracy, "lmms-eval: the official cleaning, of equal answers too"
+            ),
         },
     ),
     "vizwiz": Published(
@@ -139,10 +148,7 @@ BENCHMARKS: dict[str, Published] = {
             "llava": Protocol(
                 vqa_soft_accuracy.uploaded_accuracy, "the server's rule for an upload cleaned by m4c; test needs EvalAI"
             ),
-            "lmms": Protocol(vqa_soft_accuracy.m4c_accuracy, "lmms-eval: m4c on val"),
-            "vlmevalkit": Protocol(
-                vqa_soft_accuracy.vlmevalkit_share, "VLMEvalKit: share of equal answers, not VQA accuracy"
-            ),
+            "lmms": Protocol(vqa_soft_accuracy.m4c_accuracy, "lmms-eval's m4c on val"),
         },
     ),
     "gqa": Published(
@@ -151,7 +157,6 @@ BENCHMARKS: dict[str, Published] = {
         {
             "llava": Protocol(exact_match.rule(exact_match.gqa), "GQA's eval.py on LLaVA's conversion"),
             "lmms": Protocol(exact_match.rule(exact_match.lmms_gqa), "lmms-eval: case and punctuation ignored"),
-            "vlmevalkit": Protocol(exact_match.rule(exact_match.stripped), "VLMEvalKit: stripped, case ignored"),
         },
     ),
     "scienceqa": Published(
@@ -159,7 +164,7 @@ BENCHMARKS: dict[str, Published] = {
         {4241: "test", 2017: "test, with image"},
         {
             "llava": Protocol(scienceqa.rule(option_letter.llava_scienceqa), "LLaVA's parser", scienceqa.metrics),
-            "lmms": Protocol(scienceqa.rule(option_letter.lmms_scienceqa), "lmms-eval's parser", scienceqa.metrics),
+            "lmms": Protocol(scienceqa.rule(lmms_letter.scienceqa), "lmms-eval's parser", scienceqa.metrics),
             "vlmevalkit": Protocol(
                 scienceqa.rule(option_letter.vlmevalkit), VLMEVALKIT_LETTERS.says, scienceqa.metrics
             ),
@@ -208,7 +213,7 @@ BENCHMARKS: dict[str, Published] = {
             "llava": _letters(
                 option_letter.exact, "LLaVA's upload: the reply is the letter; not SEED's likelihood protocol"
             ),
-            "lmms": _letters(option_letter.first_character, "lmms-eval: the first character"),
+            "lmms": _letters(lmms_letter.seed_bench, "lmms-eval: the first character"),
             "vlmevalkit": VLMEVALKIT_LETTERS,
         },
     ),
@@ -240,44 +245,59 @@ BENCHMARKS: dict[str, Published] = {
         "AI2D test",
         {3088: "test"},
         {
+            "lmms": _letters(lmms_letter.ai2d, "lmms-eval: the reply is the letter, or begins with it and a period"),
             "vlmevalkit": VLMEVALKIT_LETTERS,
-            "lmms": _letters(option_letter.lmms_exact, "lmms-eval: the reply is the letter"),
         },
     ),
     "mmstar": Published(
         "MMStar",
         {1500: "val"},
         {
-            "vlmevalkit": Protocol(VLMEVALKIT_LETTERS.rule, VLMEVALKIT_LETTERS.says, mean_of_kinds),
-            "lmms": Protocol(
-                option_letter.rule(option_letter.lmms_mmstar),
-                "lmms-eval: the first character, or after a phrase",
-                mean_of_kinds,
+            "official": Protocol(
+                option_letter.rule(option_letter.mmstar),
+                "MMStar's own script: the first character, or after a phrase",
+                mean_of("categories"),
             ),
+            "lmms": Protocol(
+                lmms_letter.mmstar_rule, "lmms-eval: the surest letter of the reply", mean_of("finer categories")
+            ),
+            "vlmevalkit": Protocol(VLMEVALKIT_LETTERS.rule, VLMEVALKIT_LETTERS.says, mean_of("categories")),
         },
     ),
     "blink": Published(
         "BLINK val",
         {1901: "val"},
-        {"vlmevalkit": VLMEVALKIT_LETTERS, "lmms": _letters(option_letter.lmms_blink, "lmms-eval: the first letter")},
+        {
+            "official": Protocol(
+                option_letter.rule_with_choices(option_letter.blink),
+                "BLINK's own script without its judge: the letter, or the only one in brackets",
+                mean_of("tasks"),
+            ),
+            "lmms": Protocol(
+                option_letter.rule_with_choices(lmms_letter.blink),
+                "lmms-eval: the letter alone, after 'answer', in brackets, or first",
+                mean_of("tasks"),
+            ),
+            "vlmevalkit": Protocol(VLMEVALKIT_LETTERS.rule, VLMEVALKIT_LETTERS.says, mean_of("tasks")),
+        },
     ),
     "realworldqa": Published(
         "RealWorldQA",
         {765: "test"},
         {
-            "lmms": Protocol(exact_match.rule(exact_match.realworldqa), "lmms-eval: the stripped reply is the answer"),
+            "official": Protocol(
+                exact_match.rule(exact_match.realworldqa), "the reply is the answer that the question asks for"
+            ),
+            "lmms": Protocol(
+                exact_match.rule(exact_match.lmms_realworldqa), "lmms-eval: the surest letter of the reply, or the word"
+            ),
             "vlmevalkit": VLMEVALKIT_LETTERS,
         },
     ),
     "chartqa": Published(
         "ChartQA test",
         {2500: "test"},
-        {
-            "lmms": Protocol(relaxed_accuracy.rule, "relaxed accuracy, reply not stripped", relaxed_accuracy.metrics),
-            "vlmevalkit": Protocol(
-                relaxed_accuracy.stripped_rule, "relaxed accuracy, stripped", relaxed_accuracy.metrics
-            ),
-        },
+        {"lmms": Protocol(relaxed_accuracy.rule, "relaxed accuracy of the stripped reply", relaxed_accuracy.metrics)},
     ),
     "docvqa": Published("DocVQA val", {5349: "val"}, DOCUMENTS),
     "infovqa": Published("InfoVQA val", {2801: "val"}, DOCUMENTS),
@@ -285,19 +305,18 @@ BENCHMARKS: dict[str, Published] = {
         "OCRBench",
         {1000: "all"},
         {
-            "official": Protocol(containment.rule(False), "the answer is in the reply; points", containment.metrics),
-            "vlmevalkit": Protocol(containment.rule(False), "as the official one", containment.metrics),
-            "lmms": Protocol(containment.rule(True), "lmms-eval: formulas in lower case", containment.metrics),
+            "official": Protocol(containment.rule, "the answer is in the reply; points", containment.metrics),
+            "lmms": Protocol(containment.lmms_rule, "lmms-eval: full-width characters folded", containment.metrics),
         },
     ),
     "hallusionbench": Published(
         "HallusionBench",
         {951: "image", 1129: "all"},
         {
+            "official": Protocol(hallusionbench.graded, "a judge's grades", hallusionbench.metrics),
             "vlmevalkit": Protocol(
                 hallusionbench.rule, "VLMEvalKit: yes/no words, images only", hallusionbench.metrics
             ),
-            "official": Protocol(hallusionbench.graded, "a judge's grades", hallusionbench.metrics),
         },
     ),
     "mmvet": Published(

@@ -187,8 +187,31 @@ def test_lmms_eval_joins_by_row_number(tmp_path, capsys):
 
 def test_lmms_eval_without_gold_says_what_is_missing(tmp_path, capsys):
     file = write_jsonl(tmp_path / "samples.jsonl", [lmms_row(0, "B", "A")])
-    assert "nothing says its 'choices'" in refusal(capsys, "mmstar", file, "--format", "lmms-eval")
+    arguments = ("--format", "lmms-eval", "--protocol")
+    assert "nothing says its 'choices'" in refusal(capsys, "mmstar", file, *arguments, "vlmevalkit")
+    assert "nothing says its 'l2_category'" in refusal(capsys, "mmstar", file, *arguments, "lmms")
     assert lmms_eval.read(file, "textvqa")[0]["reference"] == {"answers": ["A"]}
+
+
+def test_lmms_evals_finer_categories_and_its_tasks_of_blink(tmp_path, capsys):
+    """MMStar's average is the mean of the finer categories; BLINK's tasks count their rows from 0 each, and the options are ours."""
+    file = tmp_path / "samples.jsonl"
+    details = [
+        {"question_id": i, "l2_category": kind, "score": 0}
+        for i, kind in enumerate(("geometry", "geometry", "biology"))
+    ]
+    write_jsonl(file, [lmms_row(i, "Answer: A", "AAB"[i], average=one) for i, one in enumerate(details)])
+    found = scored(tmp_path, "mmstar", file, "--format", "lmms-eval", "--protocol", "lmms")
+    assert (found["metrics"][0]["name"], found["metrics"][0]["value"]) == ("mean of finer categories", 50)
+    tasks = [("val_Jigsaw_1", "Jigsaw"), ("val_IQ_Test_1", "IQ_Test")]
+    rows = [lmms_row(0, "so (B)", "(B)", blink_acc={"id": id, "sub_task": task}) for id, task in tasks]
+    gold = [{"id": id, "kind": task, "reference": {"answer": "B", "choices": ["x", "y"]}} for id, task in tasks]
+    write_jsonl(file, rows)
+    arguments = ("--format", "lmms-eval", "--protocol", "lmms")
+    assert "nothing says its 'choices'" in refusal(capsys, "blink", file, *arguments)
+    found = scored(tmp_path, "blink", file, *arguments, "--gold", write_jsonl(tmp_path / "gold.jsonl", gold))
+    assert [one["name"] for one in found["metrics"]] == ["mean of tasks", "accuracy", "Jigsaw", "IQ_Test"]
+    assert found["metrics"][0]["value"] == 100
 
 
 def test_own_gold_files(tmp_path):

@@ -18,13 +18,16 @@ OWN = {"id": "1", "question": "Which?", "choices": ["x", "y"], "images": ["a.png
 
 def test_own_lines(tmp_path):
     write_image(tmp_path / "a.png", 7)
-    path = write_lines(tmp_path / "q.jsonl", OWN | {"hint": "h", "kind": "k"})
-    (example,) = examples = read_examples("ai2d", "vlmevalkit", path)
-    assert text_of(example).startswith("Hint: h\nQuestion: Which?\nOptions:\nA. x\nB. y\n")
+    path = write_lines(
+        tmp_path / "q.jsonl", OWN | {"hint": "h", "kind": "k", "reference": {"answer": "B", "is_multimodal": True}}
+    )
+    (example,) = examples = read_examples("scienceqa", "llava", path)
+    assert text_of(example).startswith("Context: h\nWhich?\nA. x\nB. y\n")
     assert example.kind == "k"
-    assert example.reference == {"question": "Which?", "answer": "B", "choices": ["x", "y"], "image": "a.png"}
+    expected = {"question": "Which?", "answer": "B", "choices": ["x", "y"], "image": "a.png", "is_multimodal": True}
+    assert example.reference == expected
     assert images_of(example)[0].open().getpixel((0, 0)) == (7, 0, 0)
-    assert scored_perfectly("ai2d", "vlmevalkit", examples).metrics[0].value == 100
+    assert scored_perfectly("scienceqa", "llava", examples).metrics[0].value == 100
     own_prompt = {"id": 2, "prompt": "My own.", "reference": {"answer": "B", "choices": ["x", "y"]}}
     (example,) = read_examples("ai2d", "lmms", write_lines(path, own_prompt))
     assert (text_of(example), example.id, images_of(example)) == ("My own.", "2", [])
@@ -75,4 +78,4 @@ def test_a_right_answer_that_is_no_option_is_refused(tmp_path):
     write_image(tmp_path / "a.png", 7)
     path = write_lines(tmp_path / "q.jsonl", OWN | {"reference": {"answer": "C"}})
     with pytest.raises(ValueError, match=r"q.jsonl, row 1: the right answer is 'C', and there are 2 options"):
-        read_examples("ai2d", "vlmevalkit", path)
+        read_examples("ai2d", "lmms", path)

@@ -6,6 +6,7 @@ import pytest
 import shared
 
 from minigemini.benchmarks.benchmark import Sampling
+from minigemini.benchmarks.prompts.harness import LMMS_EVAL_TASKS, VLMEVALKIT_DATA
 from minigemini.benchmarks.prompts.table import FORMS, form_of, text_of
 from minigemini.benchmarks.protocols import BENCHMARKS
 from minigemini.benchmarks.question import Question
@@ -122,54 +123,25 @@ def test_seed_bench_and_vqav2():
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "parts", "wanted"),
+    ("benchmark", "protocol", "parts", "wanted"),
     [
-        ("textvqa", {"text": "What does the STOP sign say?", "ocr": ("x",)}, f"What does the stop sign say?{SHORT}"),
-        ("vizwiz", {"text": "is it Red?"}, "Is it red?\nWhen the provided information is insufficient, respond with "
-         f"'Unanswerable'.{SHORT}"),
-        ("pope", {"text": "Is there a dog? "}, f"Is there a dog?{SHORT}"),
-        ("mme", {"text": "Is it?  Please answer yes or no."}, f"Is it? {SHORT}"),  # one of the two spaces stays
-        ("scienceqa", {"text": "q", "hint": "h", "choices": ("a", "b")}, f"Context: h\nq\nA. a\nB. b{LETTER}"),
-        ("mmmu", {"text": "q <image 1>", "choices": ("a", "b")}, f"q <image 1>\nA. a\nB. b\n{LETTER}"),
-        ("mmmu", {"text": "q"}, f"q\n{SHORT}"),
-        ("ai2d", {"text": "q", "choices": ("a", "b")}, f"q\nA. a\nB. b{LETTER}"),
-        ("mmstar", {"text": " q\nOptions: A: a, B: b "}, f"q\nOptions: A: a, B: b{LETTER[:-1]}"),
-        ("blink", {"text": "?", "asked": "Which?\n(A) a\n(B) b", "choices": ("a", "b")}, "Note: You only need to respond with "
-         "A, B without providing any additional information.\nWhich?\n(A) a\n(B) b"),
-        ("realworldqa", {"text": "q\nPlease answer directly.\n"}, "q\nPlease answer directly."),
-        ("chartqa", {"text": "q?"}, "q?\nAnswer the question with a single word."),
-        ("docvqa", {"text": "q?"}, f"q?{SHORT}"),
-        ("ocrbench", {"text": " q? "}, "q?"),
+        ("ai2d", "lmms", {"text": "q", "choices": ("a", "b")}, f"q\nA. a\nB. b{LETTER}"),
+        ("chartqa", "lmms", {"text": "q?"}, "q?\nAnswer the question with a single word."),
+        ("docvqa", "lmms", {"text": "q?"}, f"q?{SHORT}"),
+        ("mmstar", "official", {"text": "q\nOptions: A: a, B: b"}, f"q\nOptions: A: a, B: b{LETTER}"),
+        ("mmstar", "official", {"text": "q", "choices": ("a", "b")}, f"q\nA. a\nB. b{LETTER}"),
+        ("blink", "official", {"text": "?", "asked": "Which?\n(A) a\n(B) b", "choices": ("a", "b")}, "Which?\n(A) a\n(B) b"),
+        ("realworldqa", "official", {"text": "q\nPlease answer directly."}, "q\nPlease answer directly."),
+        ("ocrbench", "official", {"text": "q?"}, "q?"),
     ],
 )  # fmt: skip
-def test_lmms(benchmark, parts, wanted):
-    assert prompt(benchmark, "lmms", **parts) == wanted
+def test_where_authors_or_everybody_else_has_a_prompt(benchmark, protocol, parts, wanted):
+    assert prompt(benchmark, protocol, **parts) == wanted
 
 
-def test_lmms_shows_the_images_that_mmmu_cites():
-    images = form_of("mmmu", "lmms").images
-    pictures = ("one", "two", "three")
-    assert images(question("<image 3> or", choices=("<image 1>", "b"), images=pictures)) == ("one", "three")
-    with pytest.raises(ValueError, match=r"file, row 1: <image 4> is cited; there are 3 images"):
-        images(question("<image 4>", images=pictures))
-
-
-def test_vlmevalkits_choices():
-    asked = prompt("mmbench", "vlmevalkit", "q?", choices=("a", "nan", "c"), hint="h")
-    assert asked == (
-        "Hint: h\nQuestion: q?\nOptions:\nA. a\nC. c\nPlease select the correct answer from the options above. \n"
-    )
-    with pytest.raises(ValueError, match="no options"):
-        prompt("mmstar", "vlmevalkit", "q?")
-    assert prompt("textvqa", "vlmevalkit", "q?") == f"q?{SHORT}"
-    assert prompt("mme", "vlmevalkit", "q? Please answer yes or no.") == "q? Please answer yes or no."
-
-
-def test_vlmevalkits_mmmu_for_a_model_that_takes_one_image():
-    asked = question("Is <image 2> older than <image 1>?", images=("one", "two"))
-    form = form_of("mmmu", "vlmevalkit")
-    assert form.text(asked) == "Question: Is \n older than \n?\n"
-    assert form.images(asked) == ("two",)
+def test_blink_needs_its_own_words():
+    with pytest.raises(ValueError, match="file, row 1: BLINK is asked by its own 'prompt' column"):
+        prompt("blink", "official", "q", choices=("a",))
 
 
 def test_mmmu_pro():
@@ -191,24 +163,42 @@ UNKNOWN = {
     ("infovqa", "official"),
     ("infovqa", "paper"),
     ("mmmu", "eval-only"),
-    ("mmmu_pro", "vlmevalkit"),
 }
+ASKED_BY_TOOLS = {("lmms", name) for name in LMMS_EVAL_TASKS} | {("vlmevalkit", name) for name in VLMEVALKIT_DATA}
 
 
-def test_every_protocol_has_prompts_or_says_that_they_are_unknown():
+def test_every_protocol_has_prompts_or_says_what_to_run_instead():
     pairs = {(name, protocol) for name, benchmark in BENCHMARKS.items() for protocol in benchmark.protocols}
-    assert {(name, protocol) for protocol, forms in FORMS.items() for name in forms} & pairs == pairs - UNKNOWN
-    for name, protocol in UNKNOWN:
-        with pytest.raises(ValueError, match=f"eval score {name} --protocol {protocol}"):
+    known = {(name, protocol) for protocol, forms in FORMS.items() for name in forms}
+    by_tools = {(name, protocol) for protocol, name in ASKED_BY_TOOLS}
+    assert known | by_tools | UNKNOWN == pairs
+    assert not known & by_tools
+    for name, protocol in by_tools | UNKNOWN:
+        with pytest.raises(ValueError, match=f"eval score {name} .*--protocol {protocol}"):
             form_of(name, protocol)
+
+
+def test_the_command_that_answers_under_a_tools_protocol():
+    with pytest.raises(
+        ValueError, match=r"lmms-eval --model minigemini .*--tasks mme; minigemini eval score mme \S+_samples_mme.jsonl"
+    ):
+        form_of("mme", "lmms")
+    with pytest.raises(
+        ValueError, match=r"minigemini eval vlmevalkit .*--data AI2D_TEST; minigemini eval score ai2d \S+_AI2D_TEST.tsv"
+    ):
+        form_of("ai2d", "vlmevalkit")
+    with pytest.raises(
+        ValueError, match=r"cat \S+_samples_blink_\*.jsonl > blink.jsonl; minigemini eval score blink blink.jsonl"
+    ):
+        form_of("blink", "lmms")
 
 
 @pytest.mark.parametrize(
     ("benchmark", "protocol", "tokens"),
     [
         ("textvqa", "llava", 128), ("pope", "llava", 128), ("scienceqa", "llava", 1024), ("mmbench", "llava", 1024),
-        ("mmvet", "llava", 1024), ("mathvista", "llava", 1024), ("mmmu", "llava", 128), ("vqav2", "lmms", 16),
-        ("docvqa", "lmms", 32), ("chartqa", "lmms", 16), ("ocrbench", "lmms", 128), ("mme", "vlmevalkit", 1024),
+        ("mmvet", "llava", 1024), ("mathvista", "llava", 1024), ("mmmu", "llava", 128), ("docvqa", "lmms", 32),
+        ("chartqa", "lmms", 16), ("ocrbench", "official", 128), ("realworldqa", "official", 16), ("blink", "official", 1024),
     ],
 )  # fmt: skip
 def test_length_of_answers(benchmark, protocol, tokens):

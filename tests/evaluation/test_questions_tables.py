@@ -17,6 +17,7 @@ from question_files import (
     write_parquet,
 )
 
+from minigemini.benchmarks.formats import tsv
 from minigemini.benchmarks.formats.hub import HOMES
 from minigemini.benchmarks.formats.join import identified
 from minigemini.benchmarks.formats.read import read_examples
@@ -74,11 +75,11 @@ def tsv_rows(benchmark):
 
 TSV = sorted(
     (name, protocol)
-    for protocol in ("vlmevalkit", "llava", "mgm", "lmms", "official")
+    for protocol in ("llava", "mgm", "lmms", "official")
     for name in FORMS[protocol]
     if protocol in BENCHMARKS[name].protocols
     and name not in ("mathvista", "llava_bench", "vqav2", "mmmu_pro")
-    and (name, protocol) not in {("textvqa", "llava"), ("blink", "lmms")}  # need columns that the tables lack
+    and (name, protocol) not in {("textvqa", "llava"), ("blink", "official")}  # need columns that the tables lack
     and not (name == "pope" and protocol == "llava")  # another version of the data
 )
 
@@ -107,25 +108,28 @@ def test_tables(tmp_path, benchmark, protocol):
 
 def test_pope_in_a_table_is_a_row_a_split(tmp_path):
     rows = [row | {"image": png_base64(n) if n < 2 else "2"} for n, row in enumerate(tsv_rows("pope"))]
-    examples = read_examples("pope", "vlmevalkit", write_tsv(tmp_path / "POPE.tsv", rows))
-    assert [example.id for example in examples[:3]] == ["1/adversarial", "1/popular", "1/random"]
-    assert {example.reference["image"] for example in examples[:3]} == {examples[0].reference["image"]}
-    assert examples[0].reference["image"] != examples[3].reference["image"]
-    assert images_of(examples[6])[0].open().getpixel((0, 0)) == (1, 0, 0)
+    path = write_tsv(tmp_path / "POPE.tsv", rows)
+    questions = tsv.read(path, "pope", None)
+    assert [question.id for question in questions[:3]] == ["1/adversarial", "1/popular", "1/random"]
+    assert {question.reference["image"] for question in questions[:3]} == {questions[0].reference["image"]}
+    assert questions[0].reference["image"] != questions[3].reference["image"]
+    assert questions[6].images[0].open().getpixel((0, 0)) == (1, 0, 0)
+    with pytest.raises(ValueError, match=r"POPE.tsv: POPE: these rows are .*'random': 3000"):
+        read_examples("pope", None, path)
 
 
 def test_a_table_with_lists_of_pictures_and_of_paths(tmp_path):
-    rows = tsv_rows("blink")
+    rows = tsv_rows("mmstar")
     path = write_tsv(tmp_path / "B.tsv", [row | {"image": str([png_base64(1), png_base64(2)])} for row in rows])
-    images = images_of(read_examples("blink", "vlmevalkit", path)[1])
+    images = images_of(read_examples("mmstar", None, path)[1])
     assert [image.open().getpixel((0, 0))[0] for image in images] == [1, 2]
     write_image(tmp_path / "p" / "a.png", 3)
     write_image(tmp_path / "p" / "b.png", 4)
     path = write_tsv(tmp_path / "C.tsv", [row | {"image_path": "['a.png', 'b.png']"} for row in rows])
-    images = images_of(read_examples("blink", "vlmevalkit", path, tmp_path / "p")[0])
+    images = images_of(read_examples("mmstar", None, path, tmp_path / "p")[0])
     assert [image.open().getpixel((0, 0))[0] for image in images] == [3, 4]
     with pytest.raises(FileNotFoundError, match=r"2 of 2 images are missing in .*, such as a.png .*index 1"):
-        read_examples("blink", "vlmevalkit", path)
+        read_examples("mmstar", None, path)
 
 
 @pytest.mark.parametrize(
@@ -143,13 +147,13 @@ def test_tables_that_are_broken(tmp_path, change, error):
     rows = [row | {"image": png_base64(number)} for number, row in enumerate(tsv_rows("ai2d"))]
     path = write_tsv(tmp_path / "D.tsv", [rows[0], rows[1] | change])
     with pytest.raises(ValueError, match=error):
-        read_examples("ai2d", "vlmevalkit", path)
+        read_examples("ai2d", None, path)
 
 
 def test_tables_without_a_column_or_for_another_benchmark(tmp_path):
     path = write_tsv(tmp_path / "D.tsv", [{"index": "1", "text": "q"}])
     with pytest.raises(ValueError, match=r"D.tsv: no column 'question'; there are index, text"):
-        read_examples("ai2d", "vlmevalkit", path)
+        read_examples("ai2d", None, path)
     with pytest.raises(ValueError, match="mathvista is not read from a tsv; give testmini.json"):
         read_examples("mathvista", None, path)
 
@@ -199,7 +203,7 @@ def parquet_rows(benchmark, protocol="llava"):
         "mmmu_pro": {key: mmmu[key] for key in mmmu if key != "question_type"} | {"subject": "Art"},
         "mathvista": vista,
         "ai2d": {"question": q, "options": ["x", "y"], "answer": "1", "image": image},
-        "mmstar": {"index": 0, "category": "math", **letter},
+        "mmstar": {"index": 0, "category": "math", "l2_category": "geometry", **letter},
         "blink": {"idx": "val_Counting_1", "question": q, "prompt": "Which?\n(A) x\n(B) y", "choices": ["x", "y"],
                   "answer": "(B)", "sub_task": "Counting", "image_1": png(1), "image_2": png(2), "image_3": None},
         "realworldqa": letter,
@@ -233,12 +237,7 @@ def parquet_folder(root, benchmark, protocol="llava"):
 
 
 PARQUET = sorted(
-    (name, protocol)
-    for protocol, forms in FORMS.items()
-    for name in forms
-    if protocol in BENCHMARKS[name].protocols
-    and (name, protocol)
-    not in {("mmstar", "vlmevalkit"), ("realworldqa", "vlmevalkit")}  # the options are in the question
+    (name, protocol) for protocol, forms in FORMS.items() for name in forms if protocol in BENCHMARKS[name].protocols
 )
 
 
@@ -262,17 +261,17 @@ def test_parquet(tmp_path, benchmark, protocol):
 def test_what_the_columns_become(tmp_path):
     (example,) = read_examples("textvqa", "llava", parquet_folder(tmp_path / "t", "textvqa"))
     assert "\nReference OCR token: T, U\n" in text_of(example)
-    (example,) = read_examples("mmmu", "lmms", parquet_folder(tmp_path / "m", "mmmu"))
+    (example,) = read_examples("mmmu", "llava", parquet_folder(tmp_path / "m", "mmmu"))
     assert (example.id, example.kind) == ("validation_Art_Theory_1", "Art_Theory")
-    assert [image.open().getpixel((0, 0))[0] for image in images_of(example)] == [1, 2]
+    assert [image.open().getpixel((0, 0))[0] for image in images_of(example)] == [1]
     assert example.reference["question_type"] == "multiple-choice"
     assert len(images_of(read_examples("mmmu", "mgm", tmp_path / "m")[0])) == 1
     assert read_examples("mmmu", "mgm", tmp_path / "m")[0].sampling.num_beams == 5
-    (example,) = read_examples("blink", "lmms", parquet_folder(tmp_path / "b", "blink"))
+    (example,) = read_examples("blink", None, parquet_folder(tmp_path / "b", "blink"))
     assert len(images_of(example)) == 2
     assert example.reference["answer"] == "B"
-    (example,) = read_examples("mmbench", "vlmevalkit", parquet_folder(tmp_path / "mmb", "mmbench"))
-    assert "Hint" not in text_of(example)
+    (example,) = read_examples("mmbench", None, parquet_folder(tmp_path / "mmb", "mmbench"))
+    assert text_of(example).startswith("Which?\nA. x\nB. y\n")
     assert example.reference["choices"] == ["x", "y"]
     (example,) = read_examples("gqa", "llava", parquet_folder(tmp_path / "g", "gqa"))
     assert images_of(example)[0].open().getpixel((0, 0))[0] == 1
@@ -280,7 +279,7 @@ def test_what_the_columns_become(tmp_path):
     example = read_examples("mme", "llava", parquet_folder(tmp_path / "mme", "mme"))[0]
     assert example.id == "existence/1.png red"
     assert example.reference["image"] == "existence/1.png"  # one name in two tasks is two images
-    (example,) = read_examples("hallusionbench", "vlmevalkit", parquet_folder(tmp_path / "h", "hallusionbench"))
+    (example,) = read_examples("hallusionbench", None, parquet_folder(tmp_path / "h", "hallusionbench"))
     assert example.id == "VS_map_1_1_0"
     assert example.reference["answer_details"] == "It is."
 
@@ -298,32 +297,35 @@ def test_open_questions_of_mmmu(tmp_path):
     assert scored_perfectly("mmmu", None, [example]).metrics[0].value == 100
 
 
-@pytest.mark.parametrize("protocol", ["llava", "lmms", "vlmevalkit"])
-def test_open_questions_of_mmmu_in_a_table(tmp_path, protocol):
+@pytest.mark.parametrize(
+    ("protocol", "reply", "value"),
+    # one of them; none in lmms-eval, which looks for the text of the list; in VLMEvalKit one choice of two, with this text
+    [("llava", "four", 100), ("lmms", "four", 0), ("lmms", "['4', 'four']", 100), ("vlmevalkit", "['4', 'four']", 100)],
+)
+def test_open_questions_of_mmmu_in_a_table(tmp_path, protocol, reply, value):
     rows = [tsv_rows("mmmu")[2] | {"answer": "['4', 'four']", "image": png_base64(1)}]
-    (example,) = read_examples("mmmu", protocol, write_tsv(tmp_path / "a.tsv", rows))
+    (example,) = read_examples("mmmu", None, write_tsv(tmp_path / "a.tsv", rows))
     assert example.reference["answer"] == ["4", "four"]
-    reply = "['4', 'four']" if protocol == "vlmevalkit" else "four"  # there one choice of two, with this text
-    assert scored_perfectly("mmmu", protocol, [example], lambda _: reply).metrics[0].value == 100
+    assert scored_perfectly("mmmu", protocol, [example], lambda _: reply).metrics[0].value == value
 
 
 def test_a_question_of_textvqa_that_is_asked_twice(tmp_path):
     """Its predictions are read back as they were written. A question that says ", again" is one like any other."""
     row = parquet_rows("textvqa")[0]
     rows = [row, row, row | {"question": "Which, again?"}]
-    examples = read_examples("textvqa", "lmms", write_parquet(tmp_path / "a.parquet", rows))
+    examples = read_examples("textvqa", None, write_parquet(tmp_path / "a.parquet", rows))
     ids = [example.id for example in examples]
     assert ids == ["a which", "a which, again 1", "a which, again"]
     assert [row["id"] for row in identified("textvqa", [{"id": id} for id in ids])] == ids
     rows = [row | {"question": f"{row['question']} Is it there, again?"} for row in parquet_rows("mme")]
     rows = [{**row, "question": f"{i}{row['question']}"} for i, row in enumerate(rows)]
-    assert len(read_examples("mme", "lmms", write_parquet(tmp_path / "m.parquet", rows))) == len(rows)
+    assert len(read_examples("mme", None, write_parquet(tmp_path / "m.parquet", rows))) == len(rows)
 
 
 def test_videos_of_seed_bench_are_not_asked(tmp_path):
     row = parquet_rows("seed_bench")[0]
     rows = [row | {"question_id": "2", "data_type": "video", "image": [png(1), png(2)]}, row]
-    (example,) = read_examples("seed_bench", "lmms", write_parquet(tmp_path / "a.parquet", rows))
+    (example,) = read_examples("seed_bench", None, write_parquet(tmp_path / "a.parquet", rows))
     assert (example.id, example.kind) == ("1", "image")
 
 
@@ -339,7 +341,7 @@ def test_science_questions_without_a_picture(tmp_path):
 def test_pictures_of_one_cell_are_told_apart(tmp_path):
     """By their names, by which a report's pictures are known."""
     row = parquet_rows("seed_bench")[0] | {"image": [png(1), png(2)]}
-    (example,) = read_examples("seed_bench", "lmms", write_parquet(tmp_path / "a.parquet", [row]))
+    (example,) = read_examples("seed_bench", None, write_parquet(tmp_path / "a.parquet", [row]))
     shown = images_of(example)
     assert [image.name.removeprefix(str(tmp_path)) for image in shown] == [
         "/a.parquet, row 1, image 1",
@@ -375,7 +377,7 @@ def test_parquet_that_is_broken(tmp_path, benchmark, change, error):
     row = parquet_rows(benchmark)[0]
     path = write_parquet(tmp_path / "a.parquet", [row, row | change])
     with pytest.raises(ValueError, match=error):
-        read_examples(benchmark, "lmms", path)
+        read_examples(benchmark, None, path)
 
 
 def test_mmbench_is_judged_alike_from_either_form_of_its_data(tmp_path):
@@ -406,7 +408,7 @@ def test_parquet_files_of_something_else(tmp_path):
     with pytest.raises(ValueError, match=r"row 1: column 'answer' is not there; there are prompt"):
         read_examples("ai2d", "lmms", path)
     with pytest.raises(ValueError, match=r"no parquet files of the split 'val'; there are test-0.parquet"):
-        read_examples("blink", "lmms", tmp_path)
+        read_examples("blink", None, tmp_path)
     (tmp_path / "broken.parquet").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"broken.parquet: not a parquet file"):
         read_examples("ai2d", "lmms", tmp_path / "broken.parquet")

@@ -192,7 +192,8 @@ def ai2d(record: Record, number: int) -> Question:
 
 def mmstar(record: Record, number: int) -> Question:
     """The options are in the question."""
-    return question_of(record, record.get("index"), record.text("category"), {"answer": record.text("answer")})
+    reference = {"answer": record.text("answer"), "l2_category": record.text("l2_category")}
+    return question_of(record, record.get("index"), record.text("category"), reference)
 
 
 def blink(record: Record, number: int) -> Question:

@@ -1,8 +1,9 @@
 """DATE_samples_TASK.jsonl of lmms-eval (0.7): doc_id, target, filtered_resps, input, and a field for each metric.
 
 It stores neither images nor rows, so ``target`` is all that is known of the gold answer: enough for letters, yes/no and exact
-matches. Kinds and question ids are found in the metric fields where a task puts them there (MME, POPE, MMMU, ...); for options,
-ten human answers or images, give ``--gold``; rows are then joined by doc_id, the number of the row.
+matches. Kinds and question ids are found in the metric fields where a task puts them there (MME, POPE, MMMU, ...); for options, ten
+human answers or images, give ``--gold``; rows are then joined by doc_id, the number of the row. BLINK is fourteen tasks: put their
+files together (``cat``); its rows have ids.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LIST_OF_ANSWERS = {"textvqa", "vqav2", "vizwiz", "docvqa", "infovqa", "chartqa",
 def read(path: Path, benchmark: str) -> list[Row]:
     """Rows sorted by doc_id: the ranks of a run take every n-th row."""
     rows = [row_of(row, benchmark, path) for row in read_jsonl(path)]
-    return sorted(rows, key=lambda row: row["row"])
+    return sorted(rows, key=lambda row: row.get("row", 0))
 
 
 def row_of(row: Row, benchmark: str, path: Path) -> Row:
@@ -29,9 +30,11 @@ def row_of(row: Row, benchmark: str, path: Path) -> Row:
         if isinstance(value, dict):
             details.update(value)
     kind = next((str(details[key]) for key in KIND if key in details), "")
+    numbered: Row = {"id": str(doc_id), "row": int(doc_id)}
+    if benchmark == "blink" and "id" in details:
+        numbered = {"id": details["id"]}  # each of the fourteen tasks counts its rows from 0
     return {
-        "id": str(doc_id),
-        "row": int(doc_id),
+        **numbered,
         "kind": kind,
         "prediction": reply_of(row, path),
         "prompt": row["input"] if isinstance(row.get("input"), str) else "",
@@ -56,6 +59,10 @@ def reference_of(target: Any, details: dict[str, Any], benchmark: str) -> dict[s
     if benchmark in LIST_OF_ANSWERS:
         return {"answers": [str(answer) for answer in (target if isinstance(target, list) else [target])]}
     reference = {"answer": target if isinstance(target, list) else str(target)}
+    if benchmark == "blink":
+        reference["answer"] = str(target).strip("()")
+    if benchmark == "mmstar" and "l2_category" in details:
+        reference["l2_category"] = details["l2_category"]
     if benchmark == "mme" and "question_id" in details:
         reference["image"] = str(details["question_id"])  # the task's question_id is the image's name
     return reference

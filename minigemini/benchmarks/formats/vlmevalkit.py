@@ -112,6 +112,8 @@ def row_of(cells: dict[str, str], image: str | None, benchmark: str, path: Path)
         reference["image"] = image
     if benchmark == "hallusionbench":
         reference |= place_of(index, cells, path)
+    if benchmark == "mmstar" and cells.get("l2_category"):
+        reference["l2_category"] = cells["l2_category"]
     kind = cells.get("split") if benchmark == "chartqa" else cells.get("category")
     if benchmark == "scienceqa":
         reference["is_multimodal"] = True  # its table has the questions with an image only

@@ -2,8 +2,8 @@
 
 form        what a protocol says of a benchmark: text, images, length, decoding
 llava       the tables of the LLaVA-1.5 and MGM papers
-lmms        lmms-eval
-vlmevalkit  VLMEvalKit
 official    the benchmarks' own
+lmms        lmms-eval's, where authors prescribe none
 table       all of them, and which are unknown
+harness     what lmms-eval and VLMEvalKit ask themselves, and by which command
 """

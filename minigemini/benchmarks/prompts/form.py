@@ -68,3 +68,7 @@ def required_choices(question: Question) -> tuple[str, ...]:
     if not question.choices:
         raise ValueError(f"{question.place}: no options, and this protocol's prompt lists them")
     return question.choices
+
+
+def lettered(question: Question) -> str:
+    return f"{question.text}\n{options(required_choices(question))}{LETTER}"

@@ -18,6 +18,7 @@ from minigemini.benchmarks.prompts.form import (
     bare,
     first_image,
     followed_by,
+    lettered,
     options,
     required_choices,
 )
@@ -44,7 +45,7 @@ def textvqa(question: Question) -> str:
     if question.ocr is None:
         raise ValueError(
             f"{question.place}: no OCR tokens; LLaVA's and MGM's prompts hold them (12 points for LLaVA-1.5). Give LLaVA's "
-            "question file or data with an ocr_tokens column, or ask for the protocol lmms"
+            "question file or data with an ocr_tokens column; lmms-eval asks without them"
         )
     return f"{question.text}\nReference OCR token: {', '.join(question.ocr)}{SHORT}"
 
@@ -68,13 +69,9 @@ def mmbench(suffix: str) -> Form:
     return Form(text, 1024)
 
 
-def seed_bench(question: Question) -> str:
-    return f"{question.text}\n{options(required_choices(question))}{LETTER}"
-
-
 def scienceqa(question: Question) -> str:
     context = f"Context: {question.hint}\n" if question.hint else ""
-    return f"{context}{question.text}\n{options(required_choices(question))}{LETTER}"
+    return context + lettered(question)
 
 
 def mmmu(question: Question) -> str:
@@ -105,7 +102,7 @@ FORMS = {
     "vizwiz": Form(followed_by(UNANSWERABLE + SHORT), 128),
     "pope": Form(yes_or_no, 128),
     "mme": Form(yes_or_no, 128),
-    "seed_bench": Form(seed_bench, 128),
+    "seed_bench": Form(lettered, 128),
     "scienceqa": Form(scienceqa, 1024),
     "mmbench": mmbench(LETTER),
     "mmbench_cn": mmbench(CHINESE_LETTER),

@@ -1,13 +1,13 @@
 """Which form a benchmark's questions take under which protocol.
 
-Unknown, and refused: ``vqav2@official``, ``docvqa@official``, ``docvqa@paper``, ``infovqa@official`` and ``infovqa@paper`` (their
-authors prescribe no prompt), ``mmmu@eval-only`` (a rule for files of final answers), ``mmmu_pro@vlmevalkit`` (not documented in
-what we read). Predictions made elsewhere with any prompt can be scored under them.
+Refused, with what to do instead: ``lmms`` and ``vlmevalkit`` where the tool itself asks our model (:mod:`harness`); ``vqav2@official``,
+``docvqa@official``, ``docvqa@paper``, ``infovqa@official`` and ``infovqa@paper`` (their authors prescribe no prompt), ``mmmu@eval-only``
+(a rule for files of final answers). Predictions made elsewhere with any prompt can be scored under them.
 """
 
 from __future__ import annotations
 
-from minigemini.benchmarks.prompts import llava, lmms, official, vlmevalkit
+from minigemini.benchmarks.prompts import harness, llava, lmms, official
 from minigemini.benchmarks.prompts.form import Form
 from minigemini.benchmarks.question import Question
 
@@ -16,7 +16,6 @@ FORMS: dict[str, dict[str, Form]] = {
     "mgm": llava.MGM,
     "rules": llava.RULES,
     "lmms": lmms.FORMS,
-    "vlmevalkit": vlmevalkit.FORMS,
     "official": official.FORMS,
 }
 SAME_PROMPT = {"mgm": "llava", "rules": "llava"}  # protocols that differ in decoding or reading only
@@ -25,10 +24,13 @@ SAME_PROMPT = {"mgm": "llava", "rules": "llava"}  # protocols that differ in dec
 def form_of(benchmark: str, protocol: str) -> Form:
     """
     Raises:
-        ValueError: the protocol's prompt for this benchmark is not known.
+        ValueError: another tool asks under this protocol, or its prompt for this benchmark is not known.
     """
     found = FORMS.get(protocol, {}).get(benchmark)
     if found is None:
+        commands = harness.commands_of(benchmark, protocol)
+        if commands is not None:
+            raise ValueError(f"{benchmark}@{protocol}: the tool itself asks our model: {commands}")
         known = ", ".join(name for name, forms in FORMS.items() if benchmark in forms) or "none"
         raise ValueError(
             f"{benchmark}@{protocol}: its prompts are not known, so it cannot be run (prompts are known for: {known}); "
