@@ -88,11 +88,11 @@ def add_data(commands: argparse._SubParsersAction) -> None:
 
 
 def run_data_tabletop(parsed: argparse.Namespace) -> int:
-    from minigemini.data.progress import progress_bar
+    from minigemini.progress import progress_bar
     from minigemini.tabletop.training_data import write
 
     with progress_bar() as bar:
-        task = bar.add_task("tabletop conversations", total=parsed.conversations, note="")
+        task = bar.add_task("tabletop conversations", total=parsed.conversations)
         counts = write(
             parsed.out, parsed.conversations, parsed.seed, lambda written: bar.update(task, completed=written)
         )
@@ -135,19 +135,10 @@ def add_convert(commands: argparse._SubParsersAction) -> None:
 
 
 def run_convert(parsed: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
     from minigemini.model.convert_mgm import convert
+    from minigemini.progress import progress_bar
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with progress_bar(in_bytes=True) as bar:
         task = bar.add_task("weights", visible=False)
         report = convert(
             parsed.source,

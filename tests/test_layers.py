@@ -10,14 +10,16 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # layer -> what it may import of ours; minigemini.nano (where the shipped weights lie) may be imported by all
 ARROWS = {
-    "cli": {"serving", "training", "evaluation", "data", "generation", "tabletop", "model"},
-    "serving": {"model", "generation"},
-    "training": {"model", "data", "strict_yaml"},
-    "evaluation": {"benchmarks", "model", "generation", "tabletop", "strict_yaml"},
-    "benchmarks": {"generation", "tabletop", "strict_yaml"},
-    "data": {"strict_yaml"},
+    "cli": {"serving", "training", "evaluation", "data", "generation", "tabletop", "model", "progress"},
+    "serving": {"model", "generation", "media", "progress"},
+    "training": {"model", "data", "progress", "strict_yaml"},
+    "evaluation": {"benchmarks", "model", "generation", "tabletop", "media", "progress", "strict_yaml"},
+    "benchmarks": {"generation", "tabletop", "media", "strict_yaml"},
+    "data": {"media", "progress", "strict_yaml"},
+    "generation": {"media"},
     "model": set(),
-    "generation": set(),
+    "media": set(),
+    "progress": set(),
     "tabletop": set(),
     "strict_yaml": set(),
     "nano": set(),

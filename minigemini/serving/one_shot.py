@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from minigemini.generation.constrained import Draw
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
 from minigemini.serving.chat_session import Done, ImageDrawn, Notice, TextDelta
 from minigemini.serving.drawing_files import check_attention_file, write_attention, write_drawing
 from minigemini.serving.load_session import load_session

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from minigemini.generation.constrained import Draw
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
+from minigemini.progress import progress_bar
 from minigemini.serving.chat_session import (
     ChatSession,
     Done,
@@ -155,7 +154,7 @@ class TerminalChat:
         events = self.session.reply(text, [picture.image for picture in self.shown], draw)
         self.shown, self.draw_next = [], False
         at_line_start = True
-        bar = _drawing_bar(self.console)
+        bar = progress_bar(self.console.is_terminal, console=self.console, transient=True)
         task = bar.add_task("drawing", total=None)
         with _interrupt_stops(self.session):
             for event in events:
@@ -198,24 +197,6 @@ class TerminalChat:
 def printable(text: str) -> str:
     """Without control characters: what a model or a file writes must not steer the terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
-
-
-def _drawing_bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 @contextmanager

@@ -21,14 +21,14 @@ from minigemini.evaluation.drawing.geneval import THRESHOLD, classes_of, coloure
 from minigemini.evaluation.drawing.geneval_detectors import ColourClassifier, Detector, load_detector
 from minigemini.evaluation.drawing.picture_results import show_and_write
 from minigemini.evaluation.drawing.self_judgement import judge_pictures, plain_question
-from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.running.digest import code_digest, short
 from minigemini.evaluation.running.load_model import EvaluatedModel, alone
 from minigemini.evaluation.running.predict import predict
 from minigemini.evaluation.running.predictions import PredictionFile
 from minigemini.generation.image_generator import ImageGenerator
 from minigemini.generation.prompt_markers import ask_for_drawing, find_prompts
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
+from minigemini.progress import progress_bar
 
 PICTURES = 4  # of each prompt, as GenEval has them
 OFFICIAL = 553  # prompts

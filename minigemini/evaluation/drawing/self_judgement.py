@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from minigemini.evaluation.running.digest import short
 from minigemini.evaluation.running.predictions import PredictionFile
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
 from minigemini.tabletop.language import noun, parse_prompt, with_article
 
 YES, NO = (tuple(form for word in words for form in (word, f" {word}")) for words in (("yes", "Yes"), ("no", "No")))

@@ -20,7 +20,7 @@ from minigemini.benchmarks.names.tabletop import DRAWN, TABLETOP, Tabletop
 from minigemini.benchmarks.statistics.metric import by_kind
 from minigemini.benchmarks.stored_image import StoredImage
 from minigemini.evaluation.reporting.stored_run import JudgedRun
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
 
 SIDE = 256  # of the longer side; shown at 192
 TINY = 128  # up to this side a picture stays as it is, exact to the pixel
