@@ -176,7 +176,10 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--draw", choices=["auto", "always", "never"], default="auto", help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of drawings; another one, another picture (default: 0)")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for drawn pictures (default: here)")
-    parser.add_argument("--generator", default="nano", help="image generator: folder, hub id or nano (default)")
+    parser.add_argument(
+        "--generator",
+        help="image generator: folder, hub id or nano (default: nano for the nano, else none: no pictures)",
+    )
     parser.add_argument(
         "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"
     )
@@ -185,18 +188,21 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
 
 
 def run_chat(parsed: argparse.Namespace) -> int:
+    from minigemini.serving.options import ChatOptions
     from minigemini.serving.terminal import run
 
     draw: dict[str, Literal["auto"] | bool] = {"auto": "auto", "always": True, "never": False}
     return run(
-        parsed.model,
-        generator=parsed.generator,
-        images=parsed.image,
-        prompt=parsed.prompt,
-        as_json=parsed.json,
-        draw=draw[parsed.draw],
-        seed=parsed.seed,
-        out=parsed.out,
-        show_attention=parsed.show_attention,
-        bits=parsed.bits,
+        ChatOptions(
+            model=parsed.model,
+            generator=parsed.generator,
+            images=parsed.image,
+            prompt=parsed.prompt,
+            as_json=parsed.json,
+            draw=draw[parsed.draw],
+            seed=parsed.seed,
+            out=parsed.out,
+            show_attention=parsed.show_attention,
+            bits=parsed.bits,
+        )
     )

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers.utils import logging
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
-from minigemini.generation.constrained import Draw
+from minigemini.engine.local import LocalEngine
 from minigemini.model.quantization import in_bits
 from minigemini.serving.chat_session import ChatSession
+from minigemini.serving.options import ChatOptions
 
 if TYPE_CHECKING:
     from minigemini.generation.image_generator import ImageGenerator
 
 
-def load_session(model: str, generator: str, draw: Draw, seed: int, bits: Literal[4, 8] | None = None) -> ChatSession:
+def load_session(options: ChatOptions) -> ChatSession:
     """Load a model and begin a conversation on the GPU, if there is one; the generator goes on loading in the background.
 
-    Args:
-        model, generator: local folder, hub id or shipped name.
-        draw: with False the generator is not needed and not loaded.
-        seed: as in :class:`ChatSession`.
-        bits: load the language model's layers in 4 or 8 bits (:mod:`minigemini.model.quantization`).
-
     Raises:
-        ValueError: a local folder or shipped name is not there, or holds no model; it names it.
+        ValueError: a local folder or shipped name is not there, or holds no model; it names it. Or every answer shall draw, and there is
+            no generator.
     """
+    model, bits, generator = options.model, options.bits, options.generator_name
+    if options.draw is True and generator is None:
+        raise ValueError(f"{model} has no image generator of its own to draw with: name one with --generator")
     logging.disable_progress_bar()
     path = nano.resolve(model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -42,7 +41,8 @@ def load_session(model: str, generator: str, draw: Draw, seed: int, bits: Litera
         processor = MiniGeminiProcessor.from_pretrained(path)
     except OSError as error:
         raise ValueError(f"{model}: no model can be loaded from there ({error})") from error
-    return ChatSession(loaded, processor, None if draw is False else _in_the_background(generator), seed=seed)
+    drawing = None if generator is None else _in_the_background(generator)
+    return ChatSession(LocalEngine(loaded, processor), drawing, seed=options.seed)
 
 
 def _in_the_background(name: str) -> Future[ImageGenerator]:

@@ -177,16 +177,13 @@ def where_it_looked(
     """
     import torch
 
-    from minigemini.evaluation.running.predict import opened
+    from minigemini.engine.local import LocalEngine, opened
     from minigemini.model.attention_maps import answer_attention, seen_square
     from minigemini.model.attention_picture import panels, pictures_of, shaded
 
-    messages = opened(example)
-    inputs = processor.apply_chat_template(
-        messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
-    ).to(model.device, model.dtype)
+    inputs = LocalEngine(model, processor).read([example.messages])
     words = torch.tensor(processor.tokenizer(answer, add_special_tokens=False)["input_ids"], device=model.device)
-    shown = pictures_of(messages)
+    shown = pictures_of(opened(example.messages))
     squares = [seen_square(picture.size, processor.image_processor) for picture in shown]
     found = []
     for picture, square, row in zip(
