@@ -6,10 +6,10 @@ python eval/sample_conversations.py runs/nano/finetune runs/nano/samples.html
 import sys
 from pathlib import Path
 
-from PIL import Image
-
+from minigemini.media import open_image
 from minigemini.serving.conversation_page import write_page
 from minigemini.serving.load_session import load_session
+from minigemini.serving.options import ChatOptions
 from minigemini.serving.sample_conversations import ScriptedTurn, play
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -41,17 +41,14 @@ SCRIPTS: dict[str, list[tuple[str | None, str]]] = {
 
 
 def main(model: str, page: Path) -> None:
-    session = load_session(model, "nano", "auto", seed=0)
+    session = load_session(ChatOptions(model, generator="nano"))
     conversations = []
     for title, script in SCRIPTS.items():
-        turns = [
-            ScriptedTurn(text, [Image.open(PICTURES / picture).convert("RGB")] if picture else [])
-            for picture, text in script
-        ]
+        turns = [ScriptedTurn(text, [open_image(PICTURES / picture)] if picture else []) for picture, text in script]
         conversation = play(session, title, turns)
         conversations.append(conversation)
         print(f"\n{title}")
-        for (picture, text), answer in zip(script, conversation.messages[1::2], strict=True):
+        for (picture, text), answer in zip(script, conversation.turns[1::2], strict=True):
             print(f"  you   {f'[{picture}] ' if picture else ''}{text}\n  nano  {answer.raw}")
     write_page(conversations, page, "Sample conversations", f"Written and drawn by {model}; nothing is picked out.")
     print(f"\nwith their pictures: {page}")

@@ -97,11 +97,11 @@ def add_data(commands: argparse._SubParsersAction) -> None:
 
 
 def run_data_tabletop(parsed: argparse.Namespace) -> int:
-    from minigemini.data.progress import progress_bar
+    from minigemini.progress import progress_bar
     from minigemini.tabletop.training_data import write
 
     with progress_bar() as bar:
-        task = bar.add_task("tabletop conversations", total=parsed.conversations, note="")
+        task = bar.add_task("tabletop conversations", total=parsed.conversations)
         counts = write(
             parsed.out, parsed.conversations, parsed.seed, lambda written: bar.update(task, completed=written)
         )
@@ -144,19 +144,10 @@ def add_convert(commands: argparse._SubParsersAction) -> None:
 
 
 def run_convert(parsed: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
     from minigemini.checkpoints.convert_mgm.convert import convert
+    from minigemini.progress import progress_bar
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with progress_bar(in_bytes=True) as bar:
         task = bar.add_task("weights", visible=False)
         report = convert(
             parsed.source,
@@ -196,7 +187,10 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--out", type=output_folder, default=Path("."), help="folder for drawn pictures (default: here)"
     )
-    parser.add_argument("--generator", default="nano", help="image generator: folder, hub id or nano (default)")
+    parser.add_argument(
+        "--generator",
+        help="image generator: folder, hub id or nano (default: nano for the nano, else none: no pictures)",
+    )
     parser.add_argument(
         "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"
     )
@@ -205,18 +199,21 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
 
 
 def run_chat(parsed: argparse.Namespace) -> int:
+    from minigemini.serving.options import ChatOptions
     from minigemini.serving.terminal import run
 
     draw: dict[str, Literal["auto"] | bool] = {"auto": "auto", "always": True, "never": False}
     return run(
-        parsed.model,
-        generator=parsed.generator,
-        images=parsed.image,
-        prompt=parsed.prompt,
-        as_json=parsed.json,
-        draw=draw[parsed.draw],
-        seed=parsed.seed,
-        out=parsed.out,
-        show_attention=parsed.show_attention,
-        bits=parsed.bits,
+        ChatOptions(
+            model=parsed.model,
+            generator=parsed.generator,
+            images=parsed.image,
+            prompt=parsed.prompt,
+            as_json=parsed.json,
+            draw=draw[parsed.draw],
+            seed=parsed.seed,
+            out=parsed.out,
+            show_attention=parsed.show_attention,
+            bits=parsed.bits,
+        )
     )

@@ -24,4 +24,4 @@ echo
 echo "results:              $run/eval/results.md"
 echo "loss curves:          $run/loss.png"
 echo "sample conversations: $run/samples.html"
-echo "talk to it:           source .venv/bin/activate && minigemini chat $run/finetune"
+echo "talk to it:           source .venv/bin/activate && minigemini chat $run/finetune --generator nano"

@@ -18,14 +18,14 @@ def main() -> None:
     (HERE / "images").mkdir(exist_ok=True)
     with (HERE / "gqa.jsonl").open("w", encoding="utf-8") as file:
         for example in examples(OF_EACH, SEED, KINDS):
-            picture, question = example["messages"][0]["content"]
+            picture, question = example["messages"][0].parts
             name = f"images/{example['id']}.png"
-            picture["image"].save(HERE / name, optimize=True)
+            picture.source.save(HERE / name, optimize=True)
             kind = "binary" if example["type"] == "existence" else "open"
             row = {
                 "id": example["id"],
                 "kind": kind,
-                "prompt": question["text"],
+                "prompt": question.text,
                 "images": [name],
                 "reference": {"answer": example["answer"].lower(), "image": name},  # GQA's rule lowers the reply
             }

@@ -6,9 +6,11 @@ file alone, on a machine without the model, the images or torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from minigemini.conversation import Message, images_of
 
 Line = Mapping[str, Any]
 """One line of predictions.jsonl: ``id``, ``kind``, ``prediction``, ``reference``, and what helps a reader."""
@@ -27,14 +29,14 @@ class Example:
     """One thing to answer.
 
     ``id`` is unique within the benchmark; ``kind`` names the row of the table it counts in; ``messages`` are
-    OpenAI-style with image parts holding PIL images or :class:`StoredImage`; ``reference`` is plain JSON. With ``constrained`` the
+    of text and pictures (PIL, or :class:`StoredImage`); ``reference`` is plain JSON. With ``constrained`` the
     answer is decoded as a well-formed drawing prompt ``<h>...</h>`` (the user asked for a picture); otherwise decoding
     is free. It is greedy unless there is ``sampling``.
     """
 
     id: str
     kind: str
-    messages: list[dict[str, Any]]
+    messages: list[Message]
     reference: dict[str, Any]
     constrained: bool = False
     max_new_tokens: int = 16
@@ -43,15 +45,7 @@ class Example:
     @property
     def images(self) -> list[Any]:
         """The pictures, in reading order."""
-        return [part["image"] for message in self.messages for part in message["content"] if part["type"] == "image"]
-
-    def with_images(self, change: Callable[[Any], dict[str, Any] | None]) -> list[dict[str, Any]]:
-        """The messages with what ``change`` makes of each picture in its part's place; None leaves the part out."""
-        messages = []
-        for message in self.messages:
-            parts = [change(part["image"]) if part["type"] == "image" else part for part in message["content"]]
-            messages.append({**message, "content": [part for part in parts if part is not None]})
-        return messages
+        return images_of(self.messages)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from minigemini.benchmarks.benchmark import Score
 from minigemini.benchmarks.statistics.wilson import wilson
-from minigemini.generation.prompt_markers import PROMPT_END, PROMPT_START, find_prompts
+from minigemini.conversation import PROMPT_END, PROMPT_START, find_prompts
 
 
 def has_well_formed_prompts(answer: str) -> bool:

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from minigemini.data.images import open_image
-from minigemini.data.progress import with_progress
 from minigemini.data.records import BadRecord, Record, read_records
 from minigemini.data.sources import DataRecipe
 from minigemini.data.tokens import (
@@ -25,6 +23,8 @@ from minigemini.data.tokens import (
     tokenise,
     tokens_per_image,
 )
+from minigemini.media import open_image
+from minigemini.progress import with_progress
 
 PRINTED_PROBLEMS = 20
 Gather = Callable[[Any], list[Any]]
@@ -84,7 +84,7 @@ def check(
     reasons = {bad.name: bad.reason for records in parsed for bad in records if isinstance(bad, BadRecord)}
 
     paths = list(dict.fromkeys(path for record in good.values() for path in record.images))
-    broken = _merged(gather(broken_images(paths[rank::processes], processor, show_progress)))
+    broken = _merged(gather(broken_images(paths[rank::processes], show_progress)))
     for name, record in list(good.items()):
         if found := [broken[path] for path in record.images if path in broken]:
             reasons[name] = "; ".join(found)
@@ -123,19 +123,14 @@ def check(
     return CheckedData(sources, [BadRecord(name, reasons[name]) for name in names if name in reasons])
 
 
-def broken_images(paths: Sequence[str], processor: Processor | None, show_progress: bool = True) -> dict[str, str]:
-    """For each file that cannot be decoded, or that the processor refuses for its mode or shape, the reason."""
+def broken_images(paths: Sequence[str], show_progress: bool = True) -> dict[str, str]:
+    """For each file that cannot be opened as a picture that the processor takes, the reason."""
 
     def reason(path: str) -> str | None:
         try:
-            image = open_image(path)
+            open_image(path)
         except ValueError as error:
-            return str(error)
-        try:
-            if processor is not None:
-                processor.image_processor.process_image(image)
-        except ValueError as error:
-            return f"image {path}: {error}"
+            return f"image {error}"
         return None
 
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as threads:  # threads do: PIL decodes outside Python's lock

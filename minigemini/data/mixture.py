@@ -9,8 +9,8 @@ from PIL import Image
 from torch.utils.data import Dataset, Sampler
 
 from minigemini.data.check import CheckedSource
-from minigemini.data.images import open_image
 from minigemini.data.tokens import Tokens
+from minigemini.media import open_image
 
 Order = Literal["random", "group_by_length", "sequential"]
 POOL = 50  # global batches that are sorted by length together: little padding, and still well shuffled
@@ -49,7 +49,7 @@ class Mixture(Dataset[Example]):
         try:
             return Example(name, self.tokens[index], [open_image(path) for path in self.images[index]])
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+            raise ValueError(f"{name}: image {error}") from error
 
 
 class EpochSampler(Sampler[int]):

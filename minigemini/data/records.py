@@ -6,14 +6,14 @@ text. `` <GEN>`` and ``<h>...</h>`` are plain text to this layer.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from minigemini.conversation import IMAGE_MARKER, Image, Message, Part, Role, Text, images_of
 
-IMAGE_MARKER = "<image>"
-ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
+ROLES: dict[str, Role] = {"human": "user", "gpt": "assistant", "system": "system"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,12 @@ class Record:
     """One sample: who said what, and the image files in reading order."""
 
     name: str  # file, position and id, for messages to the user
-    turns: tuple[tuple[str, str], ...]  # (role as chat templates call it, text with <image> markers)
-    images: tuple[str, ...]  # paths, one for each marker
+    messages: tuple[Message, ...]  # pictures are paths
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The files in reading order."""
+        return tuple(images_of(self.messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +87,15 @@ def parse_record(raw: Any, name: str, image_folder: Path) -> Record:
     markers = sum(text.count(IMAGE_MARKER) for _, text in turns)
     if markers != len(paths):
         raise ValueError(f"{markers} {IMAGE_MARKER} in the conversation, but {len(paths)} image files")
-    return Record(name, turns, tuple(str(image_folder / path) for path in paths))
+    waiting = iter([str(image_folder / path) for path in paths])
+    return Record(name, tuple(Message(role, _parts(text, waiting)) for role, text in turns))
 
 
-def _turns(conversations: Any) -> tuple[tuple[str, str], ...]:
+def _turns(conversations: Any) -> list[tuple[Role, str]]:
+    """Role and text with markers of each turn."""
     if not isinstance(conversations, list) or not conversations:
         raise ValueError(f"'conversations' must be a list of turns, got {_short(conversations)}")
-    turns = []
+    turns: list[tuple[Role, str]] = []
     for position, turn in enumerate(conversations):
         if (
             not isinstance(turn, dict)
@@ -111,32 +117,23 @@ def _turns(conversations: Any) -> tuple[tuple[str, str], ...]:
     if spoken != ["user", "assistant"] * (len(spoken) // 2) or not spoken:
         order = ", ".join(turn["from"] for turn in conversations)
         raise ValueError(f"turns must alternate human, gpt, human, gpt, ... and end with gpt; they are: {order}")
-    return tuple(turns)
+    return turns
 
 
-def messages(record: Record, images: list[Image.Image] | None = None) -> list[dict[str, Any]]:
-    """The conversation as chat templates take it: OpenAI content parts, image parts at the place of their marker.
-
-    The line break that LLaVA data puts between ``<image>`` and the text is dropped: what stands between an image and
-    the text is the chat template's to say, in training as in use. All other text stays as it is.
-
-    Args:
-        images: the images in reading order; without them image parts are bare ``{"type": "image"}``.
-    """
-    waiting = iter(images) if images is not None else None
-    conversation = []
-    for role, text in record.turns:
-        parts: list[dict[str, Any]] = []
-        for position, piece in enumerate(text.split(IMAGE_MARKER)):
-            if position > 0:
-                parts.append({"type": "image"} if waiting is None else {"type": "image", "image": next(waiting)})
-                piece = piece.removeprefix("\n")
-            if position < text.count(IMAGE_MARKER):
-                piece = piece.removesuffix("\n")
-            if piece:
-                parts.append({"type": "text", "text": piece})
-        conversation.append({"role": role, "content": parts})
-    return conversation
+def _parts(text: str, images: Iterator[str]) -> tuple[Part, ...]:
+    """The line break that LLaVA data puts between ``<image>`` and the text is dropped: what stands between an image and the text is
+    the chat template's to say, in training as in use. All other text stays as it is."""
+    parts: list[Part] = []
+    pieces = text.split(IMAGE_MARKER)
+    for position, piece in enumerate(pieces):
+        if position > 0:
+            parts.append(Image(next(images)))
+            piece = piece.removeprefix("\n")
+        if position < len(pieces) - 1:
+            piece = piece.removesuffix("\n")
+        if piece:
+            parts.append(Text(piece))
+    return tuple(parts)
 
 
 def _short(value: Any) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 from jinja2 import TemplateError
 from PIL import Image
 
-from minigemini.data.records import Record, messages
+from minigemini.conversation import for_template
+from minigemini.data.records import Record
 
 
 class Processor(Protocol):
@@ -50,7 +51,7 @@ def tokenise(record: Record, processor: Processor) -> Tokens:
     tokenizer = processor.tokenizer
     try:
         encoded = tokenizer.apply_chat_template(
-            messages(record),
+            for_template(record.messages),
             chat_template=processor.chat_template,
             return_dict=True,
             return_assistant_tokens_mask=True,
@@ -88,7 +89,7 @@ def assert_marks_answers(processor: Processor) -> None:
 def assert_same_as_processor(record: Record, tokens: Tokens, processor: Processor) -> None:
     """Training must see the ids that the processor makes in use: compare them for one record, with blank images."""
     encoded = processor.apply_chat_template(
-        messages(record, [Image.new("RGB", (8, 8))] * len(record.images)),
+        for_template(record.messages, [Image.new("RGB", (8, 8))] * len(record.images)),
         tokenize=True,
         return_dict=True,
         return_assistant_tokens_mask=True,

@@ -9,7 +9,7 @@ import transformers
 
 from minigemini.generation.generation_record import pixel_hash, read_record, save_png
 from minigemini.generation.image_generator import NANO, ImageGenerator
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
 
 
 def run(

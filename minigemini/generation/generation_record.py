@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from minigemini.generation.untrusted_image import open_header
+from minigemini.media import open_header
 
 CHUNK = "minigemini"
 """Keyword of the PNG's iTXt chunk; its text is the record as JSON."""
@@ -81,7 +81,7 @@ def read_record(path: str | Path) -> GenerationRecord:
     Raises:
         ValueError: not a PNG, no record, or one that is not as :class:`GenerationRecord` says; it names the file and the field.
     """
-    with open_header(path, formats=("PNG",)) as image:
+    with open_header(path, with_text=True) as image:
         text = image.info.get(CHUNK)
     if not isinstance(text, str):
         raise ValueError(

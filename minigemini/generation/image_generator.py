@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -126,8 +127,9 @@ class ImageGenerator:
         """The same pipeline with other settings than its family's where they are given.
 
         Raises:
-            ValueError: the pipeline lacks one.
+            ValueError: the pipeline lacks one, or cannot draw so.
         """
+        self._check_settings(steps, guidance)
         asked = {"num_inference_steps": steps, "guidance_scale": guidance}
         asked = {key: value for key, value in asked.items() if value is not None}
         for key in asked:
@@ -174,9 +176,12 @@ class ImageGenerator:
             The picture (RGB) and what made it. A setting that this pipeline lacks is left out, with a warning.
 
         Raises:
-            ValueError: the prompt is empty or too long, or the pipeline refuses a setting.
+            ValueError: the prompt is empty or too long, so is the negative prompt, or nothing can be drawn with a setting.
         """
+        self._check_settings(steps, guidance, size)
         length = self._checked_length(prompt, truncate)
+        if negative_prompt and "negative_prompt" in self._defaults:
+            self._checked_length(negative_prompt, truncate, "negative prompt")
 
         width, height = size or (None, None)
         asked = {
@@ -255,14 +260,26 @@ class ImageGenerator:
             on_step=on_step,
         )
 
-    def _checked_length(self, prompt: str, truncate: bool) -> int:
+    def _check_settings(self, steps: int | None, guidance: float | None, size: tuple[int, int] | None = None) -> None:
+        """
+        Raises:
+            ValueError: one with which a pipeline makes noise, or nothing, without a word; it is named.
+        """
+        if steps is not None and steps < 1:
+            raise ValueError(f"steps={steps}: a picture takes at least one")
+        if guidance is not None and not (math.isfinite(guidance) and guidance >= 0):
+            raise ValueError(f"guidance={guidance}: it must be a number of at least 0")
+        if size is not None and min(size) < 1:
+            raise ValueError(f"size={size}: a picture has at least one pixel on each side")
+
+    def _checked_length(self, prompt: str, truncate: bool, named: str = "prompt") -> int:
         """Tokens of a prompt; it is not empty and, unless it may be truncated, short enough to be read to its end."""
         if not prompt.strip():
-            raise ValueError("a picture needs a prompt that is not empty")
+            raise ValueError(f"a picture needs a {named} that is not empty")
         length = self.count_prompt_tokens(prompt)
         if not truncate and self.max_prompt_tokens is not None and length > self.max_prompt_tokens:
             raise ValueError(
-                f"the prompt has {length} tokens and {self.name} reads {self.max_prompt_tokens}; its end would have no effect"
+                f"the {named} has {length} tokens and {self.name} reads {self.max_prompt_tokens}; its end would have no effect"
             )
         return length
 

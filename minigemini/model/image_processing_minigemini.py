@@ -1,11 +1,12 @@
 """Pictures -> pixels for both towers."""
 
+import os
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from transformers.image_processing_backends import PilBackend
 from transformers.image_processing_utils import BatchFeature
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, ImageInput, PILImageResampling, SizeDict
@@ -48,10 +49,10 @@ class MiniGeminiImageProcessorKwargs(ImagesKwargs, total=False):
 class MiniGeminiImageProcessor(SavedWithCode, PilBackend):
     """One processor for both towers.
 
-    The picture becomes RGB (alpha is dropped), is padded to a square with the mean colour (`do_pad`) or resized by its
-    shortest edge and cropped in the centre, with PIL's bicubic filter, to `high_res_size`, and normalised. The
-    low-resolution pixels are the bilinear shrink, without antialiasing, of these normalised pixels: no second look at
-    the picture, and what released Mini-Gemini weights were trained on.
+    The picture becomes upright RGB (what is transparent lies on white), is padded to a square with the mean colour (`do_pad`)
+    or resized by its shortest edge and cropped in the centre, with PIL's bicubic filter, to `high_res_size`, and
+    normalised. The low-resolution pixels are the bilinear shrink, without antialiasing, of these normalised pixels: no
+    second look at the picture, and what released Mini-Gemini weights were trained on.
 
     Returns `pixel_values` [N, 3, h, w], or with a grid [N, T, 3, h, w]: the crops row by row, then the whole picture if
     `image_global`; and `high_res_pixel_values` [N, 3, H, W] unless `do_high_res` is `False`.
@@ -81,6 +82,15 @@ class MiniGeminiImageProcessor(SavedWithCode, PilBackend):
 
     def __init__(self, **kwargs: Unpack[MiniGeminiImageProcessorKwargs]):  # type: ignore[override]
         super().__init__(**kwargs)  # type: ignore[misc]
+
+    def fetch_images(self, image_url_or_urls: Any) -> Any:
+        """As `ImageProcessingMixin.fetch_images`, but a file keeps its mode until `to_rgb` (transformers' `load_image` drops
+        transparency and clips greys of 16 bits)."""
+        if isinstance(image_url_or_urls, str) and os.path.isfile(image_url_or_urls):
+            with Image.open(image_url_or_urls) as image:
+                image.load()
+                return image
+        return super().fetch_images(image_url_or_urls)
 
     def process_image(self, image: ImageInput, **kwargs: Any) -> Image.Image:  # type: ignore[override]
         """A picture of any kind -> RGB. Arrays are [H, W], [H, W, C] or [C, H, W], uint8."""
@@ -139,11 +149,17 @@ class MiniGeminiImageProcessor(SavedWithCode, PilBackend):
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any PIL mode -> RGB. Alpha is dropped; 16-bit greys are scaled to 8 bit (PIL's own conversion would clip them).
+    """Any PIL picture -> upright RGB. What is transparent lies on white; greys of 0..65535, or of floating-point 0..1, become
+    0..255 (PIL's own conversion would clip them). That is `minigemini.media`'s policy for files too.
+
+    The original drops transparency, so that whatever colour lies under it is seen (often black), and leaves a photograph on its
+    side. Its recorded pixels are of opaque, upright pictures, and equal to ours.
 
     Raises:
-        ValueError: an empty picture, one too long or too thin, or grey values that are not 16-bit numbers.
+        ValueError: an empty picture, one too long or too thin, or greys beyond these ranges.
     """
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     width, height = image.size
     if width == 0 or height == 0:
         raise ValueError(f"the picture is empty: {width} x {height} pixels")
@@ -152,15 +168,17 @@ def to_rgb(image: Image.Image) -> Image.Image:
             f"the picture is {width} x {height} pixels; its longest side may have {LONGEST_SIDE} pixels and be "
             f"{LONGEST_TO_SHORTEST} times its shortest"
         )
-    if image.mode.startswith("I"):
+    if image.mode.startswith("I") or image.mode == "F":
         grey = np.asarray(image)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise ValueError(f"grey values from {grey.min()} to {grey.max()} in mode {image.mode!r} are not 16-bit")
-        image = Image.fromarray(np.round(grey.astype(np.float64) / 257).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError(
-            "a picture of floating-point greys (PIL mode 'F') has no known range; convert it to 8 bit first"
-        )
+        top = 1.0 if image.mode == "F" else 65535.0
+        if not (grey.min() >= 0 and grey.max() <= top):
+            raise ValueError(
+                f"grey values from {grey.min():g} to {grey.max():g} in mode {image.mode!r}; 0 to {top:g} can be read"
+            )
+        image = Image.fromarray(np.round(grey.astype(np.float64) * (255 / top)).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
 
 

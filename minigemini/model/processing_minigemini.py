@@ -89,30 +89,65 @@ class MiniGeminiProcessor(SavedWithCode, ProcessorMixin):
         return MultiModalData(num_image_tokens=[tokens] * len(image_sizes), num_image_patches=[1] * len(image_sizes))
 
     def apply_chat_template(self, conversation: list, *args: Any, **kwargs: Any) -> Any:
-        """As `ProcessorMixin.apply_chat_template`, but text can never stand for a picture.
+        """As `ProcessorMixin.apply_chat_template`, but text can never stand for a picture, and nothing is left out because a template
+        does not know it: parts are `text` (`input_text` is read as such) and `image`.
 
         Raises:
-            ValueError: a text part has `image_token` in it; names the message.
+            ValueError: a message or a part is of another form, or a text part has `image_token` in it; names message and part.
         """
         batched = len(conversation) > 0 and isinstance(conversation[0], (list, tuple))
+        samples = []
         for sample, messages in enumerate(conversation if batched else [conversation]):
-            for number, message in enumerate(messages):
+            beginning = f"conversation {sample}, " if batched else ""
+            if not messages:
+                raise ValueError(f"{beginning.removesuffix(', ') or 'the conversation'} has no message")
+            samples.append([checked(one, f"{beginning}message {number}") for number, one in enumerate(messages)])
+            for number, message in enumerate(samples[-1]):
                 if self.image_token in text_of(message):
-                    where = f"conversation {sample}, message {number}" if batched else f"message {number}"
+                    where = f"{beginning}message {number}"
                     raise ValueError(
                         f"{where} ({message['role']}): its text has {self.image_token!r} in it, which stands for a "
                         "picture; give pictures as image parts, or change the text"
                     )
-        return super().apply_chat_template(conversation, *args, **kwargs)
+        return super().apply_chat_template(samples if batched else samples[0], *args, **kwargs)
 
 
 def has_no_picture(images: Any) -> bool:
     return isinstance(images, (list, tuple)) and all(has_no_picture(image) for image in images)
 
 
+def checked(message: Any, where: str) -> dict[str, Any]:
+    """The message with every part of a kind that the templates know.
+
+    Raises:
+        ValueError: it has no role or content, or a part is neither text nor a picture; `where` and the part's number are named.
+    """
+    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+        raise ValueError(f"{where}: expected {{'role': ..., 'content': ...}}, got {message!r:.80}")
+    content = message.get("content")
+    if isinstance(content, str):
+        return message
+    if not isinstance(content, (list, tuple)):
+        raise ValueError(
+            f"{where} ({message['role']}): 'content' must be a text or a list of parts, got {content!r:.80}"
+        )
+    parts = []
+    for number, part in enumerate(content):
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in ("text", "input_text") and isinstance(part.get("text"), str):
+            part = {**part, "type": "text"}
+        elif kind not in ("image", "image_url"):  # transformers turns the second into the first
+            raise ValueError(
+                f"{where} ({message['role']}), part {number}: expected {{'type': 'text', 'text': ...}} or {{'type': 'image', "
+                f"'image': ...}}, got {part!r:.80}"
+            )
+        parts.append(part)
+    return {**message, "content": parts}
+
+
 def text_of(message: dict[str, Any]) -> str:
     """The words of a message, joined (a marker may be spread over two parts)."""
-    content = message.get("content") or ""
+    content = message["content"]
     if isinstance(content, str):
         return content
     return "".join(part["text"] if part["type"] == "text" else "\n" for part in content)

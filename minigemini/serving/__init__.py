@@ -1,9 +1,11 @@
 """Conversations with text and pictures in and out.
 
 ``chat_session``         the one place that mixes modalities: a stream of events for each reply
-``conversation``         what was said and shown, and saving it
+``conversation``         what was said and shown: as people read it, and as the model does
+``save_conversation``    as a folder
 ``conversation_page``    conversations as one self-contained HTML page
 ``sample_conversations`` plays scripted conversations
+``options``              what ``minigemini chat`` is told
 ``terminal``             ``minigemini chat``
 ``one_shot``             ``minigemini chat --prompt``, for scripts
 """

@@ -1,84 +1,84 @@
-"""What was said and shown in a conversation, for people to read."""
+"""What was said and shown in a chat, kept once: people read it as it stands, the model as :func:`as_read` gives it."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from PIL import Image
+from PIL.Image import Image as Picture
 
-from minigemini.generation.generation_record import GenerationRecord, save_png
-from minigemini.serving.conversation_page import write_page
+from minigemini.conversation import IMAGE_MARKER, Image, Message, Part, Text, ask_for_drawing, neutralise
+from minigemini.generation.generation_record import GenerationRecord
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An RGB picture; ``record`` says what drew it, None: the user showed it."""
+class Drawing:
+    """The source of an image part that the model drew.
 
-    image: Image.Image
+    Attributes:
+        written: what the model wrote, ``<h>prompt</h>``.
+        image: RGB; None: it was not drawn.
+        record: what drew it.
+    """
+
+    written: str
+    image: Picture | None = None
     record: GenerationRecord | None = None
 
 
 @dataclass(frozen=True)
-class Message:
-    """One side's turn: text and pictures in reading order.
+class Turn:
+    """One side's message, and what belongs to it but is not said.
 
     Attributes:
-        raw: the text as the model read or wrote it, markers included.
+        message: pictures are PIL images, or a :class:`Drawing` where the model drew.
         asks_for_drawing: a user's message sent with the marker that asks for a picture.
         notices: what the user was told while this message was made: text changed, an answer cut, a picture not drawn.
     """
 
-    role: Literal["user", "assistant"]
-    parts: list[str | Picture]
-    raw: str = ""
+    message: Message
     asks_for_drawing: bool = False
     notices: list[str] = field(default_factory=list)
+
+    @property
+    def drawings(self) -> list[Drawing]:
+        """Those that were drawn."""
+        found = [part.source for part in self.message.parts if isinstance(part, Image)]
+        return [source for source in found if isinstance(source, Drawing) and source.image is not None]
+
+    @property
+    def raw(self) -> str:
+        """The text as the model read or wrote it, markers included."""
+        written = "".join(_written(part) for part in self.message.parts)
+        return ask_for_drawing(written) if self.asks_for_drawing else written
 
 
 @dataclass(frozen=True)
 class Conversation:
     title: str
-    messages: list[Message] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
 
 
-def save_conversation(conversation: Conversation, folder: str | Path) -> Path:
-    """Write ``conversation.json``, ``conversation.html`` and every picture as PNG, drawn ones with their record inside.
+def as_read(turns: Iterable[Turn]) -> list[Message]:
+    """The messages that the model reads.
 
-    Raises:
-        ValueError: the folder exists and is not empty.
+    An answer is the text that was written; the pictures drawn in it come at the start of the user's next message, so that the model sees
+    what it drew when it is asked to change it. Words of an answer that would stand for a picture do not do so when they are read again.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} exists already; name a folder that does not, or an empty one")
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures = 0
-    messages = []
-    for message in conversation.messages:
-        parts: list[dict[str, Any]] = []
-        for part in message.parts:
-            if isinstance(part, str):
-                parts.append({"type": "text", "text": part})
-                continue
-            pictures += 1
-            name = f"picture-{pictures}.png"
-            if part.record is None:
-                part.image.save(folder / name)
-            else:
-                save_png(part.image, part.record, folder / name)
-            parts.append({"type": "image", "file": name, "record": part.record and asdict(part.record)})
-        messages.append(
-            {
-                "role": message.role,
-                "parts": parts,
-                "raw": message.raw,
-                "asks_for_drawing": message.asks_for_drawing,
-                "notices": message.notices,
-            }
-        )
-    text = json.dumps({"title": conversation.title, "messages": messages}, ensure_ascii=False, indent=2)
-    (folder / "conversation.json").write_text(text + "\n", encoding="utf-8")
-    write_page([conversation], folder / "conversation.html", conversation.title)
-    return folder
+    messages: list[Message] = []
+    drawn: list[Picture | None] = []
+    for turn in turns:
+        if turn.message.role == "assistant":
+            messages.append(Message("assistant", (Text(neutralise(turn.raw, [IMAGE_MARKER])[0]),)))
+            drawn = [drawing.image for drawing in turn.drawings]
+        else:
+            shown = [part for part in turn.message.parts if isinstance(part, Image)]
+            messages.append(Message(turn.message.role, (*map(Image, drawn), *shown, Text(turn.raw))))
+            drawn = []
+    return messages
+
+
+def _written(part: Part) -> str:
+    if isinstance(part, Text):
+        return part.text
+    return part.source.written if isinstance(part.source, Drawing) else ""

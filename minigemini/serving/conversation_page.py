@@ -7,11 +7,12 @@ import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from minigemini.generation.generation_record import GenerationRecord
-    from minigemini.serving.conversation import Conversation, Message, Picture
+from PIL.Image import Image
+
+from minigemini.conversation import Part, Text
+from minigemini.generation.generation_record import GenerationRecord
+from minigemini.serving.conversation import Conversation, Drawing, Turn
 
 TINY = 128
 """Pictures with no side longer than this are enlarged, pixel by pixel."""
@@ -93,30 +94,33 @@ def write_page(conversations: Sequence[Conversation], path: str | Path, title: s
 
 
 def _card(conversation: Conversation) -> str:
-    messages = "\n".join(_message(message) for message in conversation.messages)
+    messages = "\n".join(_turn(turn) for turn in conversation.turns)
     return f"<section>\n<h2>{escape(conversation.title)}</h2>\n<ol>\n{messages}\n</ol>\n</section>"
 
 
-def _message(message: Message) -> str:
-    badge = '<span class="asks">draw</span>' if message.asks_for_drawing else ""
-    parts = [
-        (f"<p>{escape(part.strip())}{badge}</p>" if part.strip() else "") if isinstance(part, str) else _figure(part)
-        for part in message.parts
-    ]
-    parts = [part for part in parts if part] or ['<p class="nothing">no words</p>']
-    shown = "\n".join([*parts, *(f"<small>{escape(notice)}</small>" for notice in message.notices)])
-    return f'<li class="{message.role}">\n{shown}\n</li>'
+def _turn(turn: Turn) -> str:
+    badge = '<span class="asks">draw</span>' if turn.asks_for_drawing else ""
+    parts = [part for part in (_part(part, badge) for part in turn.message.parts) if part]
+    parts = parts or ['<p class="nothing">no words</p>']
+    shown = "\n".join([*parts, *(f"<small>{escape(notice)}</small>" for notice in turn.notices)])
+    return f'<li class="{turn.message.role}">\n{shown}\n</li>'
 
 
-def _figure(picture: Picture) -> str:
-    image, record = picture.image, picture.record
+def _part(part: Part, badge: str) -> str:
+    if isinstance(part, Text):
+        return f"<p>{escape(part.text.strip())}{badge}</p>" if part.text.strip() else ""
+    if not isinstance(part.source, Drawing):
+        return _figure(part.source, "a picture the user shows", "")
+    image, record = part.source.image, part.source.record
+    return "" if image is None or record is None else _figure(image, record.prompt, _caption(record))
+
+
+def _figure(image: Image, alternative: str, caption: str) -> str:
     scale = max(1, 192 // max(image.size)) if max(image.size) <= TINY else 1
     style = ' class="tiny"' if scale > 1 else ""
     data = io.BytesIO()
     image.save(data, format="PNG")
     source = base64.b64encode(data.getvalue()).decode()
-    alternative = "a picture the user shows" if record is None else record.prompt
-    caption = "" if record is None else _caption(record)
     return (
         f'<figure><img{style} width="{image.width * scale}" height="{image.height * scale}" '
         f'alt="{escape(alternative)}" src="data:image/png;base64,{source}">{caption}</figure>'

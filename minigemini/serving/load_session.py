@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from transformers.utils import logging
 
 from minigemini import nano
 from minigemini.checkpoints.load import load
-from minigemini.generation.constrained import Draw
+from minigemini.engine.local import LocalEngine
 from minigemini.serving.chat_session import ChatSession
+from minigemini.serving.options import ChatOptions
 
 if TYPE_CHECKING:
     from minigemini.generation.image_generator import ImageGenerator
 
 
-def load_session(model: str, generator: str, draw: Draw, seed: int, bits: Literal[4, 8] | None = None) -> ChatSession:
-    """Load a model and begin a conversation; the generator goes on loading in the background.
-
-    Args:
-        model, generator: local folder, hub id or shipped name.
-        draw: with False the generator is not needed and not loaded.
-        seed: as in :class:`ChatSession`.
-        bits: load the language model's layers in 4 or 8 bits. Device and type are as :mod:`minigemini.checkpoints.load` says.
+def load_session(options: ChatOptions) -> ChatSession:
+    """Load a model and begin a conversation on the GPU, if there is one; the generator goes on loading in the background.
 
     Raises:
-        ValueError: a local folder or shipped name is not there, or holds no model; it names it.
+        ValueError: a local folder or shipped name is not there, or holds no model; it names it. Or every answer shall draw, and there is
+            no generator.
     """
+    model, generator = options.model, options.generator_name
+    if options.draw is True and generator is None:
+        raise ValueError(f"{model} has no image generator of its own to draw with: name one with --generator")
     logging.disable_progress_bar()
     nano.resolve(model)  # what cannot be is said before anything is loaded
-    if draw is not False:
+    if generator is not None:
         check_generator(generator)
-    loaded, processor = load(model, bits=bits)
-    return ChatSession(loaded, processor, None if draw is False else _in_the_background(generator), seed=seed)
+    loaded, processor = load(model, bits=options.bits)
+    drawing = None if generator is None else _in_the_background(generator)
+    return ChatSession(LocalEngine(loaded, processor), drawing, seed=options.seed)
 
 
 def check_generator(name: str) -> None:

@@ -4,39 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from minigemini.generation.constrained import Draw
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
 from minigemini.serving.chat_session import Done, ImageDrawn, Notice, TextDelta
 from minigemini.serving.drawing_files import check_attention_file, write_attention, write_drawing
 from minigemini.serving.load_session import load_session
+from minigemini.serving.options import ChatOptions
 
 
-def answer_once(
-    model: str,
-    generator: str,
-    prompt: str,
-    images: Sequence[str | Path],
-    draw: Draw,
-    seed: int,
-    out: str | Path,
-    as_json: bool,
-    show_attention: str | Path | None = None,
-    bits: Literal[4, 8] | None = None,
-) -> int:
+def answer_once(options: ChatOptions) -> int:
     """Answer one message; stdout has the answer and nothing else, notices go to stderr.
 
     As JSON: ``model``, ``text`` (without drawing prompts), ``answer`` (with them), ``images`` (each ``file`` and ``record``),
     ``notices``, ``finish_reason``, ``new_tokens``, ``seconds``, and if it was asked for ``attention``, the file.
-
-    Args:
-        show_attention: PNG to write, with where the answer looked.
-        bits: as of :func:`load_session`.
 
     Returns:
         0, or 1 if a picture was asked for and none was drawn.
@@ -46,6 +29,8 @@ def answer_once(
             no picture is; nothing was printed. As :meth:`ChatSession.attention_picture`; the answer was printed, but
             not as JSON.
     """
+    prompt, as_json, show_attention = options.prompt, options.as_json, options.show_attention
+    assert prompt is not None
     try:
         prompt.encode()
     except UnicodeEncodeError:  # what Python makes of bytes on the command line that are no UTF-8
@@ -53,20 +38,20 @@ def answer_once(
         print("minigemini: bytes of the prompt that are no UTF-8 were replaced", file=sys.stderr)
     if show_attention is not None:
         check_attention_file(show_attention)
-        if not images:
+        if not options.images:
             raise ValueError("attention is shown on a picture: give an image to look at with it")
-    pictures = [open_image(path) for path in images]
-    found: dict[str, Any] = {"model": model, "text": "", "answer": "", "images": [], "notices": []}
+    pictures = [open_image(path) for path in options.images]
+    found: dict[str, Any] = {"model": options.model, "text": "", "answer": "", "images": [], "notices": []}
     with redirect_stdout(sys.stderr):  # libraries may have something to say while they load
-        session = load_session(model, generator, draw, seed, bits)
-        events = session.reply(prompt, pictures, draw)
+        session = load_session(options)
+        events = session.reply(prompt, pictures, options.draw)
     for event in events:
         if isinstance(event, TextDelta):
             found["text"] += event.text
             if not as_json:
                 print(event.text, end="", flush=True)
         elif isinstance(event, ImageDrawn):
-            file = write_drawing(event.image, event.record, out)
+            file = write_drawing(event.image, event.record, options.out)
             found["images"].append({"file": str(file), "record": asdict(event.record)})
             if not as_json:
                 print(f"[{file}: {event.record.prompt}]", flush=True)
@@ -83,4 +68,4 @@ def answer_once(
         print(f"minigemini: where the answer looked: {show_attention}", file=sys.stderr)
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=2))
-    return 1 if draw is True and not found["images"] else 0
+    return 1 if options.draw is True and not found["images"] else 0

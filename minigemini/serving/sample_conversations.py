@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from minigemini.generation.constrained import Draw
+from minigemini.engine.request import Draw
 from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.conversation import Conversation
 
@@ -31,4 +31,4 @@ def play(session: ChatSession, title: str, turns: Sequence[ScriptedTurn]) -> Con
     for turn in turns:
         for _ in session.reply(turn.text, turn.images, turn.draw):
             pass
-    return Conversation(title, session.conversation.messages)
+    return Conversation(title, session.conversation.turns)

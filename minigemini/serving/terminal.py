@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Literal
 
+from PIL.Image import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
-from minigemini.generation.constrained import Draw
-from minigemini.generation.untrusted_image import open_image
+from minigemini.engine.request import Draw
+from minigemini.media import open_image
+from minigemini.progress import progress_bar
 from minigemini.serving.chat_session import (
     ChatSession,
     Done,
@@ -25,10 +24,11 @@ from minigemini.serving.chat_session import (
     Notice,
     TextDelta,
 )
-from minigemini.serving.conversation import Picture, save_conversation
 from minigemini.serving.drawing_files import check_attention_file, write_attention, write_drawing
 from minigemini.serving.load_session import load_session
 from minigemini.serving.one_shot import answer_once
+from minigemini.serving.options import ChatOptions
+from minigemini.serving.save_conversation import save_conversation
 
 HELP = """\
 /image FILE    show a picture with your next message
@@ -40,32 +40,8 @@ Ctrl-C stops an answer, Ctrl-D leaves."""
 COMMANDS = ("/image", "/draw", "/reset", "/save", "/help")
 
 
-def run(
-    model: str = "nano",
-    *,
-    generator: str = "nano",
-    images: Sequence[str | Path] = (),
-    prompt: str | None = None,
-    as_json: bool = False,
-    draw: Draw = "auto",
-    seed: int = 0,
-    out: str | Path = ".",
-    show_attention: str | Path | None = None,
-    bits: Literal[4, 8] | None = None,
-) -> int:
-    """Talk to a model: in the terminal, line by line from a pipe, or once with ``prompt``.
-
-    Args:
-        model: checkpoint folder, hub id, or a shipped name.
-        generator: of pictures, likewise.
-        images: files to show with the first message.
-        prompt: say this, print the answer and end (:func:`answer_once`).
-        as_json: print that answer as JSON.
-        draw: "auto": the model decides; True: every answer draws one picture; False: none does.
-        seed: of the first drawing.
-        out: folder for drawn pictures.
-        bits: load the language model's layers in 4 or 8 bits.
-        show_attention: PNG to write after each answer about a picture, with where it looked.
+def run(options: ChatOptions) -> int:
+    """Talk to a model: in the terminal, line by line from a pipe, or once with a prompt (:func:`answer_once`).
 
     Returns:
         Exit code.
@@ -74,17 +50,19 @@ def run(
         ValueError: the model, the generator or a picture cannot be loaded, ``as_json`` without ``prompt``, or a file for the
             attention that is no PNG.
     """
-    if prompt is not None:
-        return answer_once(model, generator, prompt, images, draw, seed, out, as_json, show_attention, bits)
-    if as_json:
+    if options.prompt is not None:
+        return answer_once(options)
+    if options.as_json:
         raise ValueError("JSON is for one answer: give a prompt with it")
-    if show_attention is not None:
-        check_attention_file(show_attention)
+    if options.show_attention is not None:
+        check_attention_file(options.show_attention)
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    chat = TerminalChat(load_session(model, generator, draw, seed, bits), console, draw, Path(out), show_attention)
-    for image in images:
+    chat = TerminalChat(load_session(options), console, options.draw, Path(options.out), options.show_attention)
+    for image in options.images:
         chat.show(str(image))
-    console.print(f"{model} on {chat.session.model.device.type}. Say something, or /help.", style="dim")
+    console.print(f"{options.model} on {chat.session.engine.model.device.type}. Say something, or /help.", style="dim")
+    if options.draw is not False and options.generator_name is None:
+        console.print("It cannot draw: no image generator was named (--generator).", style="dim")
     for line in _lines(console):
         chat.take(line)
     return 0
@@ -101,7 +79,7 @@ class TerminalChat:
         self.draw = draw
         self.out = out
         self.show_attention = show_attention
-        self.shown: list[Picture] = []  # with the next message
+        self.shown: list[Image] = []  # with the next message
         self.draw_next = False
 
     def take(self, line: str) -> None:
@@ -139,11 +117,11 @@ class TerminalChat:
         if not file:
             raise ValueError("which picture? /image FILE")
         picture = open_image(Path(file.strip("'\"")).expanduser())
-        self.shown.append(Picture(picture))
+        self.shown.append(picture)
         self.tell(f"{file}: {picture.width}x{picture.height}, goes with your next message")
 
     def save(self, folder: str) -> None:
-        if not self.session.conversation.messages:
+        if not self.session.conversation.turns:
             raise ValueError("nothing was said yet")
         free = (Path(f"conversation-{n}") for n in count(1))
         path = Path(folder).expanduser() if folder else next(path for path in free if not path.exists())
@@ -151,11 +129,11 @@ class TerminalChat:
 
     def answer(self, text: str, draw: Draw) -> None:
         """Say something and print the reply as it comes; Ctrl-C stops it."""
-        before = len(self.session.messages)
-        events = self.session.reply(text, [picture.image for picture in self.shown], draw)
+        before = len(self.session.conversation.turns)
+        events = self.session.reply(text, self.shown, draw)
         self.shown, self.draw_next = [], False
         at_line_start = True
-        bar = _drawing_bar(self.console)
+        bar = progress_bar(self.console.is_terminal, console=self.console, transient=True)
         task = bar.add_task("drawing", total=None)
         with _interrupt_stops(self.session):
             for event in events:
@@ -183,7 +161,7 @@ class TerminalChat:
                     self.tell(f"({event.text})")
                 elif isinstance(event, Done) and event.finish_reason == "cancelled":
                     self.tell("(stopped)")
-        if self.show_attention is not None and len(self.session.messages) > before:
+        if self.show_attention is not None and len(self.session.conversation.turns) > before:
             self.draw_attention(self.show_attention)
 
     def draw_attention(self, file: str | Path) -> None:
@@ -198,24 +176,6 @@ class TerminalChat:
 def printable(text: str) -> str:
     """Without control characters: what a model or a file writes must not steer the terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
-
-
-def _drawing_bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 @contextmanager

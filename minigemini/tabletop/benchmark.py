@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from minigemini.conversation import GENERATION_MARKER, Message, message
 from minigemini.tabletop import questions, talk
-from minigemini.tabletop.conversations import GENERATION_MARKER, Picture, Turn, casual, drawing_turns, some_picture
+from minigemini.tabletop.conversations import Picture, Turn, casual, drawing_turns, some_picture
 from minigemini.tabletop.drawing import edit, first_drawing
 from minigemini.tabletop.language import drawing_prompt
 from minigemini.tabletop.scene import HELD_OUT_PAIRS, TRAINED_PAIRS, Scene, Thing, random_scene, reserved
@@ -22,18 +23,13 @@ TYPES = (*QUESTION_KINDS, *HELD_OUT_KINDS, *DRAWING_KINDS, "well_formed", "draw_
 Example = dict[str, Any]
 
 
-def _message(turn: Turn) -> dict[str, Any]:
-    parts: list[dict[str, Any]] = [{"type": "image", "image": picture.image()} for picture in turn.pictures]
-    return {"role": "user", "content": [*parts, {"type": "text", "text": turn.text}]}
-
-
-def _said(text: str) -> dict[str, Any]:
-    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+def _asked_in(turn: Turn) -> Message:
+    return message("user", turn.text, [picture.image() for picture in turn.pictures])
 
 
 def _asked(rng: random.Random, picture: Picture, question: questions.Question) -> Example:
     return {
-        "messages": [_message(Turn(casual(rng, question.text), "", (picture,)))],
+        "messages": [_asked_in(Turn(casual(rng, question.text), "", (picture,)))],
         "answer": question.answer,
         "choices": question.choices,
         "bag": question.bag,
@@ -73,7 +69,7 @@ def _drawing(edits: int, rng: random.Random) -> Example | None:
     messages = []
     for turn in turns:
         text = turn.text.removesuffix(GENERATION_MARKER) + GENERATION_MARKER
-        messages += [_message(replace(turn, text=text)), _said(turn.answer)]
+        messages += [_asked_in(replace(turn, text=text)), message("assistant", turn.answer)]
     previous = f"<h>{drawing_prompt(drawings[-2].scene)}</h>" if edits else ""
     return {
         "messages": messages[:-1],
@@ -95,12 +91,12 @@ def _well_formed(rng: random.Random) -> Example | None:
 def _draw_or_answer(rng: random.Random) -> Example:
     """Half wish for a drawing (a first one, or a change), half only sound like it; nobody sets the marker."""
     wish = rng.random() < 0.5
-    history: list[dict[str, Any]] = []
+    history: list[Message] = []
     seen: tuple[Picture, ...] = ()
     drawing = first_drawing(rng)
     if rng.random() < 0.5:  # after something was drawn
         answer = f"<h>{drawing_prompt(drawing.scene)}</h>"
-        history = [_message(Turn(casual(rng, drawing.instruction), answer)), _said(answer)]
+        history = [_asked_in(Turn(casual(rng, drawing.instruction), answer)), message("assistant", answer)]
         seen = (Picture(drawing.scene, drawn=True),)
         drawing = edit(rng, drawing)
     if wish:
@@ -115,7 +111,7 @@ def _draw_or_answer(rng: random.Random) -> Example:
         text = talk.about_a_picture(rng, picture.scene)[0]
         history = []
     return {
-        "messages": [*history, _message(Turn(casual(rng, text), "", seen))],
+        "messages": [*history, _asked_in(Turn(casual(rng, text), "", seen))],
         "answer": "draw" if wish else "answer",
         "choices": ("draw", "answer"),
         "bag": (),
@@ -155,7 +151,7 @@ def _maker(kind: str) -> Callable[[random.Random], Example | None]:
 def examples(n_per_type: int, seed: int = 0, types: tuple[str, ...] = TYPES) -> Iterator[Example]:
     """``n_per_type`` examples of every type.
 
-    Each is a dict with ``id``, ``type``, ``messages`` (image parts hold PIL images), ``answer``, ``choices`` (every possible answer, empty
+    Each is a dict with ``id``, ``type``, ``messages`` (with PIL images), ``answer``, ``choices`` (every possible answer, empty
     when there are too many), ``bag`` (the values of that kind in the scene), ``draw`` (True, False or "auto"), ``scene``, and for
     drawings ``previous`` (the answer before the last instruction).
     """

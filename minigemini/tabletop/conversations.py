@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
+from minigemini.conversation import GENERATION_MARKER
 from minigemini.tabletop import questions, talk
 from minigemini.tabletop.drawing import Drawing, edit, first_drawing
 from minigemini.tabletop.language import describe, drawing_prompt
 from minigemini.tabletop.picture import DRAWING_SIZE, SIZE, render
 from minigemini.tabletop.scene import TRAINED_PAIRS, Scene, random_scene
-
-GENERATION_MARKER = " <GEN>"
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerContr
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from minigemini.data.mixture import EpochSampler, Mixture, Order
-from minigemini.data.progress import progress_bar
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
+from minigemini.progress import progress_bar
 from minigemini.training.trainable import optimizer_groups
 from minigemini.training.whole_graph import keep_graph_whole
 
@@ -75,7 +75,7 @@ class Progress(TrainerCallback):
         self.started, self.first_step = time.monotonic(), state.global_step
         self.shown = state.is_world_process_zero and not args.disable_tqdm
         self.bar = progress_bar(self.shown and sys.stderr.isatty())
-        self.task = self.bar.add_task(self.stage, total=state.max_steps, completed=state.global_step, note="")
+        self.task = self.bar.add_task(self.stage, total=state.max_steps, completed=state.global_step)
         self.bar.start()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:

@@ -1,5 +1,7 @@
 """A batch is what the processor makes of the conversations with their images, and labels cover the assistant's words alone."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tiny
@@ -8,17 +10,26 @@ from PIL import Image
 from tokenizers.processors import TemplateProcessing
 
 from minigemini import MiniGeminiProcessor
+from minigemini.conversation import for_template
 from minigemini.data.collator import Collator
 from minigemini.data.mixture import Example
-from minigemini.data.records import Record, messages
+from minigemini.data.records import parse_record
 from minigemini.data.tokens import assert_same_as_processor, tokenise
 
 RECORDS = [
-    Record("two images", (("user", "<image>\nand <image> what?"), ("assistant", "a red circle")), ("a", "b")),
-    Record("text", (("user", "hi <GEN>"), ("assistant", "<h>a red circle</h>")), ()),
-    Record(
-        "turns", (("user", "is it red?\n<image>"), ("assistant", "yes"), ("user", "and?"), ("assistant", "no")), ("c",)
-    ),
+    parse_record(
+        {
+            "conversations": [{"from": ("human", "gpt")[n % 2], "value": text} for n, text in enumerate(turns)],
+            "image": images,
+        },
+        name,
+        Path(),
+    )
+    for name, turns, images in (
+        ("two images", ("<image>\nand <image> what?", "a red circle"), ["a", "b"]),
+        ("text", ("hi <GEN>", "<h>a red circle</h>"), []),
+        ("turns", ("is it red?\n<image>", "yes", "and?", "no"), ["c"]),
+    )
 ]
 
 
@@ -41,7 +52,7 @@ def test_a_batch_is_the_processors_own(processor):
     made = examples(processor)
     batch = Collator(processor)(made)
     whole = processor.apply_chat_template(
-        [messages(record, example.images) for record, example in zip(RECORDS, made, strict=True)],
+        [for_template(record.messages, example.images) for record, example in zip(RECORDS, made, strict=True)],
         tokenize=True,
         return_dict=True,
         return_tensors="pt",

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from minigemini.conversation import message
 from minigemini.data.check import CheckedSource
 from minigemini.data.mixture import EpochSampler, Mixture
 from minigemini.data.records import Record
@@ -14,7 +15,9 @@ NOTHING = Tokens(np.empty(0, np.int32), np.empty(0, bool))
 
 
 def source(name: str, size: int, weight: float = 1.0, images: int = 0) -> CheckedSource:
-    records = [Record(f"{name}{i}", (("user", "a"), ("assistant", "b")), ("x.png",) * images) for i in range(size)]
+    records = [
+        Record(f"{name}{i}", (message("user", "a", ["x.png"] * images), message("assistant", "b"))) for i in range(size)
+    ]
     lengths = np.random.default_rng(0).integers(10, 500, size, dtype=np.int32)
     return CheckedSource(weight, records, [NOTHING] * size, lengths)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from minigemini.data.records import BadRecord, Record, messages, parse_record, read_records
+from minigemini.conversation import for_template
+from minigemini.data.records import BadRecord, Record, parse_record, read_records
 
 
 def turns(*texts: str) -> list[dict]:
@@ -18,7 +19,7 @@ def parsed(conversations, image=None) -> Record:
 
 
 def content(record: Record, turn: int = 0) -> list:
-    return [part.get("text", "IMAGE") for part in messages(record)[turn]["content"]]
+    return [part.get("text", "IMAGE") for part in for_template(record.messages)[turn]["content"]]
 
 
 @pytest.mark.parametrize(
@@ -40,9 +41,14 @@ def test_an_image_part_stands_where_its_marker_was(text, parts):
 def test_images_are_handed_out_in_reading_order():
     record = parsed(turns("<image> a", "b", "c <image><image>", "d"), ["1.png", "2.png", "3.png"])
     assert record.images == ("photos/1.png", "photos/2.png", "photos/3.png")
-    placed = [part["image"] for m in messages(record, [1, 2, 3]) for part in m["content"] if part["type"] == "image"]  # type: ignore[list-item]
+    placed = [
+        part["image"]
+        for m in for_template(record.messages, [1, 2, 3])
+        for part in m["content"]
+        if part["type"] == "image"
+    ]
     assert placed == [1, 2, 3]
-    assert [message["role"] for message in messages(record)] == ["user", "assistant", "user", "assistant"]
+    assert [message["role"] for message in for_template(record.messages)] == ["user", "assistant", "user", "assistant"]
 
 
 def test_drawing_marks_are_plain_text():
@@ -53,7 +59,7 @@ def test_drawing_marks_are_plain_text():
 
 def test_a_system_turn_may_come_first():
     record = parsed([{"from": "system", "value": "Be brief."}, *turns("hi", "ho")])
-    assert [message["role"] for message in messages(record)] == ["system", "user", "assistant"]
+    assert [message["role"] for message in for_template(record.messages)] == ["system", "user", "assistant"]
 
 
 @pytest.mark.parametrize(

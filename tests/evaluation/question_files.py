@@ -9,6 +9,7 @@ from PIL import Image
 
 from minigemini.benchmarks.benchmark import Example
 from minigemini.benchmarks.score import Scored, score
+from minigemini.conversation import Text
 
 
 def png(shade: int) -> bytes:
@@ -56,14 +57,13 @@ def write_parquet(path: Path, rows: list[dict[str, Any]], rows_a_group: int = 2)
 
 def text_of(example: Example) -> str:
     (turn,) = example.messages
-    assert turn["role"] == "user"
-    (text,) = [part["text"] for part in turn["content"] if part["type"] == "text"]
-    assert turn["content"][-1] == {"type": "text", "text": text}  # the pictures come first
-    return text
+    assert turn.role == "user"
+    assert turn.parts[-1] == Text(turn.text)  # one, and the pictures come first
+    return turn.text
 
 
 def images_of(example: Example) -> list[Any]:
-    return [part["image"] for part in example.messages[0]["content"] if part["type"] == "image"]
+    return example.images
 
 
 def scored_perfectly(benchmark: str, protocol: str | None, examples: list[Example], replies: Any = None) -> Scored:

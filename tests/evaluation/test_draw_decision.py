@@ -34,7 +34,7 @@ def test_the_set() -> None:
     assert sum(len(example.images) > 0 for example in examples) >= 40
     assert {len(example.messages) for example in examples} == {1, 3}
     for example in examples:
-        roles = [message["role"] for message in example.messages]
+        roles = [message.role for message in example.messages]
         assert roles == ["user", "assistant", "user"][-len(roles) :]
     control = (
         DrawDecision()

@@ -25,16 +25,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "images").mkdir()
     choices, pairs = [], []
     for number, example in enumerate(tabletop_examples(4, seed=1, types=("colour", "existence"))):
-        picture, question = example["messages"][0]["content"]
+        picture, question = example["messages"][0].parts
         name = f"images/{number}.png"
-        picture["image"].save(folder / name)
+        picture.source.save(folder / name)
         if example["type"] == "colour":
             options = list(example["choices"])[:4]
             choices.append(
                 {
                     "id": f"row {number}",
                     "kind": ("even", "odd")[number % 2],
-                    "question": question["text"],
+                    "question": question.text,
                     "choices": options,
                     "images": [name],
                     "reference": {"answer": "A", "choices": options, "image": name},
@@ -44,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tasks = (*PERCEPTION, *COGNITION) if not pairs else ("count",)  # all fourteen once, and counting again
             for task in tasks:
                 image = f"{task}/{number}.png"
-                for text, answer in ((question["text"], "Yes"), (f"Is it not so: {question['text']}", "No")):
+                for text, answer in ((question.text, "Yes"), (f"Is it not so: {question['text']}", "No")):
                     pairs.append(
                         {
                             "id": image,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
@@ -15,12 +16,13 @@ from minigemini.benchmarks.benchmark import Example, Sampling
 from minigemini.benchmarks.names.tabletop import Tabletop
 from minigemini.benchmarks.stored_image import StoredImage
 from minigemini.checkpoints.load import load
+from minigemini.conversation import find_prompts, for_template, message, with_images
+from minigemini.engine.local import LocalEngine
 from minigemini.evaluation.running import digest
 from minigemini.evaluation.running.digest import prompts_of, settings_of, tokens_of, weights_digest
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel
-from minigemini.evaluation.running.predict import answer, batches_of, predict, prepare
+from minigemini.evaluation.running.predict import batches_of, predict, prepare, request_of
 from minigemini.evaluation.running.view import View, without_images
-from minigemini.generation.prompt_markers import find_prompts
 
 KINDS = ["colour", "tag", "relation", "draw_prompt", "edit_1", "edit_2", "draw_or_answer"]
 
@@ -60,7 +62,9 @@ def batches(loaded: tuple[Any, Any], examples: list[Example], batch_size: int) -
 
 
 def answered(loaded: tuple[Any, Any], batch: list[Example]) -> list[tuple[str, bool]]:
-    return answer(*loaded, batch, prepare(loaded[1], batch))
+    requests = [request_of(example) for example in batch]
+    answers = LocalEngine(*loaded).answer(requests, prepare(loaded[1], batch))
+    return [(answer.text, answer.finish_reason == "stop") for answer in answers]
 
 
 def test_a_batch_answers_as_each_alone(loaded: tuple[Any, Any], examples: list[Example]) -> None:
@@ -71,7 +75,7 @@ def test_a_batch_answers_as_each_alone(loaded: tuple[Any, Any], examples: list[E
         assert len(batch) <= 8
         assert len({(e.constrained, len(e.images)) for e in batch}) == 1
         together = answered(loaded, batch)
-        padded += len({len(e.messages[-1]["content"][-1]["text"]) for e in batch}) > 1
+        padded += len({len(e.messages[-1].text) for e in batch}) > 1
         assert together == [answered(loaded, [example])[0] for example in batch]
     assert padded > 3  # batches of unequal lengths did occur
 
@@ -138,12 +142,10 @@ def test_other_weights_or_other_pictures_are_another_run(
 
     picture = few[0].images[0].copy()
     picture.putpixel((0, 0), (1, 2, 3))
-    content = [{"type": "image", "image": picture}, *few[0].messages[0]["content"][1:]]
-    changed = replace(few[0], messages=[{"role": "user", "content": content}])
-    asked = [*changed.messages[0]["content"][:1], {"type": "text", "text": "what else?"}]
+    changed = replace(few[0], messages=[message("user", few[0].messages[0].text, [picture])])
     for other, name in (
         (changed, "pictures"),
-        (replace(few[0], messages=[{"role": "user", "content": asked}]), "pictures, prompt"),
+        (replace(few[0], messages=[message("user", "what else?", [picture])]), "pictures, prompt"),
         (replace(few[0], max_new_tokens=13), "decoding"),
         (replace(few[0], sampling=Sampling()), "decoding"),
         (replace(few[0], reference={**few[0].reference, "answer": "violet"}), "reference"),
@@ -200,20 +202,12 @@ def test_stored_pictures_answer_as_opened_ones(
     opened: list[str] = []
 
     def stored(example: Example) -> Example:
-        def part(one: dict[str, Any], name: str) -> dict[str, Any]:
-            if one["type"] != "image":
-                return one
+        def encoded(image: Image.Image) -> StoredImage:
             data = io.BytesIO()
-            one["image"].save(data, format="PNG")
-            return {**one, "image": StoredImage(name, lambda: (opened.append(name), data.getvalue())[1])}
+            image.save(data, format="PNG")
+            return StoredImage(example.id, lambda: (opened.append(example.id), data.getvalue())[1])
 
-        return replace(
-            example,
-            messages=[
-                {**message, "content": [part(one, example.id) for one in message["content"]]}
-                for message in example.messages
-            ],
-        )
+        return replace(example, messages=with_images(example.messages, encoded))
 
     asked = [stored(example) for example in examples]
     batches(loaded, asked, 3)
@@ -225,7 +219,7 @@ def test_stored_pictures_answer_as_opened_ones(
     assert lines[0]["key"] != plain[0]["key"]  # the bytes of a PNG are not its pixels
     broken = replace(
         asked[0],
-        messages=[{"role": "user", "content": [{"type": "image", "image": StoredImage("x.png", lambda: b"?")}]}],
+        messages=[message("user", "what?", [StoredImage("x.png", lambda: b"?")])],
     )
     with pytest.raises(ValueError, match=r"x\.png: not a picture "):
         run(loaded, [broken], tmp_path / "broken")
@@ -269,9 +263,9 @@ def test_the_blind_control_sees_the_words_and_nothing_else(loaded: tuple[Any, An
     sighted = examples[0]
     blind = without_images(sighted)
     assert (len(sighted.images), len(blind.images)) == (1, 0)
-    assert blind.messages[0]["content"] == sighted.messages[0]["content"][1:]
+    assert blind.messages[0].parts == sighted.messages[0].parts[1:]
     assert blind.reference == sighted.reference
-    text = loaded[1].apply_chat_template(blind.messages, add_generation_prompt=True, tokenize=False)
+    text = loaded[1].apply_chat_template(for_template(blind.messages), add_generation_prompt=True, tokenize=False)
     assert "<image>" not in text
     assert tokens_of([text], loaded[1])
 

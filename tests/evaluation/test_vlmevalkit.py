@@ -16,6 +16,7 @@ import pytest
 
 from minigemini.benchmarks.names.tabletop import Tabletop
 from minigemini.cli import main
+from minigemini.conversation import Image
 from minigemini.evaluation.harnesses.vlmevalkit_run import name_of
 
 BASE = """
@@ -70,14 +71,14 @@ def write_data(folder):
     rows = []
     for example in Tabletop(["tag", "draw_prompt"], 2, seed=9).examples():
         message = []
-        for part in example.messages[-1]["content"]:
-            if part["type"] == "image":
+        for part in example.messages[-1].parts:
+            if isinstance(part, Image):
                 path = folder / f"{example.id}.png"
-                part["image"].save(path)
+                part.source.save(path)
                 message.append({"type": "image", "value": str(path)})
             else:
-                message.append({"type": "text", "value": part["text"]})
-        question, answer = example.messages[-1]["content"][-1]["text"], example.reference["answer"]
+                message.append({"type": "text", "value": part.text})
+        question, answer = example.messages[-1].text, example.reference["answer"]
         rows.append({"index": len(rows), "question": question, "answer": answer, "message": message})
     (folder / "Tabletop.json").write_text(json.dumps(rows))
     return [row["answer"] for row in rows]

@@ -7,7 +7,7 @@ import tiny_pipelines
 from minigemini.generation import draw_again
 from minigemini.generation.generation_record import read_record, save_png
 from minigemini.generation.image_generator import ImageGenerator
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
 
 
 @pytest.fixture

@@ -88,9 +88,12 @@ def test_no_record_no_png_no_file(tmp_path):
     with pytest.raises(ValueError, match="no generation record"):
         read_record(tmp_path / "plain.png")
     IMAGE.save(tmp_path / "photo.jpg")
-    with pytest.raises(ValueError, match="not a picture"):
+    with pytest.raises(ValueError, match="no generation record"):
         read_record(tmp_path / "photo.jpg")
-    with pytest.raises(ValueError, match=r"none\.png: No such file"):
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(ValueError, match="not a picture"):
+        read_record(tmp_path / "text.png")
+    with pytest.raises(ValueError, match=r"none\.png: no such file"):
         read_record(tmp_path / "none.png")
 
 

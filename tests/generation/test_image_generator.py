@@ -149,3 +149,25 @@ def test_a_batch_is_the_same_pictures_but_for_rounding(pixart: ImageGenerator) -
     assert not same(together[0], together[2])
     with pytest.raises(ValueError, match="its end would have no effect"):
         pixart.draw_batch(["a red circle", "a red circle " * 9], [0, 1])
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [{"steps": 0}, {"steps": -1}, {"guidance": float("nan")}, {"guidance": float("inf")}, {"guidance": -1.0}],
+)
+def test_settings_that_make_noise_are_refused_by_name(pixart: ImageGenerator, impossible: dict) -> None:
+    (name,) = impossible
+    with pytest.raises(ValueError, match=f"{name}="):
+        pixart.draw(PROMPT, seed=0, **impossible)
+    with pytest.raises(ValueError, match=f"{name}="):
+        pixart.with_settings(**impossible)
+    with pytest.raises(ValueError, match="size="):
+        pixart.draw(PROMPT, seed=0, size=(0, 48))
+
+
+def test_a_negative_prompt_is_read_to_its_end_or_refused(pixart: ImageGenerator) -> None:
+    long = "a blue square " * 60
+    with pytest.raises(ValueError, match="the negative prompt has .* tokens and tiny reads"):
+        pixart.draw(PROMPT, seed=0, steps=1, negative_prompt=long)
+    assert pixart.draw(PROMPT, seed=0, steps=1, negative_prompt=long, truncate=True)[1].negative_prompt == long
+    assert pixart.draw(PROMPT, seed=0, steps=1, negative_prompt="")[1].negative_prompt == ""

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from minigemini.benchmarks.names.tabletop import Tabletop, exact
-from minigemini.evaluation.harnesses.answering_model import AnsweringModel, generate_options
+from minigemini.conversation import Image
+from minigemini.engine.local import LocalEngine
+from minigemini.engine.request import Decoding, Request
+from minigemini.evaluation.running.evaluated_model import load
 
 BIN = Path(sys.executable).parent
 TASKS = Path(__file__).parent / "tabletop_tasks"
@@ -42,14 +45,15 @@ def row_of(example, folder):
     messages, pictures = [], []
     for message in example.messages:
         content = []
-        for part in message["content"]:
-            if part["type"] == "image":
+        for part in message.parts:
+            if isinstance(part, Image):
                 path = f"pictures/{example.id.replace('/', '-')}-{len(pictures)}.png"
-                part["image"].save(folder / path)
+                part.source.save(folder / path)
                 pictures.append(path)
-                part = {"type": "image", "image": path}
-            content.append(part)
-        messages.append({"role": message["role"], "content": content})
+                content.append({"type": "image", "image": path})
+            else:
+                content.append({"type": "text", "text": part.text})
+        messages.append({"role": message.role, "content": content})
     question = messages[-1]["content"][-1]["text"]
     row = {"question": question, "answer": example.reference["answer"], "pictures": pictures}
     return {**row, "messages": json.dumps(messages)}
@@ -84,10 +88,9 @@ def four_at_a_time(folder):
 @pytest.fixture(scope="module")
 def ours():
     """Our answers, one by one: questions as lmms-eval asks them by itself, pictures first."""
-    answering = AnsweringModel.load("nano", "cpu")
-    options = generate_options({"max_new_tokens": 80}, 1024)
+    engine = LocalEngine(*load("nano", device="cpu"))
     return {
-        name: [answering.answer([example.messages], options)[0] for example in examples(kinds)]
+        name: [engine.answer([Request(example.messages, Decoding(80))])[0].text.strip() for example in examples(kinds)]
         for name, kinds in zip(NAMES, (QUESTIONS, CONVERSATIONS), strict=True)
     }
 

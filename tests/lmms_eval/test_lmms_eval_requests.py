@@ -7,6 +7,7 @@ from lmms_eval.models import get_model
 from PIL import Image
 
 from minigemini.benchmarks.names.tabletop import Tabletop
+from minigemini.conversation import for_template
 from minigemini.evaluation.harnesses.lmms_eval_model import ChatModel, SimpleModel
 
 EXAMPLES = Tabletop(["tag", "colour", "count", "edit_1"], 2, seed=21).examples()
@@ -18,7 +19,7 @@ def model():
     found = get_model("minigemini").create_from_arg_string("pretrained=nano,batch_size=3", {"batch_size": 1})
     assert type(found) is ChatModel
     assert found.batch_size == 3
-    found.task_dict = {"tabletop": {"test": [example.messages for example in EXAMPLES]}}
+    found.task_dict = {"tabletop": {"test": [for_template(example.messages, example.images) for example in EXAMPLES]}}
     return found
 
 
@@ -79,17 +80,15 @@ def test_a_reply_is_cut_where_the_task_says(model):
 
 def test_asked_by_text_and_pictures():
     simple = SimpleModel("nano", batch_size=2)
-    picture, text = (part for part in EXAMPLES[0].messages[0]["content"])
-    simple.task_dict = {"tabletop": {"test": [[picture["image"]], []]}}
+    text = EXAMPLES[0].messages[0].text
+    simple.task_dict = {"tabletop": {"test": [EXAMPLES[0].images, []]}}
 
     def asked(doc_id, words):
         arguments = (words, GREEDY, lambda visuals: visuals, doc_id, "tabletop", "test")
         return Instance("generate_until", arguments, 0, {"task": "tabletop", "doc_id": doc_id, "repeats": 1})
 
     answer = EXAMPLES[0].reference["answer"]
-    replies = simple.generate_until(
-        [asked(0, text["text"]), asked(0, "<image>" + text["text"]), asked(1, "draw a cross")]
-    )
+    replies = simple.generate_until([asked(0, text), asked(0, "<image>" + text), asked(1, "draw a cross")])
     assert replies[:2] == [answer, answer]
     assert replies[2]
 

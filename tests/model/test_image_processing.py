@@ -5,6 +5,7 @@ from PIL import Image
 from transformers import AutoImageProcessor
 
 from minigemini import MiniGeminiConfig, MiniGeminiImageProcessor
+from minigemini.media import open_image
 
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
@@ -77,7 +78,7 @@ def test_modes(mode):
         assert image.mode == "I;16"
     elif mode in ("RGBA", "LA"):
         image = grey.convert(mode)
-        image.putalpha(0)  # what is under it counts, as in the original
+        image.putalpha(255)
     else:
         image = grey.convert(mode)
     found = colours(processor()(image, return_tensors="pt")["high_res_pixel_values"][0])
@@ -91,6 +92,21 @@ def test_32_bit_greys_are_taken_as_16_bit_ones():
     assert image.mode == "I"
     found = colours(processor()(image, return_tensors="pt")["high_res_pixel_values"][0])
     torch.testing.assert_close(found.mean(), torch.tensor(100.0), atol=1e-3, rtol=0)
+
+
+def test_a_file_is_read_the_same_by_name_and_opened(tmp_path):
+    """Transparent, sideways and of 16 bits: transformers' own opening would change the first and the last."""
+    transparent = Image.new("RGBA", (20, 10), (0, 0, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sideways = photograph(20, 10).convert("L")
+    deep = Image.fromarray(np.linspace(0, 65535, 200).astype(np.uint16).reshape(10, 20))
+    for name, image, options in (("a", transparent, {}), ("b", sideways, {"exif": exif}), ("c", deep, {})):
+        file = tmp_path / f"{name}.png"
+        image.save(file, **options)
+        by_name, opened = (processor()(i, return_tensors="pt")["pixel_values"] for i in (str(file), Image.open(file)))
+        assert torch.equal(by_name, opened)
+        assert torch.equal(by_name, processor()(open_image(file), return_tensors="pt")["pixel_values"])
 
 
 def test_arrays():
@@ -107,7 +123,7 @@ def test_arrays():
     [
         (Image.new("RGB", (0, 10)), "empty: 0 x 10"),
         (Image.new("RGB", (1000, 2)), "1000 x 2 pixels"),
-        (Image.new("F", (10, 10)), "mode 'F'"),
+        (Image.new("F", (10, 10), 1.5), "1.5 in mode 'F'; 0 to 1 can be read"),
         (Image.fromarray(np.full((4, 4), 70000, dtype=np.int32)), "70000"),
         (np.zeros((10, 10, 3), dtype=np.float32), "must be uint8"),
     ],

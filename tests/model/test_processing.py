@@ -164,3 +164,27 @@ def test_chat_template(tiny_parts, tmp_path):
         file.write_text(strings_only)
         with pytest.raises(ValueError, match="cannot show pictures"):
             tiny.new_processor(parts, chat_template=str(file))
+
+
+def test_nothing_is_left_out_of_a_message(processor):
+    """OpenAI's newer name for text is read; what a template would pass over in silence is named."""
+    newer = [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}]
+    older = [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]
+    assert processor.apply_chat_template(newer) == processor.apply_chat_template(older)
+    hello = {"role": "user", "content": "hi"}
+    for messages, named in (
+        ([], "no message"),
+        ([[hello], []], "conversation 1 has no message"),
+        ([{"content": "hi"}], "message 0: expected .*role"),
+        (["hi"], "message 0: expected .*role"),
+        ([{"role": "user", "content": None}], r"message 0 \(user\): 'content' must be"),
+        *(
+            (
+                [{"role": "user", "content": [{"type": "text", "text": "a"}, part]}],
+                r"message 0 \(user\), part 1: expected",
+            )
+            for part in ("hi", {"text": "hi"}, {"type": "text"}, {"type": "text", "text": None}, {"type": "video"})
+        ),
+    ):
+        with pytest.raises(ValueError, match=named):
+            processor.apply_chat_template(messages)

@@ -4,6 +4,7 @@ import pytest
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
 from minigemini.attention.maps import answer_attention
+from minigemini.engine.local import prepare
 from minigemini.tabletop.benchmark import examples
 
 SCENES = 30
@@ -18,9 +19,7 @@ def test_most_of_its_attention_is_on_the_object_in_question(kind):
         cells = [thing.cell for thing in example["scene"].things if example["answer"] in (thing.tag, thing.colour)]
         if len(cells) != 1:
             continue  # the answer does not say which object
-        inputs = processor.apply_chat_template(
-            example["messages"], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
-        )
+        inputs = prepare(processor, [example["messages"]])
         answer = model.generate(**inputs, do_sample=False, max_new_tokens=8)[0, inputs["input_ids"].shape[1] :]
         (attention,) = answer_attention(model, inputs, answer)
         hits += int(attention.cells().argmax()) == cells[0]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
+from minigemini.engine.local import prepare
 from minigemini.tabletop import benchmark
 
 STORED = Path(__file__).with_name("nano_logits.json")
@@ -25,9 +26,7 @@ def next_word(name: str) -> dict[str, tuple[int, torch.Tensor]]:
     processor = MiniGeminiProcessor.from_pretrained(nano.path(name))
     found = {}
     for example in benchmark.examples(1, seed=5, types=KINDS):
-        inputs = processor.apply_chat_template(
-            example["messages"], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
-        )
+        inputs = prepare(processor, [example["messages"]])
         found[example["type"]] = inputs["input_ids"].shape[1], model(**inputs).logits[0, -1]
     return found
 

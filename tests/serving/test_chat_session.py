@@ -5,8 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+from minigemini.conversation import Image as Shown
+from minigemini.conversation import Message, Text, find_prompts, images_of, message
+from minigemini.engine.local import LocalEngine, opened
 from minigemini.generation.generation_record import pixel_hash
-from minigemini.generation.prompt_markers import find_prompts
 from minigemini.serving.chat_session import (
     ChatSession,
     Done,
@@ -16,7 +18,7 @@ from minigemini.serving.chat_session import (
     Notice,
     TextDelta,
 )
-from minigemini.serving.conversation import Picture
+from minigemini.serving.conversation import Drawing, Turn, as_read
 from minigemini.serving.sample_conversations import ScriptedTurn, play
 
 RED = Image.new("RGB", (50, 40), "red")
@@ -24,7 +26,7 @@ RED = Image.new("RGB", (50, 40), "red")
 
 @pytest.fixture
 def session(model, processor, generator):
-    return ChatSession(model, processor, generator, max_new_tokens=32)
+    return ChatSession(LocalEngine(model, processor), generator, max_new_tokens=32)
 
 
 def of(kind, events):
@@ -32,7 +34,7 @@ def of(kind, events):
 
 
 def shown_in(message):
-    return [part["image"] for part in message["content"] if part["type"] == "image"]
+    return images_of([message])
 
 
 def test_a_picture_in_and_a_picture_out(session, generator):
@@ -52,7 +54,7 @@ def test_a_picture_in_and_a_picture_out(session, generator):
     assert events.index(started) < events.index(drawn) < len(events) - 1
     text = "".join(e.text for e in of(TextDelta, events))
     assert text == events[-1].answer[: span.start] + events[-1].answer[span.end :]
-    assert session.messages[2]["content"][-1]["text"] == "draw it <GEN>"
+    assert session.messages[2].text == "draw it <GEN>"
 
 
 def test_a_drawing_is_seen_with_the_next_message_and_edited_from_its_noise(session, model, processor):
@@ -72,7 +74,9 @@ def test_a_drawing_is_seen_with_the_next_message_and_edited_from_its_noise(sessi
     assert third.record.seed == 7
     assert third.record.parents == [pixel_hash(second.image)]
 
-    inputs = processor.apply_chat_template(session.messages, tokenize=True, return_dict=True, return_tensors="pt")
+    inputs = processor.apply_chat_template(
+        opened(session.messages), tokenize=True, return_dict=True, return_tensors="pt"
+    )
     assert inputs["pixel_values"].shape[0] == 3
 
     session.reset()
@@ -86,7 +90,9 @@ def test_the_model_reads_what_was_drawn(session, model):
     """The pixels of the drawing reach the model: another picture in its place, other logits."""
     list(session.reply("draw a circle", draw=True))
     list(session.reply("what is it?", draw=False))
-    read = session.processor.apply_chat_template(session.messages, tokenize=True, return_dict=True, return_tensors="pt")
+    read = session.engine.processor.apply_chat_template(
+        opened(session.messages), tokenize=True, return_dict=True, return_tensors="pt"
+    )
     with torch.no_grad():
         logits = model(**read).logits
         other = model(**{**read, "pixel_values": read["pixel_values"] + 1.0}).logits
@@ -98,13 +104,13 @@ def test_markers_typed_by_the_user_do_not_act_and_the_user_is_told(session):
     (notice,) = [e for e in of(Notice, events) if "steer" in e.text]
     for marker in ("<image>", "<h>", "</h>", "</s>", "<GEN>"):
         assert marker in notice.text
-    text = session.messages[0]["content"][-1]["text"]
+    text = session.messages[0].text
     assert text == "is < image> or < h>x< /h> < /s> < GEN> a word?"
-    assert session.conversation.messages[0].notices == [notice.text]
+    assert session.conversation.turns[0].notices == [notice.text]
 
 
 def test_without_a_generator_nothing_is_drawn(model, processor):
-    session = ChatSession(model, processor, None, max_new_tokens=16)
+    session = ChatSession(LocalEngine(model, processor), None, max_new_tokens=16)
     with pytest.raises(ValueError, match="no image generator"):
         session.reply("draw", draw=True)
     done = list(session.reply("hello"))[-1]
@@ -115,10 +121,26 @@ def test_without_a_generator_nothing_is_drawn(model, processor):
 def test_a_generator_that_cannot_be_loaded_is_said_once(model, processor):
     promised: Future = Future()
     promised.set_exception(ValueError("weights: not there"))
-    session = ChatSession(model, processor, promised, max_new_tokens=8)
+    session = ChatSession(LocalEngine(model, processor), promised, max_new_tokens=8)
     with pytest.raises(ValueError, match="not there"):
         session.reply("hello")
     assert isinstance(list(session.reply("hello"))[-1], Done)
+
+
+def test_what_an_answer_says_of_pictures_shows_none_when_it_is_read_again():
+    turns = [
+        Turn(message("user", "say <image>")),
+        Turn(Message("assistant", (Text("here: <image>, "), Shown(Drawing("<h>a</h>", RED, None)), Text(".")))),
+        Turn(message("user", "more"), asks_for_drawing=True),
+        Turn(Message("assistant", (Shown(Drawing("<h>b</h>")),))),  # not drawn
+        Turn(message("user", "why?")),
+    ]
+    assert as_read(turns)[1:] == [
+        message("assistant", "here: < image>, <h>a</h>."),
+        message("user", "more <GEN>", [RED]),
+        message("assistant", "<h>b</h>"),
+        message("user", "why?"),
+    ]
 
 
 def test_nothing_to_answer(session):
@@ -151,7 +173,7 @@ def test_cancelled_in_the_text(session):
         if isinstance(event, TextDelta):
             session.cancel()
     assert events[-1].finish_reason == "cancelled"
-    assert session.messages[-1]["content"][0]["text"] == events[-1].answer
+    assert session.messages[-1].text == events[-1].answer
     assert isinstance(list(session.reply("again", draw=False))[-1], Done)  # and the conversation goes on
 
 
@@ -193,20 +215,20 @@ def test_a_failing_model_is_an_error_and_not_a_silence(session, model):
 
 def test_the_record_for_people_is_in_reading_order(session):
     conversation = play(session, "Drawing", [ScriptedTurn("look", [RED], False), ScriptedTurn("draw it", draw=True)])
-    user, _, asks, answer = conversation.messages
-    assert [type(part) for part in user.parts] == [Picture, str]
-    assert isinstance(user.parts[0], Picture)
-    assert user.parts[0].record is None
-    assert (asks.parts, asks.raw, asks.asks_for_drawing) == (["draw it"], "draw it <GEN>", True)
-    (picture,) = [part for part in answer.parts if isinstance(part, Picture)]
-    start = find_prompts(answer.raw)[0].start
-    before = answer.parts[: answer.parts.index(picture)]
-    assert before == ([answer.raw[:start]] if start else [])
+    user, _, asks, answer = conversation.turns
+    assert user.message == message("user", "look", [RED])
+    assert (asks.message, asks.raw, asks.asks_for_drawing) == (message("user", "draw it"), "draw it <GEN>", True)
+    (picture,) = [part for part in answer.message.parts if isinstance(part, Shown)]
+    assert answer.drawings == [picture.source]
+    (span,) = find_prompts(answer.raw)
+    assert picture.source.written == span.written
+    before = answer.message.parts[: answer.message.parts.index(picture)]
+    assert before == ((Text(answer.raw[: span.start]),) if span.start else ())
 
 
 def test_two_sessions_share_a_model(model, processor, generator):
     def once(seed):
-        session = ChatSession(model, processor, generator, max_new_tokens=24, seed=seed)
+        session = ChatSession(LocalEngine(model, processor), generator, max_new_tokens=24, seed=seed)
         return [e.image.tobytes() for e in session.reply("draw", draw=True) if isinstance(e, ImageDrawn)]
 
     alone = [once(1), once(2)]

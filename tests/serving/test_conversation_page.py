@@ -6,9 +6,12 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
+from minigemini.conversation import Image as Shown
+from minigemini.conversation import Message, Text, from_json, message
 from minigemini.generation.generation_record import GenerationRecord, read_record
-from minigemini.serving.conversation import Conversation, Message, Picture, save_conversation
+from minigemini.serving.conversation import Conversation, Drawing, Turn
 from minigemini.serving.conversation_page import write_page
+from minigemini.serving.save_conversation import save_conversation
 
 
 def record(prompt: str) -> GenerationRecord:
@@ -35,10 +38,20 @@ EVIL = "<script>alert('x')</script> & <img src=//evil.example/x.png onerror=aler
 CONVERSATION = Conversation(
     "Title " + EVIL,
     [
-        Message("user", [Picture(PHOTO), "what is " + EVIL], notices=["your text " + EVIL]),
-        Message("assistant", ["a green table"]),
-        Message("user", ["draw it"], asks_for_drawing=True),
-        Message("assistant", ["Here: ", Picture(TINY, record('a "' + EVIL)), ""]),
+        Turn(message("user", "what is " + EVIL, [PHOTO]), notices=["your text " + EVIL]),
+        Turn(message("assistant", "a green table")),
+        Turn(message("user", "draw it"), asks_for_drawing=True),
+        Turn(
+            Message(
+                "assistant",
+                (
+                    Text("Here: "),
+                    Shown(Drawing("<h>a cat</h>", TINY, record('a "' + EVIL))),
+                    Text(" "),
+                    Shown(Drawing("<h>stopped</h>")),
+                ),
+            )
+        ),
     ],
 )
 
@@ -99,8 +112,9 @@ def test_a_saved_conversation_has_everything(tmp_path):
     ]
     messages = json.loads((folder / "conversation.json").read_text("utf-8"))["messages"]
     assert [m["role"] for m in messages] == ["user", "assistant"] * 2
-    assert messages[3]["parts"][1]["file"] == "picture-2.png"
-    assert messages[0]["parts"][1]["text"] == "what is " + EVIL
+    assert from_json(messages)[0] == message("user", "what is " + EVIL, ["picture-1.png"])
+    assert from_json(messages)[3].parts == (Text("Here: "), Shown("picture-2.png"), Text(" "))
+    assert [m["raw"] for m in messages[2:]] == ["draw it <GEN>", "Here: <h>a cat</h> <h>stopped</h>"]
     assert read_record(folder / "picture-2.png") == record('a "' + EVIL)
 
 

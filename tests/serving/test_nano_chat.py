@@ -7,14 +7,16 @@ from PIL import Image
 
 from minigemini.generation import draw_again
 from minigemini.generation.generation_record import save_png
+from minigemini.media import open_image
 from minigemini.serving.chat_session import Done, ImageDrawn, TextDelta
 from minigemini.serving.load_session import load_session
+from minigemini.serving.options import ChatOptions
 
 TAGS = Path(__file__).parents[2] / "eval" / "pictures" / "tags.png"
 
 
 def test_it_looks_and_draws_and_the_drawing_can_be_drawn_again(tmp_path):
-    session = load_session("nano", "nano", "auto", seed=3)
+    session = load_session(ChatOptions(seed=3))
     done = list(session.reply("how many objects are there?", [Image.new("RGB", (96, 96), "beige")], draw=False))[-1]
     assert isinstance(done, Done)
     assert done.finish_reason == "stop"
@@ -29,8 +31,8 @@ def test_it_looks_and_draws_and_the_drawing_can_be_drawn_again(tmp_path):
 
 @pytest.mark.parametrize("bits", [4, 8])
 def test_in_few_bits_it_still_reads_tags(bits, capfd):
-    session = load_session("nano", "nano", False, seed=0, bits=bits)
-    assert session.model.is_quantized
-    events = session.reply("what is the tag of the yellow circle?", [Image.open(TAGS)], draw=False)
+    session = load_session(ChatOptions(draw=False, bits=bits))
+    assert session.engine.model.is_quantized
+    events = session.reply("what is the tag of the yellow circle?", [open_image(TAGS)], draw=False)
     assert "".join(event.text for event in events if isinstance(event, TextDelta)).strip() == "K7"
     assert "MatMul8bitLt" not in capfd.readouterr().err

@@ -11,6 +11,7 @@ from shared import RECORDED, needs_recorded
 
 from minigemini.serving.chat_session import Done
 from minigemini.serving.load_session import load_session
+from minigemini.serving.options import ChatOptions
 
 pytestmark = needs_recorded
 
@@ -18,10 +19,11 @@ pytestmark = needs_recorded
 @pytest.mark.parametrize("checkpoint", ["llama_std/MGM-7B-tiny", "gemma_std/MGM-2B-tiny"])
 def test_a_question_about_a_picture(tmp_path, checkpoint):
     folder: Path = converted(checkpoint, tmp_path / "out")
-    session = load_session(str(folder), "nano", draw=False, seed=0)
+    session = load_session(ChatOptions(str(folder)))
     seen: list[Any] = []
-    generate = session.model.generate
-    session.model.generate = lambda *args, **kwargs: (seen.append(kwargs["input_ids"]), generate(*args, **kwargs))[1]
+    model = session.engine.model
+    generate = model.generate
+    model.generate = lambda *args, **kwargs: (seen.append(kwargs["input_ids"]), generate(*args, **kwargs))[1]
     session.max_new_tokens = 8
     picture = Image.open(RECORDED / "preprocess" / "images" / "wide_200x131.png")
     events = list(session.reply("What is shown in this image?", [picture]))
@@ -29,7 +31,7 @@ def test_a_question_about_a_picture(tmp_path, checkpoint):
     recorded = load_file(RECORDED / checkpoint.split("/")[0] / "case_single.safetensors")["in.gen_input_ids"][
         0
     ].tolist()
-    image = session.model.config.image_token_id
+    image = model.config.image_token_id
     asked = seen[0][0].tolist()
     assert asked.count(image) == 16
     first = asked.index(image)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from minigemini.attention.picture import GAP, LINE, PANEL, SCALE, TITLES
 from minigemini.cli import main
+from minigemini.engine.local import LocalEngine
 from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.terminal import TerminalChat
 
@@ -25,7 +26,7 @@ def red(tmp_path):
 def say(model, processor, tmp_path):
     """Say a line to a chat that shows its attention; what is printed."""
     printed = io.StringIO()
-    session = ChatSession(model, processor, max_new_tokens=8)
+    session = ChatSession(LocalEngine(model, processor), max_new_tokens=8)
     console = Console(file=printed, width=200)
     chat = TerminalChat(session, console, False, tmp_path, tmp_path / "looked.png")
 
@@ -123,7 +124,7 @@ def test_an_answer_that_left_no_trace_is_not_shown(say, red, tmp_path, model, pr
 
 
 def test_a_session_says_when_there_is_nothing_to_show(model, processor):
-    session = ChatSession(model, processor, max_new_tokens=4)
+    session = ChatSession(LocalEngine(model, processor), max_new_tokens=4)
     with pytest.raises(ValueError, match="nothing was answered yet"):
         session.attention_picture()
     list(session.reply("hello", draw=False))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from minigemini.conversation import images_of
 from minigemini.tabletop import benchmark, oracle, questions, training_data
 from minigemini.tabletop.conversations import random_conversation
 from minigemini.tabletop.drawing import MOST_THINGS, edit, first_drawing
@@ -190,7 +191,7 @@ def test_kinds_added_later_left_the_examples_of_the_older_ones_as_they_were():
     )
     digest = hashlib.sha256()
     for example in benchmark.examples(20, 20260301, older):
-        said = [part.get("text") for message in example["messages"] for part in message["content"]]
+        said = [message.text for message in example["messages"]]
         digest.update(
             repr([said, *(example[key] for key in ("id", "answer", "choices", "bag", "draw", "scene"))]).encode()
         )
@@ -199,7 +200,7 @@ def test_kinds_added_later_left_the_examples_of_the_older_ones_as_they_were():
 
 def test_eight_edits_fit_on_the_table():
     for example in benchmark.examples(40, 5, ("edit_8",)):
-        pictures = [part for m in example["messages"] for part in m["content"] if part["type"] == "image"]
+        pictures = images_of(example["messages"])
         assert len(pictures) == 8
         assert 1 <= len(example["scene"].things) <= MOST_THINGS
         assert example["previous"] != example["answer"]

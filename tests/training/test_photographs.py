@@ -106,6 +106,6 @@ def test_a_damaged_photograph_is_named_by_the_command(photographs, tiny_parts, t
     error = capsys.readouterr().err
     assert "minigemini: 4 bad records" in error
     assert "questions.json: record 5 (id 'rocket.jpg'): image" in error
-    assert "rocket.jpg: cannot be decoded: image file is truncated" in error
+    assert "rocket.jpg: a broken picture (image file is truncated" in error
     assert "record 8 (id 'two')" in error
     assert "Traceback" not in error

@@ -13,6 +13,7 @@ from minigemini.benchmarks.protocols import protocol_of
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules.option_letter import LETTERS
 from minigemini.benchmarks.score import score
+from minigemini.conversation import message
 
 REPEATED = ("textvqa", "seed_bench")  # their own lists have a question twice; both are asked, the second gets a number
 
@@ -44,13 +45,11 @@ def read_examples(benchmark: str, protocol: str | None, data: str | Path, images
     for question, id in zip(questions, _ids(benchmark, questions), strict=True):
         _check_letter(question)
         text = text_of(question, form, name)
-        pictures = [{"type": "image", "image": image} for image in form.images(question)]
-        turn = {"role": "user", "content": [*pictures, {"type": "text", "text": text}]}
         examples.append(
             Example(
                 id=id,
                 kind=question.kind,
-                messages=[turn],
+                messages=[message("user", text, form.images(question))],
                 reference=_asked(question) | question.reference,
                 max_new_tokens=form.max_new_tokens,
                 sampling=form.sampling,

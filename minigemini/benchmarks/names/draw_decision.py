@@ -13,14 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from minigemini import shipped
 from minigemini.benchmarks.benchmark import Example, Line, Row, Score
 from minigemini.benchmarks.formats.lines import read_jsonl
 from minigemini.benchmarks.statistics.wilson import wilson
 from minigemini.benchmarks.written_prompt import balanced_accuracy, has_well_formed_prompts
-from minigemini.generation.prompt_markers import PROMPT_END, PROMPT_START
+from minigemini.conversation import PROMPT_END, PROMPT_START, Message, message
 from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.picture import render
 
@@ -53,7 +52,7 @@ class DrawDecision:
             if set(item) != {"id", "category", "draw", "turns"} or len(item["turns"]) % 2 == 0:
                 raise ValueError(f"{self.path}, row {number}: not id, category, draw and an odd number of turns")
             messages = [_message(turn, place) for place, turn in enumerate(item["turns"])]
-            reference = {"draw": item["draw"], "asked": messages[-1]["content"][-1]["text"]}
+            reference = {"draw": item["draw"], "asked": messages[-1].text}
             made.append(Example(item["id"], item["category"], messages, reference, max_new_tokens=MOST_TOKENS))
         return made
 
@@ -86,9 +85,6 @@ def _share(kind: str, metric: str, hits: Sequence[bool]) -> list[Row]:
     return [Row(kind, metric, Score(value, len(hits), wilson(value, len(hits))))]
 
 
-def _message(turn: str | Mapping[str, str], place: int) -> dict[str, Any]:
-    parts: list[dict[str, Any]] = []
-    if not isinstance(turn, str):
-        parts.append({"type": "image", "image": render(parse_prompt(turn["picture"]))})
-        turn = turn["text"]
-    return {"role": "assistant" if place % 2 else "user", "content": [*parts, {"type": "text", "text": turn}]}
+def _message(turn: str | Mapping[str, str], place: int) -> Message:
+    pictures = [] if isinstance(turn, str) else [render(parse_prompt(turn["picture"]))]
+    return message("assistant" if place % 2 else "user", turn if isinstance(turn, str) else turn["text"], pictures)

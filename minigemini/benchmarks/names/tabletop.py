@@ -31,7 +31,7 @@ from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
 from minigemini.benchmarks.statistics.metric import Metric, by_kind, mean_of_groups, mean_points
 from minigemini.benchmarks.statistics.wilson import wilson
 from minigemini.benchmarks.written_prompt import balanced_accuracy, is_one_prompt
-from minigemini.generation.prompt_markers import PROMPT_START
+from minigemini.conversation import PROMPT_START
 from minigemini.tabletop import benchmark as tabletop
 from minigemini.tabletop import oracle
 from minigemini.tabletop.language import describe, parse_prompt

@@ -22,9 +22,9 @@ from minigemini.benchmarks.statistics.paired import Difference, differences, mcn
 from minigemini.evaluation.drawing.draw import draw
 from minigemini.evaluation.drawing.picture_results import show_and_write
 from minigemini.evaluation.drawing.self_judgement import judge_pictures, tabletop_questions
-from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel, alone
 from minigemini.generation.image_generator import ImageGenerator
+from minigemini.progress import progress_bar
 
 SEED = 20260301  # of the prompts: those of eval/suites/tabletop.yaml
 

@@ -18,8 +18,8 @@ from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
 from minigemini.benchmarks.statistics.metric import Metric, mean_points, metric
 from minigemini.evaluation.drawing.clip_similarity import CLIP, Clip
 from minigemini.evaluation.drawing.picture_results import show_and_write
-from minigemini.evaluation.progress import progress_bar
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
+from minigemini.progress import progress_bar
 
 BATCH = 32
 

@@ -11,10 +11,10 @@ from rich.console import Console
 
 import minigemini
 from minigemini.benchmarks.names.draw_decision import ITEMS, DrawDecision
-from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.reporting.table import Report, Result
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel, this_share
 from minigemini.evaluation.running.predict import predict
+from minigemini.progress import progress_bar
 
 
 def evaluate_draw_decision(model: str, out: Path, items: Path = ITEMS, batch_size: int = 16) -> int:

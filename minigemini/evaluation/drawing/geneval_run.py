@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from minigemini.benchmarks.benchmark import Example
 from minigemini.benchmarks.statistics.metric import points_of
+from minigemini.conversation import ask_for_drawing, find_prompts, message
 from minigemini.evaluation.drawing.best_of_n import Candidate, gain
 from minigemini.evaluation.drawing.clip_similarity import CLIP, Clip
 from minigemini.evaluation.drawing.draw import draw
@@ -21,14 +22,13 @@ from minigemini.evaluation.drawing.geneval import THRESHOLD, classes_of, coloure
 from minigemini.evaluation.drawing.geneval_detectors import ColourClassifier, Detector, load_detector
 from minigemini.evaluation.drawing.picture_results import show_and_write
 from minigemini.evaluation.drawing.self_judgement import judge_pictures, plain_question
-from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.running.digest import code_digest, short
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel, alone
 from minigemini.evaluation.running.predict import predict
 from minigemini.evaluation.running.predictions import PredictionFile
 from minigemini.generation.image_generator import ImageGenerator
-from minigemini.generation.prompt_markers import ask_for_drawing, find_prompts
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
+from minigemini.progress import progress_bar
 
 PICTURES = 4  # of each prompt, as GenEval has them
 OFFICIAL = 553  # prompts
@@ -182,8 +182,9 @@ def _wish(number: int, row: Mapping[str, Any]) -> Example:
     """The prompt as a user's wish to the model that writes, and as what is drawn when nobody does."""
     text = ask_for_drawing(row["prompt"])
     reference = {"number": number, "row": dict(row), "asked": row["prompt"], "prompt": row["prompt"]}
-    messages = [{"role": "user", "content": [{"type": "text", "text": text}]}]
-    return Example(f"{number:05}", row["tag"], messages, reference, constrained=True, max_new_tokens=PROMPT_TOKENS)
+    return Example(
+        f"{number:05}", row["tag"], [message("user", text)], reference, constrained=True, max_new_tokens=PROMPT_TOKENS
+    )
 
 
 def _rewritten(example: Example, answer: str, generator: ImageGenerator) -> Example:

@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 from rich.progress import Progress
 
+from minigemini.conversation import message
+from minigemini.engine.local import LocalEngine
 from minigemini.evaluation.running.digest import short
 from minigemini.evaluation.running.predictions import PredictionFile
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
 from minigemini.tabletop.language import noun, parse_prompt, with_article
 
 YES, NO = (tuple(form for word in words for form in (word, f" {word}")) for words in (("yes", "Yes"), ("no", "No")))
@@ -48,8 +50,7 @@ def yes_and_no(tokenizer: Any) -> tuple[list[int], list[int]]:
     return sorted(yes - no), sorted(no - yes)
 
 
-@torch.inference_mode()
-def yes_probabilities(model: Any, processor: Any, asked: Sequence[tuple[Image.Image, str]]) -> list[float]:
+def yes_probabilities(engine: LocalEngine, asked: Sequence[tuple[Image.Image, str]]) -> list[float]:
     """P(yes) of P(yes) + P(no), of the first token of the answer to each question about a picture.
 
     Lin et al., "Evaluating Text-to-Visual Generation with Image-to-Text Generation" (VQAScore, ECCV 2024), take P(yes) alone.
@@ -57,20 +58,8 @@ def yes_probabilities(model: Any, processor: Any, asked: Sequence[tuple[Image.Im
     Raises:
         ValueError: as :func:`yes_and_no`.
     """
-    sides = yes_and_no(processor.tokenizer)
-    messages = [
-        [{"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": text}]}]
-        for picture, text in asked
-    ]
-    inputs = processor.apply_chat_template(
-        messages,
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        processor_kwargs={"padding": True, "padding_side": "left"},
-    ).to(model.device, model.dtype)
-    logits = model(**inputs, logits_to_keep=1).logits[:, -1].float()
+    sides = yes_and_no(engine.processor.tokenizer)
+    logits = engine.first_token_logits([[message("user", text, [picture])] for picture, text in asked])
     yes_or_no = torch.stack([logits[:, tokens].logsumexp(-1) for tokens in sides], dim=-1)
     return yes_or_no.softmax(-1)[:, 0].tolist()
 
@@ -94,7 +83,7 @@ def judge_pictures(
         questions: of each line, by its id; at least one.
         settings: what the answers depend on beside picture and questions.
     """
-    model, processor = loaded
+    engine = LocalEngine(*loaded)
     keys = {
         line["id"]: {
             "picture": short((drawn / line["picture"]).read_bytes()),
@@ -108,7 +97,7 @@ def judge_pictures(
         batch = lines[start : start + batch_size]
         if not all(line["id"] in file for line in batch):
             asked = [(open_image(drawn / line["picture"]), text) for line in batch for text in questions[line["id"]]]
-            answers = iter(yes_probabilities(model, processor, asked))
+            answers = iter(yes_probabilities(engine, asked))
             made = []
             for line in batch:
                 yes = [next(answers) for _ in questions[line["id"]]]

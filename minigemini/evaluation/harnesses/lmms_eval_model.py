@@ -27,7 +27,11 @@ from lmms_eval.utils import simple_parse_args_string
 from loguru import logger
 from tqdm import tqdm
 
-from minigemini.evaluation.harnesses.answering_model import AnsweringModel, Messages, cut_at, generate_options, picture
+from minigemini.conversation import Image, Message, Part, Text, message
+from minigemini.engine.local import LocalEngine
+from minigemini.engine.request import Decoding, Request
+from minigemini.evaluation.harnesses.tool_requests import decoding_of, picture, with_placed_pictures
+from minigemini.evaluation.running.evaluated_model import load
 
 MAX_NEW_TOKENS = 1024  # where a task does not say, as lmms-eval's own LLaVA
 UNTIL_BY_DEFAULT = ["\n\n"]
@@ -57,7 +61,7 @@ class ChatModel(lmms):
         self.device = torch.device(device) if device else self.accelerator.device
         self.batch_size = int(batch_size)
         self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
-        self.answering = AnsweringModel.load(str(pretrained), self.device)
+        self.engine = LocalEngine(*load(str(pretrained), device=self.device))
         self._said: set[str] = set()
 
     @classmethod
@@ -76,7 +80,7 @@ class ChatModel(lmms):
 
     def clean(self) -> None:
         """Frees the model's memory; lmms-eval calls it before it starts a judge."""
-        del self.answering
+        del self.engine
         super().clean()
 
     def generate_until(self, requests: list[Instance]) -> list[str]:
@@ -87,14 +91,21 @@ class ChatModel(lmms):
         order = sorted(range(len(requests)), key=lambda i: (decodings[i], -len(requests[i].args[0]), i))
         progress = tqdm(total=len(requests), disable=self.rank != 0, desc="minigemini")
         for decoding, group in groupby(order, key=lambda i: decodings[i]):
-            options, ends = self._decoding(json.loads(decoding))
-            alike, size = list(group), 1 if options["do_sample"] else self.batch_size
+            asked = self._decoding(json.loads(decoding))
+            by_chance = asked.temperature > 0
+            alike, size = list(group), 1 if by_chance else self.batch_size
             for start in range(0, len(alike), size):
                 batch = alike[start : start + size]
-                conversations = [self._messages(requests[i]) for i in batch]
-                seed = seeds[batch[0]] if options["do_sample"] else None
-                for i, reply in zip(batch, self.answering.answer(conversations, options, seed), strict=True):
-                    replies[i] = cut_at(reply, ends)
+                answers = self.engine.answer(
+                    [
+                        Request(
+                            with_placed_pictures(self._messages(requests[i])), asked, seeds[i] if by_chance else None
+                        )
+                        for i in batch
+                    ]
+                )
+                for i, answer in zip(batch, answers, strict=True):
+                    replies[i] = answer.text.strip()
                 progress.update(len(batch))
         progress.close()
         return replies
@@ -116,24 +127,23 @@ class ChatModel(lmms):
         _, _, gen_kwargs, *_ = request.args
         return gen_kwargs
 
-    def _messages(self, request: Instance) -> Messages:
+    def _messages(self, request: Instance) -> list[Message]:
         _, doc_to_messages, _, doc_id, task, split = request.args
         messages = ChatMessages(messages=doc_to_messages(self.task_dict[task][split][doc_id]))
         return [
-            {**message, "content": [self._part(part, request) for part in message["content"]]}
-            for message in messages.to_hf_messages()
+            Message(one["role"], tuple(self._part(part, request) for part in one["content"]))
+            for one in messages.to_hf_messages()
         ]
 
-    def _part(self, part: dict[str, Any], request: Instance) -> dict[str, Any]:
+    def _part(self, part: dict[str, Any], request: Instance) -> Part:
         where = f"{request.task_name}, doc_id {request.doc_id}"
         if part["type"] == "text":
-            return part
+            return Text(part["text"])
         if part["type"] == "image":
-            return {"type": "image", "image": picture(part["image"], where)}
+            return Image(picture(part["image"], where))
         raise ValueError(f"{where}: minigemini reads text and pictures, not {part['type']}")
 
-    def _decoding(self, gen_kwargs: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """Options of ``generate``, and the strings at which a reply is cut."""
+    def _decoding(self, gen_kwargs: dict[str, Any]) -> Decoding:
         asked = dict(gen_kwargs)
         until = asked.pop("until", None) or []
         ends = [until] if isinstance(until, str) else list(until)
@@ -144,7 +154,7 @@ class ChatModel(lmms):
         for name in NOT_OURS:
             if name in asked:
                 self._say(f"generation_kwargs: {name}={asked.pop(name)} is not used")
-        return generate_options(asked, MAX_NEW_TOKENS), ends
+        return decoding_of(asked, MAX_NEW_TOKENS, ends)
 
     def _say(self, text: str) -> None:
         if text not in self._said and self.rank == 0:
@@ -160,12 +170,11 @@ class SimpleModel(ChatModel):
     def _gen_kwargs(self, request: Instance) -> dict[str, Any]:
         return request.args[1]
 
-    def _messages(self, request: Instance) -> Messages:
+    def _messages(self, request: Instance) -> list[Message]:
         context, _, doc_to_visual, doc_id, task, split = request.args
         where = f"{request.task_name}, doc_id {request.doc_id}"
         visuals = doc_to_visual(self.task_dict[task][split][doc_id]) or []
-        pictures = [{"type": "image", "image": picture(visual, where)} for visual in visuals]
-        return [{"role": "user", "content": [*pictures, {"type": "text", "text": context}]}]
+        return [message("user", context, [picture(visual, where) for visual in visuals])]
 
 
 def seeds_of(requests: Sequence[Instance]) -> list[int]:

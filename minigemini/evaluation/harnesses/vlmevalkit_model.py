@@ -11,7 +11,11 @@ from typing import Any
 import torch
 from vlmeval.vlm.base import BaseModel
 
-from minigemini.evaluation.harnesses.answering_model import AnsweringModel, generate_options, picture
+from minigemini.conversation import Image, Message, Text
+from minigemini.engine.local import LocalEngine
+from minigemini.engine.request import Decoding, Request
+from minigemini.evaluation.harnesses.tool_requests import picture, with_placed_pictures
+from minigemini.evaluation.running.evaluated_model import load
 
 MAX_NEW_TOKENS = 1024
 
@@ -35,18 +39,16 @@ class VLMEvalKitModel(BaseModel):
         if torch.cuda.is_available():
             # run.py may have left each process its own GPUs, or all of them to all
             device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
-        self.answering = AnsweringModel.load(pretrained, device)
-        self.options = generate_options({}, MAX_NEW_TOKENS)
+        self.engine = LocalEngine(*load(pretrained, device=device))
 
     def generate_inner(self, message: list[dict[str, Any]], dataset: str | None = None) -> str:
         """
         Args:
             message: parts ``{"type": "text" | "image", "value": text or path}``.
         """
-        content = [
-            {"type": "image", "image": picture(part["value"], str(dataset))}
-            if part["type"] == "image"
-            else {"type": "text", "text": part["value"]}
+        parts = tuple(
+            Image(picture(part["value"], str(dataset))) if part["type"] == "image" else Text(part["value"])
             for part in message
-        ]
-        return self.answering.answer([[{"role": "user", "content": content}]], self.options)[0]
+        )
+        asked = with_placed_pictures([Message("user", parts)])
+        return self.engine.answer([Request(asked, Decoding(MAX_NEW_TOKENS))])[0].text.strip()

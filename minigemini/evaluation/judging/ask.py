@@ -22,8 +22,8 @@ from minigemini.benchmarks.rules.verdict import NOTHING, reference_of
 from minigemini.benchmarks.score import OWN_PROMPT, read_lines
 from minigemini.evaluation.judging import prompts as judge_prompts
 from minigemini.evaluation.judging.client import Judge, Messages, RefusedRequest
-from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.running.predictions import to_json
+from minigemini.progress import progress_bar
 
 AT_ONCE = 8  # requests
 

@@ -20,7 +20,7 @@ from minigemini.benchmarks.names.tabletop import DRAWN, TABLETOP, Tabletop
 from minigemini.benchmarks.statistics.metric import by_kind
 from minigemini.benchmarks.stored_image import StoredImage
 from minigemini.evaluation.reporting.stored_run import JudgedRun
-from minigemini.generation.untrusted_image import open_image
+from minigemini.media import open_image
 
 SIDE = 256  # of the longer side; shown at 192
 TINY = 128  # up to this side a picture stays as it is, exact to the pixel
@@ -179,14 +179,11 @@ def where_it_looked(
 
     from minigemini.attention.maps import answer_attention, seen_square
     from minigemini.attention.picture import panels, pictures_of, shaded
-    from minigemini.evaluation.running.predict import opened
+    from minigemini.engine.local import LocalEngine, opened
 
-    messages = opened(example)
-    inputs = processor.apply_chat_template(
-        messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
-    ).to(model.device, model.dtype)
+    inputs = LocalEngine(model, processor).read([example.messages])
     words = torch.tensor(processor.tokenizer(answer, add_special_tokens=False)["input_ids"], device=model.device)
-    shown = pictures_of(messages)
+    shown = pictures_of(opened(example.messages))
     squares = [seen_square(picture.size, processor.image_processor) for picture in shown]
     found = []
     for picture, square, row in zip(

@@ -21,12 +21,12 @@ from minigemini.benchmarks.names.tabletop import DRAWN, TABLETOP, tabletop_metri
 from minigemini.benchmarks.score import NEEDS_JUDGE, score
 from minigemini.benchmarks.statistics.metric import Metric
 from minigemini.benchmarks.statistics.paired import Difference, differences
-from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.running.evaluate import Parts, check_prompts, read_parts
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel, this_share
 from minigemini.evaluation.running.predict import predict
 from minigemini.evaluation.running.suite import load_suite
 from minigemini.evaluation.running.view import BLIND, FULL, View
+from minigemini.progress import progress_bar
 
 MINING_OFF = View("mining off", mining=False)
 BLANK = View("high-res blank", blank=True)

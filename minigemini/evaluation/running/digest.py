@@ -14,6 +14,7 @@ import transformers
 
 from minigemini.benchmarks.benchmark import Example
 from minigemini.benchmarks.stored_image import StoredImage
+from minigemini.conversation import for_template
 from minigemini.evaluation.running.predictions import RowKey
 
 PACKAGE = Path(__file__).parents[2]
@@ -22,8 +23,9 @@ ANSWERING = (
     "model/**/*.py",
     "checkpoints/load.py",
     "checkpoints/bits.py",
-    "generation/constrained.py",
-    "generation/prompt_markers.py",
+    "engine/*.py",
+    "conversation.py",
+    "media.py",
     "evaluation/running/predict.py",
     "benchmarks/stored_image.py",
     "evaluation/running/view.py",
@@ -75,7 +77,7 @@ def prompts_of(examples: Sequence[Example], processor: Any) -> list[str]:
     """
     prompts = []
     for example in examples:
-        messages = example.with_images(lambda image: {"type": "image"})
+        messages = for_template(example.messages)
         try:
             prompts.append(processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
         except ValueError as error:

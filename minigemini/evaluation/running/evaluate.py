@@ -17,7 +17,6 @@ from rich.console import Console
 import minigemini
 from minigemini.benchmarks.benchmark import Example
 from minigemini.benchmarks.names.tabletop import Tabletop
-from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.reporting.table import Report
 from minigemini.evaluation.running.digest import prompts_of
 from minigemini.evaluation.running.evaluate_published import (
@@ -30,6 +29,7 @@ from minigemini.evaluation.running.evaluate_published import (
 from minigemini.evaluation.running.evaluate_tabletop import benchmark_of, evaluate_tabletop
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel, this_share
 from minigemini.evaluation.running.suite import Suite, TabletopPart, load_suite, part_name
+from minigemini.progress import progress_bar
 
 
 def evaluate(

@@ -7,24 +7,24 @@ resumed run computes the same batches, hence the same numbers to the last bit, a
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.progress import Progress
-from transformers import LogitsProcessorList
 
 from minigemini.benchmarks.benchmark import Example
-from minigemini.benchmarks.stored_image import StoredImage
+from minigemini.engine import local
+from minigemini.engine.local import LocalEngine
+from minigemini.engine.request import Decoding, DrawPolicy, Request
 from minigemini.evaluation.running.digest import prompts_of, row_keys, short, tokens_of
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel
 from minigemini.evaluation.running.predictions import PredictionFile
 from minigemini.evaluation.running.share import ALONE, Share
 from minigemini.evaluation.running.view import FULL, View
-from minigemini.generation.constrained import well_formed_prompt
 
 
 def batches_of(examples: Sequence[Example], lengths: Sequence[int], batch_size: int) -> list[list[Example]]:
@@ -87,20 +87,21 @@ def predict(
     total, left = (sum(map(len, some)) for some in (own, todo))
     progress.update(task, description=name, total=total, completed=total - left)
     prompt_of = {example.id: prompt for example, prompt in zip(asked, prompts, strict=True)}
+    engine = LocalEngine(*model.loaded)
     for batch, inputs in _prepared(processor, todo, view):
         seed = int(keys[batch[0].id]["prompt"][:15], 16)
-        answers = answer(*model.loaded, batch, inputs, seed)
+        answers = engine.answer([request_of(example, seed) for example in batch], inputs)
         file.append(
             [
                 {
                     "id": example.id,
                     "kind": example.kind,
                     "prompt": prompt_of[example.id],
-                    "prediction": text,
-                    "finished": finished,
+                    "prediction": answer.text.strip(),
+                    "finished": answer.finish_reason == "stop",
                     "reference": example.reference,
                 }
-                for example, (text, finished) in zip(batch, answers, strict=True)
+                for example, answer in zip(batch, answers, strict=True)
             ]
         )
         progress.advance(task, len(batch))
@@ -121,67 +122,18 @@ def _prepared(
 
 
 def prepare(processor: Any, batch: Sequence[Example], view: View = FULL) -> dict[str, Any]:
-    """The processor's tensors for a batch, on the CPU.
+    """As :func:`engine.local.prepare`, of what the view shows."""
+    return view.inputs(local.prepare(processor, [example.messages for example in batch], **view.processor_kwargs()))
 
-    Raises:
-        ValueError: a picture cannot be opened; it is named.
+
+def request_of(example: Example, seed: int | None = None) -> Request:
     """
-    inputs = processor.apply_chat_template(
-        [opened(example) for example in batch],
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        processor_kwargs={"padding": True, "padding_side": "left", **view.processor_kwargs()},
-    )
-    return view.inputs(inputs)
-
-
-def opened(example: Example) -> list[dict[str, Any]]:
-    """The messages with every picture opened."""
-    return example.with_images(
-        lambda image: {"type": "image", "image": image.open() if isinstance(image, StoredImage) else image}
-    )
-
-
-@torch.inference_mode()
-def answer(
-    model: Any, processor: Any, batch: Sequence[Example], inputs: Mapping[str, Any], seed: int = 0
-) -> list[tuple[str, bool]]:
-    """Answers to examples that are decoded the same way: (text, ended by itself) for each.
-
-    Nothing is left to the checkpoint's generation config but the tokens that end an answer or must not be in it.
-
     Args:
-        inputs: what :func:`prepare` makes of the batch.
         seed: where the answer is drawn by chance.
     """
-    first = batch[0]
-    assert all(
-        (e.constrained, e.max_new_tokens, e.sampling) == (first.constrained, first.max_new_tokens, first.sampling)
-        for e in batch
-    )
-    given = {name: _on_device(tensor, model) for name, tensor in inputs.items()}
-    length = given["input_ids"].shape[1]
-    constraints = [well_formed_prompt(processor.tokenizer, length, first.max_new_tokens)] if first.constrained else []
-    decoding: dict[str, Any] = {"do_sample": False, "num_beams": 1}
-    if first.sampling is not None:
-        assert len(batch) == 1
-        torch.manual_seed(seed)
-        decoding = {"do_sample": True, **vars(first.sampling), "top_p": 1.0, "top_k": 50}  # 50: as where nobody set it
-    tokens = model.generate(
-        **given,
-        **decoding,
-        repetition_penalty=1.0,
-        no_repeat_ngram_size=0,
-        max_new_tokens=first.max_new_tokens,
-        logits_processor=LogitsProcessorList(constraints),
-    )[:, length:]
-    ends = model.generation_config.eos_token_id
-    ended = torch.isin(tokens, torch.tensor(ends, device=tokens.device)).any(dim=1).tolist()
-    texts = processor.batch_decode(tokens, skip_special_tokens=True)
-    return [(text.strip(), finished) for text, finished in zip(texts, ended, strict=True)]
-
-
-def _on_device(tensor: torch.Tensor, model: Any) -> torch.Tensor:
-    return tensor.to(model.device, model.dtype) if tensor.is_floating_point() else tensor.to(model.device)
+    drawing = DrawPolicy(True) if example.constrained else None
+    decoding = Decoding(example.max_new_tokens, drawing=drawing)
+    if example.sampling is None:
+        return Request(example.messages, decoding)
+    by_chance = replace(decoding, **vars(example.sampling), top_k=50)  # 50: as where nobody set it
+    return Request(example.messages, by_chance, seed)

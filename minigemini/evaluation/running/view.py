@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from minigemini.benchmarks.benchmark import Example
+from minigemini.conversation import with_images
 
 
 @dataclass(frozen=True)
@@ -57,4 +58,4 @@ BLIND = View("blind", pictures=False)
 
 def without_images(example: Example) -> Example:
     """The same example for the blind control: the words, and no picture."""
-    return replace(example, messages=example.with_images(lambda image: None))
+    return replace(example, messages=with_images(example.messages, lambda image: None))

@@ -5,8 +5,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessorList, PreTrainedTokenizerFast
 
-from minigemini.generation.constrained import well_formed_prompt
-from minigemini.generation.prompt_markers import find_prompts
+from minigemini.conversation import find_prompts
+from minigemini.engine.constraint import well_formed_prompt
 
 TEXT = [
     "draw a large red circle at the top left",

@@ -12,15 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
-from minigemini.generation.prompt_markers import IMAGE_MARKER, PROMPT_END, PROMPT_START
-
-Draw = Literal["auto"] | bool
-"""Draw exactly one picture (True), none (False), or what the model thinks right ("auto")."""
+from minigemini.conversation import IMAGE_MARKER, PROMPT_END, PROMPT_START
+from minigemini.engine.request import Draw
 
 UNREACHABLE = 1 << 30
 CANDIDATES, ENOUGH = 32, 0.999
@@ -50,7 +48,7 @@ def _read(state: _State, character: str, draw: Draw) -> _State | None:
             return None
         return state._replace(has_words=state.has_words or character.isalnum())
     if text == PROMPT_START:
-        may_open = draw == "auto" or (draw is True and not state.drawn)
+        may_open = draw == "auto" or not state.drawn
         return _State(inside=True, drawn=state.drawn) if may_open else None
     if text == PROMPT_END:
         return None
@@ -261,6 +259,44 @@ class WellFormedPrompt(LogitsProcessor):
         raise ValueError(f"no prompt fits in max_prompt_tokens={self.max_prompt_tokens}")
 
 
+class NoPrompt(LogitsProcessor):
+    """``<h>`` is never written, whatever tokens it is cut into. Only the last tokens are looked at, and no logits leave their device:
+    nothing is drawn, so nothing else needs to be kept in order."""
+
+    shortened: frozenset[int] = frozenset()
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, end_token_ids: Sequence[int]) -> None:
+        self.tokenizer = tokenizer
+        self.end_token_ids = tuple(end_token_ids)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.FloatTensor:
+        """scores [B, V] with -inf at every token that would complete ``<h>``, and at special ones."""
+        completing = _completing_tokens(self.tokenizer, scores.shape[-1], self.end_token_ids, str(scores.device))
+        tails = self.tokenizer.batch_decode(input_ids[:, 1 - len(PROMPT_START) :], clean_up_tokenization_spaces=False)
+        written = [next((n for n in (2, 1) if tail.endswith(PROMPT_START[:n])), 0) for tail in tails]
+        return scores.masked_fill(completing[written], -torch.inf)  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=4)
+def _completing_tokens(
+    tokenizer: PreTrainedTokenizerBase, size: int, end_token_ids: tuple[int, ...], device: str
+) -> torch.Tensor:
+    """[3, size] bool: tokens that complete ``<h>`` where so many of its characters are written, and those that are never written."""
+    texts = _texts_behind(tokenizer, tokenizer.encode("a", add_special_tokens=False)[-1:], min(size, len(tokenizer)))
+    completing = torch.zeros(len(PROMPT_START), size, dtype=torch.bool)
+    for token, text in enumerate(texts):
+        for written in range(len(PROMPT_START)):
+            completing[written, token] = PROMPT_START in text or (
+                written > 0 and text.startswith(PROMPT_START[written:])
+            )
+    never = [token for token in tokenizer.all_special_ids if token < size and token not in end_token_ids]
+    completing[:, never] = True
+    return completing.to(device)
+
+
+Constraint = WellFormedPrompt | NoPrompt
+
+
 def well_formed_prompt(
     tokenizer: PreTrainedTokenizerBase,
     prompt_length: int,
@@ -270,7 +306,7 @@ def well_formed_prompt(
     end_token_ids: int | Sequence[int] | None = None,
     max_prompt_tokens: int | None = None,
     count_prompt_tokens: Callable[[str], int] | None = None,
-) -> WellFormedPrompt:
+) -> Constraint:
     """A logits processor for one ``generate`` call that keeps the markers of drawing prompts in order, for each row alone.
 
     - ``draw=True``: the answer holds exactly one ``<h>prompt</h>`` with at least one letter or digit in it, whatever the weights.
@@ -295,12 +331,15 @@ def well_formed_prompt(
         end_token_ids = tokenizer.eos_token_id
     if end_token_ids is None:
         raise ValueError("the tokenizer has no eos_token_id; name the tokens that end an answer in end_token_ids")
+    ends = [end_token_ids] if isinstance(end_token_ids, int) else end_token_ids
+    if draw is False:
+        return NoPrompt(tokenizer, ends)
     return WellFormedPrompt(
         tokenizer,
         prompt_length,
         max_new_tokens,
         draw,
-        [end_token_ids] if isinstance(end_token_ids, int) else end_token_ids,
+        ends,
         max_prompt_tokens,
         count_prompt_tokens or (lambda prompt: len(tokenizer.encode(prompt, add_special_tokens=False))),
     )
