@@ -37,7 +37,7 @@ class GenerationRecord:
         device: where it ran, ``"cpu"`` or ``"cuda"``; another device rounds differently.
         versions: of the libraries that ran it.
         prompt_tokens: length of the prompt for the generator; None if it has no limit we know of.
-        truncated: the prompt was longer than the generator reads and its end had no effect.
+        truncated: the prompt, or the negative one, was longer than the generator reads and its end had no effect.
         parents: :func:`pixel_hash` of the pictures this one is an edit of.
     """
 

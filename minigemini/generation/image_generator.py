@@ -180,8 +180,10 @@ class ImageGenerator:
         """
         self._check_settings(steps, guidance, size)
         length = self._checked_length(prompt, truncate)
-        if negative_prompt and "negative_prompt" in self._defaults:
-            self._checked_length(negative_prompt, truncate, "negative prompt")
+        longest = length
+        unread = "negative_prompt" not in self._defaults  # and a warning follows
+        if negative_prompt and not unread and negative_prompt != self._settings.get("negative_prompt"):
+            longest = max(length, self._checked_length(negative_prompt, truncate, "negative prompt"))
 
         width, height = size or (None, None)
         asked = {
@@ -222,7 +224,7 @@ class ImageGenerator:
             device=view.device.type,
             versions={"diffusers": diffusers.__version__, "torch": torch.__version__},
             prompt_tokens=length if self._reading else None,
-            truncated=self.max_prompt_tokens is not None and length > self.max_prompt_tokens,
+            truncated=self.max_prompt_tokens is not None and longest > self.max_prompt_tokens,
             parents=list(parents),
         )
         return image, record

@@ -40,13 +40,13 @@ def test_a_mixed_batch_answers_as_each_alone_and_as_a_stream(engine, asked):
     together = [answer.text for answer in engine.answer(requests)]
     assert together == [engine.answer([request])[0].text for request in requests]
     assert together == [streamed(engine, request)[1].text for request in requests]
-    assert together[2:4] == [example["answer"] for example in asked[2:4]]
+    assert [text.strip() for text in together[2:4]] == [example["answer"] for example in asked[2:4]]
 
 
 def test_a_stream_hands_on_prompts_when_they_are_whole(engine, asked):
     pieces, answer = streamed(engine, Request(asked[0]["messages"], Decoding(40, drawing=DrawPolicy(True))))
     assert [piece for piece in pieces if isinstance(piece, PromptSpan)] == find_prompts(answer.text)
-    assert answer.text == asked[0]["answer"]
+    assert answer.text.strip() == asked[0]["answer"]
     assert answer.finish_reason == "stop"
 
 
@@ -70,7 +70,7 @@ def test_an_answer_ends_where_it_should(engine, asked):
 
 def test_chance_comes_from_the_seed_and_leaves_the_process_alone(engine, asked):
     def answers(seed):
-        request = Request(asked[0]["messages"], Decoding(12, temperature=1.5), seed)
+        request = Request(asked[0]["messages"], Decoding(12, temperature=4.0), seed)
         return [engine.answer([request])[0].text, streamed(engine, request)[1].text]
 
     torch.manual_seed(7)
@@ -100,10 +100,15 @@ def test_a_stream_is_cancelled_from_outside_and_when_nobody_listens(engine, aske
 
 
 def test_half_a_prompt_is_no_prompt(engine, asked):
+    """Eight tokens are too few for the whole of it."""
+    request = Request(asked[0]["messages"], Decoding(8))
+    assert streamed(engine, request)[1].text.lstrip().startswith("<h>a")
     cancelled = Event()
-    pieces = engine.stream(Request(asked[0]["messages"], Decoding(40, drawing=DrawPolicy(True))), cancelled)
-    cancelled.set()  # it is set while the prompt is being written, before anything is handed on
-    assert [piece if isinstance(piece, str) else piece.text for piece in pieces] == [""]
+    pieces = engine.stream(request, cancelled)
+    assert not next(pieces).strip()
+    cancelled.set()
+    *rest, answer = pieces
+    assert (rest, answer.text.strip(), answer.finish_reason) == ([], "", "cancelled")
 
 
 def test_pictures_are_opened_wherever_they_lie(engine, asked, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
+from minigemini.engine.local import LocalEngine
 from minigemini.evaluation.drawing.best_of_n import Candidate, best_of_n, gain
 from minigemini.evaluation.drawing.self_judgement import first_tokens, tabletop_questions, yes_probabilities
 from minigemini.generation.image_generator import ImageGenerator
@@ -62,12 +63,12 @@ def test_the_nano_tells_pictures_apart() -> None:
     asked = [
         (picture, question) for picture in pictures for prompt in prompts for question in tabletop_questions(prompt)
     ]
-    right, wrong, other_wrong, other_right = yes_probabilities(model, processor, asked)
+    right, wrong, other_wrong, other_right = yes_probabilities(LocalEngine(model, processor), asked)
     assert min(right, other_right) > 0.9
     assert max(wrong, other_wrong) < 0.1
     # Padding of a batch changes nothing.
     longer = [*asked[:1], (pictures[0], "does the picture show a small blue square?")]
-    assert yes_probabilities(model, processor, longer)[0] == pytest.approx(right, abs=1e-4)
+    assert yes_probabilities(LocalEngine(model, processor), longer)[0] == pytest.approx(right, abs=1e-4)
 
 
 def test_yes_and_no_begin_differently(loaded: tuple[Any, Any]) -> None:

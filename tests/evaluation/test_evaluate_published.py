@@ -44,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tasks = (*PERCEPTION, *COGNITION) if not pairs else ("count",)  # all fourteen once, and counting again
             for task in tasks:
                 image = f"{task}/{number}.png"
-                for text, answer in ((question.text, "Yes"), (f"Is it not so: {question['text']}", "No")):
+                for text, answer in ((question.text, "Yes"), (f"Is it not so: {question.text}", "No")):
                     pairs.append(
                         {
                             "id": image,

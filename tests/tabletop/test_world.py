@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigemini.conversation import images_of
+from minigemini.conversation import Text, images_of
 from minigemini.tabletop import benchmark, oracle, questions, training_data
 from minigemini.tabletop.conversations import random_conversation
 from minigemini.tabletop.drawing import MOST_THINGS, edit, first_drawing
@@ -191,7 +191,8 @@ def test_kinds_added_later_left_the_examples_of_the_older_ones_as_they_were():
     )
     digest = hashlib.sha256()
     for example in benchmark.examples(20, 20260301, older):
-        said = [message.text for message in example["messages"]]
+        parts = [part for message in example["messages"] for part in message.parts]
+        said = [part.text if isinstance(part, Text) else None for part in parts]
         digest.update(
             repr([said, *(example[key] for key in ("id", "answer", "choices", "bag", "draw", "scene"))]).encode()
         )
