@@ -226,7 +226,10 @@ def test_lmms_eval_without_gold_says_what_is_missing(tmp_path, capsys):
 def test_lmms_evals_finer_categories_and_its_tasks_of_blink(tmp_path, capsys):
     """MMStar's average is the mean of the finer categories; BLINK's tasks count their rows from 0 each, and the options are ours."""
     file = tmp_path / "samples.jsonl"
-    details = [{"question_id": i, "l2_category": kind, "score": 0} for i, kind in enumerate(("geometry", "geometry", "biology"))]
+    details = [
+        {"question_id": i, "l2_category": kind, "score": 0}
+        for i, kind in enumerate(("geometry", "geometry", "biology"))
+    ]
     write_jsonl(file, [lmms_row(i, "Answer: A", "AAB"[i], average=one) for i, one in enumerate(details)])
     found = scored(tmp_path, "mmstar", file, "--format", "lmms-eval", "--protocol", "lmms")
     assert (found["metrics"][0]["name"], found["metrics"][0]["value"]) == ("mean of finer categories", 50)

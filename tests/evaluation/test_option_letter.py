@@ -124,7 +124,11 @@ def test_mmstar_takes_the_mean_of_the_categories():
 
 def test_blink_takes_the_mean_of_the_tasks():
     """As its authors print it; what their judge would read is unparsable."""
-    lines = [row(1, "(A)", kind="Jigsaw"), row(2, "so (A) I think", kind="IQ_Test"), row(3, "the apple", kind="IQ_Test")]
+    lines = [
+        row(1, "(A)", kind="Jigsaw"),
+        row(2, "so (A) I think", kind="IQ_Test"),
+        row(3, "the apple", kind="IQ_Test"),
+    ]
     for protocol in ("official", "lmms", "vlmevalkit"):
         assert score("blink", lines, protocol).metrics[0].name == "mean of tasks"
     scored = score("blink", lines)

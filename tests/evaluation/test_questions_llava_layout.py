@@ -67,7 +67,9 @@ def test_llavas_prompts_are_not_anothers(tmp_path):
     """No other protocol of a benchmark in LLaVA's folder is asked by us today; a row says whose prompt it holds all the same."""
     question = Question("1", "", "", (), {}, "file, row 1", prompt="p", prompt_of="llava")
     assert text_of_question(question, form_of("mmmu", "mgm"), "mgm") == "p"
-    with pytest.raises(ValueError, match="file, row 1: this file holds the prompts of llava; for the protocol official"):
+    with pytest.raises(
+        ValueError, match="file, row 1: this file holds the prompts of llava; for the protocol official"
+    ):
         text_of_question(question, form_of("blink", "official"), "official")
 
 

@@ -18,7 +18,9 @@ OWN = {"id": "1", "question": "Which?", "choices": ["x", "y"], "images": ["a.png
 
 def test_own_lines(tmp_path):
     write_image(tmp_path / "a.png", 7)
-    path = write_lines(tmp_path / "q.jsonl", OWN | {"hint": "h", "kind": "k", "reference": {"answer": "B", "is_multimodal": True}})
+    path = write_lines(
+        tmp_path / "q.jsonl", OWN | {"hint": "h", "kind": "k", "reference": {"answer": "B", "is_multimodal": True}}
+    )
     (example,) = examples = read_examples("scienceqa", "llava", path)
     assert text_of(example).startswith("Context: h\nWhich?\nA. x\nB. y\n")
     assert example.kind == "k"

@@ -175,11 +175,17 @@ def test_every_protocol_has_prompts_or_says_what_to_run_instead():
 
 
 def test_the_command_that_answers_under_a_tools_protocol():
-    with pytest.raises(ValueError, match=r"lmms-eval --model minigemini .*--tasks mme; minigemini eval score mme \S+_samples_mme.jsonl"):
+    with pytest.raises(
+        ValueError, match=r"lmms-eval --model minigemini .*--tasks mme; minigemini eval score mme \S+_samples_mme.jsonl"
+    ):
         form_of("mme", "lmms")
-    with pytest.raises(ValueError, match=r"minigemini eval vlmevalkit .*--data AI2D_TEST; minigemini eval score ai2d \S+_AI2D_TEST.tsv"):
+    with pytest.raises(
+        ValueError, match=r"minigemini eval vlmevalkit .*--data AI2D_TEST; minigemini eval score ai2d \S+_AI2D_TEST.tsv"
+    ):
         form_of("ai2d", "vlmevalkit")
-    with pytest.raises(ValueError, match=r"cat \S+_samples_blink_\*.jsonl > blink.jsonl; minigemini eval score blink blink.jsonl"):
+    with pytest.raises(
+        ValueError, match=r"cat \S+_samples_blink_\*.jsonl > blink.jsonl; minigemini eval score blink blink.jsonl"
+    ):
         form_of("blink", "lmms")
 
 

@@ -237,10 +237,7 @@ def parquet_folder(root, benchmark, protocol="llava"):
 
 
 PARQUET = sorted(
-    (name, protocol)
-    for protocol, forms in FORMS.items()
-    for name in forms
-    if protocol in BENCHMARKS[name].protocols
+    (name, protocol) for protocol, forms in FORMS.items() for name in forms if protocol in BENCHMARKS[name].protocols
 )
 
 
