@@ -16,7 +16,7 @@ EXPECTED = Path(__file__).parents[3] / "eval" / "expected"  # choices, like the 
 class PublishedNumber:
     """
     Attributes:
-        benchmark, protocol: as in ``scorers.protocols``; numbers of another protocol are not comparable.
+        benchmark, protocol: as in ``benchmarks.names``; numbers of another protocol are not comparable.
         split: of which data, and what else the number depends on.
         metric: a name that the protocol's metrics have, where we can compute it at all.
         value: in the metric's unit.

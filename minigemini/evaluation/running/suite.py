@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minigemini import strict_yaml
-from minigemini.benchmarks.protocols import BENCHMARKS, protocol_of
+from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 
 # Suites are choices, not code: they lie beside the package in the repository, and are not installed with it.
 SUITES = Path(__file__).parents[3] / "eval" / "suites"

@@ -9,6 +9,8 @@ from score_command import refusal, scored, write_jsonl
 from minigemini.benchmarks.formats import gold, lmms_eval, mgm
 from minigemini.benchmarks.formats.join import join
 from minigemini.benchmarks.formats.llava import question_of
+from minigemini.benchmarks.names import BENCHMARKS
+from minigemini.benchmarks.names.pope import OFFSETS
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 
 
@@ -16,7 +18,7 @@ from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 def pope_files(tmp_path):
     """LLaVA's answers, and the gold answers of commit e3e3926, from the fixture."""
     rows = shared.read_rows("pope_llava15_13b/rows.jsonl.gz")
-    for split, offset in gold.POPE_OFFSETS.items():
+    for split, offset in OFFSETS.items():
         labels = [
             {"question_id": r["question_id"] - offset, "image": r["image"], "text": r["question"], "label": r["label"]}
             for r in rows
@@ -217,8 +219,8 @@ def test_lmms_eval_joins_by_row_number(tmp_path, capsys):
 
 def test_lmms_eval_without_gold_says_what_is_missing(tmp_path, capsys):
     file = write_jsonl(tmp_path / "samples.jsonl", [lmms_row(0, "B", "A")])
-    assert "nothing says its 'choices'" in refusal(capsys, "mmstar", file, "--format", "lmms-eval")
-    assert lmms_eval.read(file, "textvqa")[0]["reference"] == {"answers": ["A"]}
+    assert "nothing says its 'choices'" in refusal(capsys, "blink", file, "--format", "lmms-eval")
+    assert lmms_eval.read(file, BENCHMARKS["textvqa"])[0]["reference"] == {"answers": ["A"]}
 
 
 def test_own_gold_files(tmp_path):
@@ -251,15 +253,15 @@ def test_own_gold_files(tmp_path):
     for name, content in files.items():
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps(content))
-        (row,) = gold.read(name, path)
+        (row,) = gold.read(path, BENCHMARKS[name])
         assert (row["id"], row["kind"], row["reference"]) == expected[name]
     with pytest.raises(ValueError, match="not the gold answers of mmvet, 'answer' is missing"):
-        gold.read("mmvet", tmp_path / "mmmu.json")
+        gold.read(tmp_path / "mmmu.json", BENCHMARKS["mmvet"])
     (tmp_path / "problems.json").write_text(
         json.dumps({"8": {"answer": 1, "choices": ["x", "y"], "image": "image.png"}, "9": {}})
     )
     (tmp_path / "pid_splits.json").write_text(json.dumps({"test": ["8"]}))
-    (row,) = gold.read("scienceqa", tmp_path)
+    (row,) = gold.read(tmp_path, BENCHMARKS["scienceqa"])
     assert row["reference"] == {"answer": "B", "choices": ["x", "y"], "is_multimodal": True}
 
 
@@ -283,9 +285,9 @@ def test_a_question_that_is_in_the_list_twice():
     """As one of SEED-Bench is; the same twice among the predictions, and only then."""
     answers = [{"id": "7", "kind": "image", "reference": {"answer": letter}} for letter in "AB"]
     rows = [{"id": "7", "kind": "", "prediction": "A", "reference": {}}] * 2
-    assert [row["id"] for row in join("seed_bench", rows, answers)] == ["7", "7, again 1"]
+    assert [row["id"] for row in join(BENCHMARKS["seed_bench"], rows, answers)] == ["7", "7, again 1"]
     with pytest.raises(ValueError, match="1 rows are there twice"):
-        join("seed_bench", rows, answers[:1])
+        join(BENCHMARKS["seed_bench"], rows, answers[:1])
 
 
 def test_our_own_predictions_of_a_question_that_is_in_the_list_twice(tmp_path, capsys):
@@ -364,7 +366,7 @@ def test_gold_answers_of_our_own_with_numbers_for_ids(tmp_path):
 def test_where_lmms_eval_keeps_the_kind(key, tmp_path):
     details = {"question_type": "last", key: "this"}
     file = write_jsonl(tmp_path / "samples.jsonl", [lmms_row(0, "A", "A", score={"n": 1, **details})])
-    assert lmms_eval.read(file, "ai2d")[0]["kind"] == "this"
+    assert lmms_eval.read(file, BENCHMARKS["ai2d"])[0]["kind"] == "this"
 
 
 def test_what_mathvistas_rows_bring(tmp_path):
@@ -381,12 +383,12 @@ def test_what_mathvistas_rows_bring(tmp_path):
         {"pid": 1, "response": "1", **problem, **more, "query": "Hint: ..."},
         {"pid": 2, "response": "1", **problem},
     ]
-    one, two = mgm.read(write_jsonl(tmp_path / "merge.jsonl", rows), "mathvista")
+    one, two = mgm.read(write_jsonl(tmp_path / "merge.jsonl", rows), BENCHMARKS["mathvista"])
     assert (one["id"], one["kind"], one["reference"]["image"]) == ("1", "geometry", "images/1.jpg")
     assert one["reference"]["question"] == "Hint: ..."
     assert (two["kind"], two["reference"]) == ("", problem | {"metadata": {}})
     (tmp_path / "testmini.json").write_text(json.dumps({"1": {**problem, **more}}))
-    (row,) = gold.read("mathvista", tmp_path / "testmini.json")
+    (row,) = gold.read(tmp_path / "testmini.json", BENCHMARKS["mathvista"])
     assert (row["id"], row["kind"], row["reference"]["question"]) == ("1", "geometry", "How many?")
 
 
