@@ -37,13 +37,15 @@ def unreachable(protocol: Protocol, line: Line, verdict: Verdict) -> str | None:
     if not GOLD & line["reference"].keys() or is_not_offered(line):
         return None
     reply = protocol.right_reply(line, verdict.gold)
+    choices: Any = line["reference"].get("choices")
+    if choices and reply in tuple(LETTERS[len(choices) :]):
+        return f"the right answer is {reply!r}, and there are {len(choices)} options"
     without_judge = {key: value for key, value in line.items() if key not in FROM_JUDGES}
     if protocol.rule({**without_judge, "prediction": reply}).points != 0:
         return None
     key = "answer" if "answer" in line["reference"] else "answers"
-    choices: Any = line["reference"].get("choices")
-    if choices is not None and reply in tuple(LETTERS):
-        return f"the right answer is {reply!r}, and there are {len(choices) or 'no'} options"
+    if choices == [] and reply in tuple(LETTERS):
+        return f"the right answer is {reply!r}, and there are no options"
     return f"{key!r} is {line['reference'][key]!r}: no reply is right, not even this one"
 
 

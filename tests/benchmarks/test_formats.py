@@ -12,6 +12,7 @@ from minigemini.benchmarks.formats.llava import question_of
 from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.benchmarks.names.pope import OFFSETS
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
+from minigemini.benchmarks.score import score
 
 
 @pytest.fixture
@@ -102,6 +103,42 @@ def test_mme_answers_of_llava_join_by_question(tmp_path, capsys):
     assert found["metrics"][0]["value"] == pytest.approx(963.6114445778312)
     write_jsonl(file, answers[1:])
     assert "rows are missing" in refusal(capsys, "mme", file, *arguments)
+
+
+def test_mme_answers_of_llava_to_images_in_folders_of_their_own(tmp_path):
+    """Five tasks have "artwork/images/x.jpg" in LLaVA's question file and "artwork/x.jpg" in the tool's; MM-Vet has 0 and v1_0."""
+    answers = []
+    for task in (*PERCEPTION, *COGNITION):
+        lines = [
+            f"x.jpg\tIs it {what}? Please answer yes or no.\t{gold}\n" for what, gold in (("a", "Yes"), ("b", "No"))
+        ]
+        (tmp_path / f"{task}.txt").write_text("".join(lines))
+        id = f"{task}/images/x.jpg" if task == "artwork" else f"{task}/x.jpg"
+        answers += [{"question_id": id, "prompt": f"Is it {what}?\nAnswer", "text": "Yes"} for what in "ab"]
+    file = write_jsonl(tmp_path / "answers.jsonl", answers)
+    found = scored(tmp_path, "mme", file, "--format", "llava", "--gold", tmp_path)
+    assert found["metrics"][0]["value"] == 500
+    file = write_jsonl(tmp_path / "mmvet.jsonl", [{"question_id": 0, "prompt": "?", "text": "x"}])
+    gold = tmp_path / "mm-vet.json"
+    gold.write_text(json.dumps({"v1_0": {"imagename": "a.png", "answer": "x", "capability": ["ocr"]}}))
+    assert scored(tmp_path, "mmvet", file, "--format", "llava", "--gold", gold)["verdicts"][0]["id"] == "v1_0"
+
+
+def test_blink_of_lmms_eval_is_fourteen_files_put_together(tmp_path):
+    """Each counts its rows from 0, and has ids; the published mean is that of the tasks."""
+    rows = [
+        lmms_row(0, reply, "(A)", blink_acc={"id": f"val_{task}_{number}", "sub_task": task}, choices=None)
+        for task, replies in (("Counting", ["A", "B"]), ("Relative_Depth", ["(A)"]))
+        for number, reply in enumerate(replies)
+    ]
+    rows_of = lmms_eval.read(write_jsonl(tmp_path / "samples.jsonl", rows), BENCHMARKS["blink"])
+    assert [(row["id"], row["reference"]["answer"]) for row in rows_of][1:] == [
+        ("val_Counting_1", "A"),
+        ("val_Relative_Depth_0", "A"),
+    ]
+    lines = [row | {"reference": row["reference"] | {"choices": ["x", "y"]}} for row in rows_of]
+    metrics = score("blink", lines).metrics
+    assert (metrics[0].name, metrics[0].value, metrics[1].value) == ("mean of tasks", 75, pytest.approx(200 / 3))
 
 
 @shared.needs_fixtures

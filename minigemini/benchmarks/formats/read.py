@@ -56,11 +56,11 @@ def read_examples(benchmark: str, protocol: str | None, data: str | Path, images
         for example in examples
     ]
     if has_gold(empty):
-        places = [question.place for question in questions]
         try:
-            score(benchmark, empty, name, places=places)
+            score(benchmark, empty, name, places=[question.place for question in questions])
         except ValueError as error:
-            raise ValueError(f"{data}: {error}") from error
+            named = str(error).startswith(str(data))  # by the place of a row
+            raise ValueError(str(error) if named else f"{data}: {error}") from error
     return examples
 
 

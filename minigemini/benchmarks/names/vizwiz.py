@@ -61,8 +61,11 @@ def read_folder(benchmark: Benchmark, folder: Path, images: Path | None) -> list
 
 
 def upload(lines: Sequence[Line], folder: Path) -> Path:
-    """As LLaVA cleans them."""
-    rows = [{"image": line["reference"]["image"], "answer": m4c(line["prediction"])} for line in lines]
+    """As LLaVA cleans them. Parquet files name no picture; it is the id with its suffix."""
+    rows = []
+    for line in lines:
+        image = line["reference"]["image"]
+        rows.append({"image": image if Path(image).suffix else f"{line['id']}.jpg", "answer": m4c(line["prediction"])})
     return written(folder / "upload.json", rows)
 
 
