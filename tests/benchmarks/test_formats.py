@@ -12,7 +12,6 @@ from minigemini.benchmarks.formats.llava import question_of
 from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.benchmarks.names.pope import OFFSETS
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
-from minigemini.benchmarks.score import score
 
 
 @pytest.fixture
@@ -124,21 +123,25 @@ def test_mme_answers_of_llava_to_images_in_folders_of_their_own(tmp_path):
     assert scored(tmp_path, "mmvet", file, "--format", "llava", "--gold", gold)["verdicts"][0]["id"] == "v1_0"
 
 
-def test_blink_of_lmms_eval_is_fourteen_files_put_together(tmp_path):
-    """Each counts its rows from 0, and has ids; the published mean is that of the tasks."""
-    rows = [
-        lmms_row(0, reply, "(A)", blink_acc={"id": f"val_{task}_{number}", "sub_task": task}, choices=None)
-        for task, replies in (("Counting", ["A", "B"]), ("Relative_Depth", ["(A)"]))
-        for number, reply in enumerate(replies)
+def test_lmms_evals_finer_categories_and_its_tasks_of_blink(tmp_path, capsys):
+    """MMStar's average is the mean of the finer categories; BLINK's tasks count their rows from 0 each, and the options are ours."""
+    file = tmp_path / "samples.jsonl"
+    details = [
+        {"question_id": i, "l2_category": kind, "score": 0}
+        for i, kind in enumerate(("geometry", "geometry", "biology"))
     ]
-    rows_of = lmms_eval.read(write_jsonl(tmp_path / "samples.jsonl", rows), BENCHMARKS["blink"])
-    assert [(row["id"], row["reference"]["answer"]) for row in rows_of][1:] == [
-        ("val_Counting_1", "A"),
-        ("val_Relative_Depth_0", "A"),
-    ]
-    lines = [row | {"reference": row["reference"] | {"choices": ["x", "y"]}} for row in rows_of]
-    metrics = score("blink", lines).metrics
-    assert (metrics[0].name, metrics[0].value, metrics[1].value) == ("mean of tasks", 75, pytest.approx(200 / 3))
+    write_jsonl(file, [lmms_row(i, "Answer: A", "AAB"[i], average=one) for i, one in enumerate(details)])
+    found = scored(tmp_path, "mmstar", file, "--format", "lmms-eval", "--protocol", "lmms")
+    assert (found["metrics"][0]["name"], found["metrics"][0]["value"]) == ("mean of finer categories", 50)
+    tasks = [("val_Jigsaw_1", "Jigsaw"), ("val_IQ_Test_1", "IQ_Test")]
+    rows = [lmms_row(0, "so (B)", "(B)", blink_acc={"id": id, "sub_task": task}) for id, task in tasks]
+    gold = [{"id": id, "kind": task, "reference": {"answer": "B", "choices": ["x", "y"]}} for id, task in tasks]
+    write_jsonl(file, rows)
+    arguments = ("--format", "lmms-eval", "--protocol", "lmms")
+    assert "nothing says its 'choices'" in refusal(capsys, "blink", file, *arguments)
+    found = scored(tmp_path, "blink", file, *arguments, "--gold", write_jsonl(tmp_path / "gold.jsonl", gold))
+    assert [one["name"] for one in found["metrics"]] == ["mean of tasks", "accuracy", "Jigsaw", "IQ_Test"]
+    assert found["metrics"][0]["value"] == 100
 
 
 @shared.needs_fixtures
@@ -256,7 +259,9 @@ def test_lmms_eval_joins_by_row_number(tmp_path, capsys):
 
 def test_lmms_eval_without_gold_says_what_is_missing(tmp_path, capsys):
     file = write_jsonl(tmp_path / "samples.jsonl", [lmms_row(0, "B", "A")])
-    assert "nothing says its 'choices'" in refusal(capsys, "blink", file, "--format", "lmms-eval")
+    arguments = ("--format", "lmms-eval", "--protocol")
+    assert "nothing says its 'choices'" in refusal(capsys, "mmstar", file, *arguments, "vlmevalkit")
+    assert "nothing says its 'l2_category'" in refusal(capsys, "mmstar", file, *arguments, "lmms")
     assert lmms_eval.read(file, BENCHMARKS["textvqa"])[0]["reference"] == {"answers": ["A"]}
 
 

@@ -49,6 +49,18 @@ def test_tables(tmp_path, benchmark, protocol):
         assert scored.metrics[0].value == {"mme": 2000, "ocrbench": 1}.get(benchmark, 100)
 
 
+def test_pope_in_a_table_is_a_row_a_split(tmp_path):
+    rows = [row | {"image": png_base64(n) if n < 2 else "2"} for n, row in enumerate(tsv_rows("pope"))]
+    path = write_tsv(tmp_path / "POPE.tsv", rows)
+    questions = vlmevalkit.read_questions(path, BENCHMARKS["pope"], None)
+    assert [question.id for question in questions[:3]] == ["1/adversarial", "1/popular", "1/random"]
+    assert {question.reference["image"] for question in questions[:3]} == {questions[0].reference["image"]}
+    assert questions[0].reference["image"] != questions[3].reference["image"]
+    assert questions[6].images[0].open().getpixel((0, 0)) == (1, 0, 0)
+    with pytest.raises(ValueError, match=r"POPE.tsv: POPE: these rows are .*'random': 3000"):
+        read_examples("pope", None, path)
+
+
 def test_a_table_with_lists_of_pictures_and_of_paths(tmp_path):
     rows = tsv_rows("seed_bench")
     path = write_tsv(tmp_path / "B.tsv", [row | {"image": str([png_base64(1), png_base64(2)])} for row in rows])

@@ -7,6 +7,7 @@ refusals; as written there that line is an error, and no other model had it.)
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
@@ -15,7 +16,7 @@ from minigemini.benchmarks.formats.lines import Row
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import lmms_letter, option_letter
-from minigemini.benchmarks.statistics.metric import accuracy, mean_of
+from minigemini.benchmarks.statistics.metric import mean_of
 from minigemini.benchmarks.vlmevalkit_letters import vlmevalkit_letters
 
 
@@ -57,10 +58,10 @@ BLINK = Benchmark(
             None,
             option_letter.rule_with_choices(lmms_letter.blink),
             "lmms-eval: the letter alone, after 'answer', in brackets, or first",
-            accuracy,
+            mean_of("tasks"),
             task="blink",
         ),
-        "vlmevalkit": vlmevalkit_letters("BLINK"),
+        "vlmevalkit": replace(vlmevalkit_letters("BLINK"), metrics=mean_of("tasks")),
     },
     hub=Hub(("BLINK-Benchmark/BLINK",), "val"),
     columns=columns,

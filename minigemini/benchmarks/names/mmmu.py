@@ -143,11 +143,12 @@ MMMU = Benchmark(
         ),
         "lmms": Protocol(
             None,
-            mmmu.rule(mmmu.lmms_letter),
+            mmmu.lmms_rule,
             "lmms-eval 0.7.3",
             accuracy,
             task="mmmu_val",
             fallback=mmmu.lucky,
+            right_reply=lambda line, gold: str(gold),  # of several the tool looks for the text of the list
         ),
         "vlmevalkit": Protocol(
             None,

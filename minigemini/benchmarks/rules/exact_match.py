@@ -26,8 +26,8 @@ def gqa(reply: str, answer: str) -> tuple[str, bool]:
 
 
 def lmms_gqa(reply: str, answer: str) -> tuple[str, bool]:
-    reply = reply.strip().lower().translate(PUNCTUATION)
-    return reply, reply == answer.lower().translate(PUNCTUATION)
+    reply = lmms_letter.lowered(reply.strip()).translate(PUNCTUATION)
+    return reply, reply == lmms_letter.lowered(answer).translate(PUNCTUATION)
 
 
 def realworldqa(reply: str, answer: str) -> tuple[str, bool]:

@@ -25,6 +25,11 @@ ANNOUNCED = (
 WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
+def lowered(text: str) -> str:
+    """As numpy does it for the tool's exact_match: not longer than before, where "İ" becomes two characters."""
+    return text.lower()[: len(text)]
+
+
 def scienceqa(reply: str, choices: Sequence[str]) -> Reading:
     """A letter of any case, or a capital and a period at the start."""
     reply = reply.strip()
@@ -44,11 +49,11 @@ def seed_bench(reply: str, choices: Sequence[str]) -> Reading:
 def ai2d(reply: str, choices: Sequence[str]) -> Reading:
     """A capital and a period at the start; else the reply without punctuation is the letter, in any case."""
     start = re.match(r"\s*([A-Z])\.", reply)
-    bare = (start[1] if start else reply.strip()).lower().translate(WITHOUT_PUNCTUATION)
+    bare = lowered(start[1] if start else reply.strip()).translate(WITHOUT_PUNCTUATION)
     return Reading(bare.upper(), "exact") if bare in tuple(LETTERS.lower()) else NOTHING
 
 
-def surest(reply: str, choices: Sequence[str] = SURE_OF) -> Reading:
+def surest(reply: str, choices: Sequence[str] = ()) -> Reading:
     """Where the reply, without the punctuation round it, has a capital A to D: alone at its start, alone at its end, after a phrase that
     announces an answer, as "(A)", "A.", "A:", "A)", "A ", or anywhere. The first of these that there is; in it the letter that is furthest
     to the right. After a phrase each letter counts where it is first, so "the answer is B, not A, because" is an A.
@@ -57,17 +62,17 @@ def surest(reply: str, choices: Sequence[str] = SURE_OF) -> Reading:
     for mark in ",.!?;:'\"":
         text = text.strip(mark)
     text, padded = text.strip(), f" {text} "
-    if text[:1] in tuple(choices) and not text[1:2].isalpha():
+    if text[:1] in tuple(SURE_OF) and not text[1:2].isalpha():
         return Reading(text[0], "at the start")
-    if text[-1:] in tuple(choices) and not text[-2:-1].isalpha():
+    if text[-1:] in tuple(SURE_OF) and not text[-2:-1].isalpha():
         return Reading(text[-1], "at the end")
     lowered = padded.lower()
     ends = [lowered.find(phrase) + len(phrase) for phrase in ANNOUNCED if phrase in lowered]
-    announced = {padded.find(letter, end): letter for end in ends for letter in choices}
+    announced = {padded.find(letter, end): letter for end in ends for letter in SURE_OF}
     if ends and max(announced) >= 0:
         return Reading(announced[max(announced)], "announced")
     for form in ("({})", "{}.", "{}:", "{})", "{} ", "{}"):
-        places = {padded.rfind(form.format(letter)): letter for letter in choices}
+        places = {padded.rfind(form.format(letter)): letter for letter in SURE_OF}
         if max(places) >= 0:
             return Reading(places[max(places)], f"as {form.format('A')!r}")
     return NOTHING

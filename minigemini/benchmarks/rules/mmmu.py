@@ -127,6 +127,13 @@ def rule(read: option_letter.Reader) -> Callable[[Line], Verdict]:
     return judge
 
 
+def lmms_rule(line: Line) -> Verdict:
+    """Where several answers to an open question are right, the tool looks for the text of their list, which no reply has."""
+    gold = reference_of(line, "answer")
+    reference = {**line["reference"], "answer": gold if isinstance(gold, str) else str(gold)}
+    return rule(lmms_letter)({**line, "reference": reference})
+
+
 def is_one_of(answer: Any, gold: str | Sequence[str]) -> bool:
     return answer == gold or (not isinstance(gold, str) and answer in gold)
 

@@ -51,7 +51,9 @@ def mme_lmms(reply: str) -> Reading:
 
 
 def one_of_the_words(reply: str) -> Reading:
-    """VLMEvalKit e8e78f0, YOrN_Extraction: exactly one of the two words, anywhere, after its punctuation rule."""
+    """VLMEvalKit e8e78f0, YOrN_Extraction: exactly one of the two words, anywhere, after its punctuation rule. Fixture: MME,
+    cognition 248.93.
+    """
     words = without_punctuation(reply.lower(), PERIOD_CORRECTED).split()
     found = [word for word in (YES, NO) if word in words]
     return Reading(found[0], "word") if len(found) == 1 else NOTHING

@@ -118,7 +118,7 @@ def part_name(key: str) -> str:
 
 def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
     """Reads a suite: the path of a YAML file, the name of one in ``eval/suites/``, or a benchmark or several, as
-    "mme,textvqa@lmms".
+    "mme,mmmu@mgm".
 
     Raises:
         ValueError: there is no such file, or it does not fit :class:`Suite`.
