@@ -12,7 +12,7 @@ import pytest
 import shared
 from PIL import Image
 
-from minigemini.benchmarks.protocols import BENCHMARKS
+from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.cli import main
 from minigemini.evaluation.reporting.expected import EXPECTED, PublishedNumber, published_numbers
 from minigemini.evaluation.reporting.page import as_text, page, page_data

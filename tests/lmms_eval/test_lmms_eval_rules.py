@@ -18,9 +18,8 @@ import shared
 from lmms_eval.api.task import ConfigurableMessagesTask
 from lmms_eval.utils import load_yaml_config
 
-from minigemini.benchmarks.formats.columns import COLUMNS, Record
-from minigemini.benchmarks.prompts.harness import LMMS_EVAL_TASKS
-from minigemini.benchmarks.protocols import BENCHMARKS, protocol_of
+from minigemini.benchmarks.formats.parquet import Record
+from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 from minigemini.benchmarks.score import score
 
@@ -233,7 +232,7 @@ def verdict_of(task, row, reply):
 def line_of(benchmark, row, reply, id="1"):
     """Our line of the same row, by our reader of the tool's data."""
     picture = (("picture", None),)
-    question = COLUMNS[benchmark](Record(row, {"image": picture, "image_1": picture}, "row"), 1)
+    question = BENCHMARKS[benchmark].columns(Record(row, {"image": picture, "image_1": picture}, "row"), 1)
     return {"id": id, "kind": question.kind, "prediction": reply, "reference": question.reference}
 
 
@@ -263,8 +262,10 @@ def test_verdict_by_verdict(benchmark, task_of, no_luck):
 
 
 def test_the_tasks_are_called_as_we_say(task_of):
-    names = {benchmark: task_of(benchmark).config.task for benchmark in LMMS_EVAL_TASKS if benchmark != "blink"}
-    assert names | {"blink": "blink"} == LMMS_EVAL_TASKS
+    asked = {name: BENCHMARKS[name].protocols["lmms"].task for name in TASKS}
+    asked = {name: task for name, task in asked.items() if task}
+    names = {benchmark: task_of(benchmark).config.task for benchmark in asked if benchmark != "blink"}
+    assert names | {"blink": "blink"} == asked
 
 
 # ------------------------------------------------------------------------------------------------------ what models replied

@@ -99,4 +99,4 @@ def blink(reply: str, choices: Sequence[str]) -> Reading:
 def mmstar_rule(line: Line) -> Verdict:
     """``kind`` becomes the finer category (``l2_category``): the tool's average is the mean of those eighteen."""
     kind = reference_of(line, "l2_category")
-    return option_letter.rule(surest)({**line, "kind": kind})
+    return option_letter.rule(lambda reply, _: surest(reply))({**line, "kind": kind})

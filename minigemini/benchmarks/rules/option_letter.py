@@ -83,17 +83,18 @@ def vlmevalkit(reply: str, choices: Sequence[str]) -> Reading:
     if any(refusal in reply for refusal in REFUSALS):
         return Reading("Z", "refusal")
     words = re.sub(r"[.()\[\],:;!*#{}]", " ", reply).split()
-    found = [letter for letter in letters(choices) if letter in words]
+    offered = {letter: text for letter, text in zip(LETTERS, choices, strict=False) if text}  # an empty one is none
+    found = [letter for letter in offered if letter in words]
     if len(found) == 1 and words.index(found[0]) > len(words) - 5:
         return Reading(found[0], "letter")
     if not found and "Z" in words:
         return Reading("Z", "letter")
     said = ANSWER_IS_LOOSELY.search(reply)
-    if said and said[1].upper() in letters(choices):
+    if said and said[1].upper() in offered:
         return Reading(said[1].upper(), "the answer is")
     if len(reply) > 2 * sum(map(len, choices)):
         return NOTHING
-    named = [letter for letter, text in zip(LETTERS, choices, strict=False) if text.lower() in reply.lower()]
+    named = [letter for letter, text in offered.items() if text.lower() in reply.lower()]
     return Reading(named[0], "text of the option") if len(named) == 1 else NOTHING
 
 

@@ -136,3 +136,12 @@ def mean_of_groups(name: str, verdicts: Sequence[Verdict], groups: Mapping[str, 
         return np.stack([ratio(sums[..., 2 * i : 2 * i + 2]) for i in range(len(names))]).mean(axis=0)
 
     return metric(name, verdicts, rows, formula)
+
+
+def mean_of(kinds: str) -> Callable[[Sequence[Verdict]], list[Metric]]:
+    """Accuracy with every kind counting the same, under the name of the ``kinds``; then that of all rows and of each kind."""
+
+    def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
+        return [mean_of_groups(f"mean of {kinds}", verdicts, by_kind(verdicts)), *accuracy(verdicts)]
+
+    return metrics

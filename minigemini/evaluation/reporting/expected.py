@@ -17,7 +17,7 @@ EXPECTED = shipped.ROOT / "eval" / "expected"
 class PublishedNumber:
     """
     Attributes:
-        benchmark, protocol: as in ``scorers.protocols``; numbers of another protocol are not comparable.
+        benchmark, protocol: as in ``benchmarks.names``; numbers of another protocol are not comparable.
         split: of which data, and what else the number depends on.
         metric: a name that the protocol's metrics have, where we can compute it at all.
         value: in the metric's unit.

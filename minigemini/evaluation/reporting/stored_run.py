@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from minigemini.benchmarks.formats.lines import read_json, read_jsonl, read_predictions
+from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 from minigemini.benchmarks.names.tabletop import DRAWN, MEAN, TABLETOP, tabletop_metrics, tabletop_verdict
-from minigemini.benchmarks.protocols import protocol_of
 from minigemini.benchmarks.rules.verdict import UNPARSABLE, Verdict
-from minigemini.benchmarks.score import NEEDS_JUDGE, SCORED, score
+from minigemini.benchmarks.score import NEEDS_JUDGE, NO_GOLD, SCORED, score
 from minigemini.benchmarks.statistics.metric import Metric, by_kind, mean_of_groups
 
 
@@ -53,7 +53,9 @@ class JudgedRun:
 
     @property
     def status(self) -> str:
-        return SCORED if self.shown else NEEDS_JUDGE
+        if self.shown:
+            return SCORED
+        return NO_GOLD if self.verdicts[0].path == NO_GOLD else NEEDS_JUDGE
 
     @property
     def unparsable(self) -> int:
@@ -76,7 +78,8 @@ def read_run(path: Path, benchmark: str | None = None, protocol: str | None = No
     if path.suffix == ".jsonl":
         if benchmark is None:
             raise ValueError(f"{path}: predictions need --benchmark, to be judged")
-        scored = score(benchmark, read_predictions(path, benchmark), protocol)
+        protocol_of(benchmark, protocol)  # a wrong name is said before anything is read
+        scored = score(benchmark, read_predictions(path, BENCHMARKS[benchmark]), protocol)
         return _from_json(path, scored.as_json())
     run = _from_folder(path) if path.is_dir() else _from_json(path, read_json(path))
     for name, wanted, found in (("benchmark", benchmark, run.benchmark), ("protocol", protocol, run.protocol)):

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from minigemini.benchmarks.benchmark import Line
+from minigemini.benchmarks.gold_check import has_gold
 from minigemini.benchmarks.names.tabletop import DRAWN, TABLETOP, tabletop_metrics, tabletop_verdict
-from minigemini.benchmarks.score import NEEDS_JUDGE, score
+from minigemini.benchmarks.score import NEEDS_JUDGE, NO_GOLD, score
 from minigemini.benchmarks.statistics.metric import Metric
 from minigemini.benchmarks.statistics.paired import Difference, differences
 from minigemini.evaluation.running.evaluate import Parts, check_prompts, read_parts
@@ -165,7 +166,7 @@ def ablate(
 def _refuse_what_has_no_number(parts: Parts) -> None:
     """
     Raises:
-        ValueError: parts need a judge, or have nothing but drawings; all of them are named, before anything is answered.
+        ValueError: parts need a judge, have no gold answers, or nothing but drawings, before anything is answered.
     """
     for name, part in parts.items():
         if all(example.kind == DRAWN for example in part.examples):
@@ -175,6 +176,9 @@ def _refuse_what_has_no_number(parts: Parts) -> None:
         for name, part in parts.items()
         if name != TABLETOP
     }
+    kept_back = [name for name, lines in empty.items() if not has_gold(lines)]
+    if kept_back:
+        raise ValueError(f"{', '.join(kept_back)}: {NO_GOLD}, so there is no number to compare; leave them out")
     judged = [name for name, lines in empty.items() if not score(*_with_lines(name, lines), partial=True).metrics]
     if judged:
         raise ValueError(f"{', '.join(judged)}: {NEEDS_JUDGE}, so there is no number to compare; leave them out")

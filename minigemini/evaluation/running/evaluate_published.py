@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,19 @@ import minigemini
 from minigemini.benchmarks.benchmark import Example
 from minigemini.benchmarks.formats import hub
 from minigemini.benchmarks.formats.read import read_examples
-from minigemini.benchmarks.protocols import BENCHMARKS
-from minigemini.benchmarks.score import NEEDS_JUDGE, Scored, interval_text, metric_as_json, score, value_text
+from minigemini.benchmarks.gold_check import has_gold
+from minigemini.benchmarks.names import BENCHMARKS
+from minigemini.benchmarks.score import (
+    NEEDS_JUDGE,
+    NO_GOLD,
+    Scored,
+    interval_text,
+    metric_as_json,
+    score,
+    value_text,
+    without_gold,
+)
+from minigemini.benchmarks.upload import write_upload
 from minigemini.evaluation.reporting.expected import comparable
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel
 from minigemini.evaluation.running.predict import predict
@@ -77,7 +88,8 @@ class PublishedResult:
                 cells += [f"{column[metric.name]:.2f}" if metric.name in column else "" for column in beside.values()]
                 lines.append("| " + " | ".join(cells) + " |")
         else:
-            lines.append(f"**{NEEDS_JUDGE}**: no number. See `minigemini eval judge`.")
+            how = " See `minigemini eval judge`." if scored.status == NEEDS_JUDGE else ""
+            lines.append(f"**{scored.status}**: no number.{how}")
         rate = f"{scored.unparsable} of {len(scored.verdicts)} answers could not be read and count as wrong."
         return "\n".join([*lines, "", "  \n".join([rate, *scored.notes, *self._published()])]) + "\n"
 
@@ -87,7 +99,7 @@ def examples_of(part: str, source: Source, limit: int | None) -> list[Example]:
     (MME's pairs, MMBench's rotations) stays together.
 
     Raises:
-        FileNotFoundError, ValueError: as ``questions.read_examples``.
+        FileNotFoundError, ValueError: as ``read_examples``.
     """
     benchmark, protocol = part.split("@")
     examples = read_examples(benchmark, protocol, source.data, source.images)
@@ -106,7 +118,7 @@ def image_of(example: Example) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a part's data is, as ``questions.read_examples`` takes it: absolute, and of the hub with its commit, so that a report
+    """Where a part's data is, as ``read_examples`` takes it: absolute, and of the hub with its commit, so that a report
     finds the same from anywhere."""
 
     data: str
@@ -122,7 +134,7 @@ def source_of(benchmark: str, part: PublishedPart, suite: Suite) -> Source:
     """
     asked = part.path or suite.place
     if asked.startswith(hub.HUB):
-        return Source(hub.pinned(benchmark, asked), None)
+        return Source(hub.pinned(BENCHMARKS[benchmark], asked), None)
     folder = Path(suite.place).resolve()
     images = None if part.images is None else folder / part.images
     if part.path is not None:
@@ -153,9 +165,13 @@ def evaluate_published(
 
     def run(view: View) -> Scored:
         lines = predict(model, part, examples, out / view.folder, progress, view, share)
+        if not has_gold(lines):
+            return without_gold(benchmark, protocol, lines)
         return score(benchmark, lines, protocol, partial=limit is not None)
 
     scored = run(FULL)
+    if scored.status == NO_GOLD and share.first:
+        scored = replace(scored, notes=[write_upload(BENCHMARKS[benchmark], scored.lines, out)])
     without = run(BLIND) if blind else None
     about = {
         "data": source.data,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minigemini import shipped, strict_yaml
-from minigemini.benchmarks.protocols import BENCHMARKS, protocol_of
+from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 
 SUITES = shipped.ROOT / "eval" / "suites"
 BATCH_SIZE = 16  # where no suite says another

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from minigemini.benchmarks.protocols import BENCHMARKS
+from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.cli import main
 
 
@@ -83,7 +83,7 @@ def test_scoring_needs_no_torch(tmp_path):
     code = (
         "import sys; from minigemini.cli import main\n"
         f"main(['eval', 'score', 'ai2d', {file!r}])\n"
-        "print([name for name in ('torch', 'transformers', 'PIL') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.endswith("[]\n"), done.stderr
@@ -111,13 +111,13 @@ PROTOCOLS = {
     "llava official lmms": "vqav2",
     "llava vlmevalkit": "mmbench mmbench_cn",
     "llava mgm eval-only lmms vlmevalkit": "mmmu",
+    "official vlmevalkit": "mmmu_pro hallusionbench",
     "llava rules": "mathvista",
     "lmms vlmevalkit": "ai2d",
-    "lmms": "chartqa",
     "official lmms vlmevalkit": "mmstar blink realworldqa",
+    "lmms": "chartqa",
     "official lmms paper": "docvqa infovqa",
     "official lmms": "ocrbench",
-    "official vlmevalkit": "mmmu_pro hallusionbench",
     "llava": "mmvet llava_bench",
 }
 

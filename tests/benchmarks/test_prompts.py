@@ -1,4 +1,4 @@
-"""The prompts of each protocol: LLaVA's and MathVista's to the letter of their files, the others' as their sources say."""
+"""The prompts of each protocol: LLaVA's and MathVista's to the letter of their files, the others' as their authors say."""
 
 import re
 
@@ -6,9 +6,8 @@ import pytest
 import shared
 
 from minigemini.benchmarks.benchmark import Sampling
-from minigemini.benchmarks.prompts.harness import LMMS_EVAL_TASKS, VLMEVALKIT_DATA
-from minigemini.benchmarks.prompts.table import FORMS, form_of, text_of
-from minigemini.benchmarks.protocols import BENCHMARKS
+from minigemini.benchmarks.formats.read import text_of
+from minigemini.benchmarks.names import BENCHMARKS, form_of
 from minigemini.benchmarks.question import Question
 
 SHORT = "\nAnswer the question using a single word or phrase."
@@ -26,7 +25,7 @@ def question(text, **more):
 
 def prompt(benchmark, protocol, *arguments, **more):
     asked = question(*arguments, **more)
-    return text_of(asked, form_of(benchmark, protocol), protocol)
+    return text_of(asked, form_of(benchmark, protocol), BENCHMARKS[benchmark])
 
 
 def parted(text):
@@ -112,7 +111,7 @@ def test_textvqa_keeps_the_line_of_no_tokens_and_refuses_to_go_without():
 
 def test_mmbench_stops_at_the_first_missing_cell():
     """A real option "None" is lost, and what follows it."""
-    assert prompt("mmbench", "llava", "q", choices=("a", "None", "c"), hint="nan") == f"q\nA. a{LETTER}"
+    assert prompt("mmbench", "llava", "q", choices=("a", "", "c")) == f"q\nA. a{LETTER}"
     assert prompt("mmbench_cn", "llava", "q", choices=("a",), hint="h") == "h\nq\nA. a\n请直接回答选项字母。"
 
 
@@ -126,22 +125,32 @@ def test_seed_bench_and_vqav2():
     ("benchmark", "protocol", "parts", "wanted"),
     [
         ("ai2d", "lmms", {"text": "q", "choices": ("a", "b")}, f"q\nA. a\nB. b{LETTER}"),
+        ("ai2d", "lmms", {"text": "q", "choices": ("a", "", "c")}, f"q\nA. a\nC. c{LETTER}"),  # letters stay
         ("chartqa", "lmms", {"text": "q?"}, "q?\nAnswer the question with a single word."),
         ("docvqa", "lmms", {"text": "q?"}, f"q?{SHORT}"),
         ("mmstar", "official", {"text": "q\nOptions: A: a, B: b"}, f"q\nOptions: A: a, B: b{LETTER}"),
         ("mmstar", "official", {"text": "q", "choices": ("a", "b")}, f"q\nA. a\nB. b{LETTER}"),
         ("blink", "official", {"text": "?", "asked": "Which?\n(A) a\n(B) b", "choices": ("a", "b")}, "Which?\n(A) a\n(B) b"),
-        ("realworldqa", "official", {"text": "q\nPlease answer directly."}, "q\nPlease answer directly."),
+        ("realworldqa", "official", {"text": "q\nA. x\nAnswer directly.", "choices": ("x",)}, "q\nA. x\nAnswer directly."),
         ("ocrbench", "official", {"text": "q?"}, "q?"),
+        ("hallusionbench", "official", {"text": "q?"}, "q?"),
     ],
 )  # fmt: skip
-def test_where_authors_or_everybody_else_has_a_prompt(benchmark, protocol, parts, wanted):
+def test_other_prompts(benchmark, protocol, parts, wanted):
     assert prompt(benchmark, protocol, **parts) == wanted
 
 
-def test_blink_needs_its_own_words():
-    with pytest.raises(ValueError, match="file, row 1: BLINK is asked by its own 'prompt' column"):
-        prompt("blink", "official", "q", choices=("a",))
+@pytest.mark.parametrize(
+    ("benchmark", "protocol", "error"),
+    [
+        ("seed_bench", "llava", "no options, and this protocol's prompt lists them"),
+        ("blink", "official", "its own 'prompt' column, which is not there"),
+        ("realworldqa", "official", "the option 'x' is not in the question"),
+    ],
+)
+def test_what_a_prompt_cannot_go_without(benchmark, protocol, error):
+    with pytest.raises(ValueError, match=f"file, row 1: .*{error}"):
+        prompt(benchmark, protocol, "q", choices=("x",) if benchmark == "realworldqa" else ())
 
 
 def test_mmmu_pro():
@@ -156,7 +165,7 @@ def test_mmmu_pro():
     assert form.images(vision) == ("page",)
 
 
-UNKNOWN = {
+ASKED_BY_NOBODY = {
     ("vqav2", "official"),
     ("docvqa", "official"),
     ("docvqa", "paper"),
@@ -164,41 +173,31 @@ UNKNOWN = {
     ("infovqa", "paper"),
     ("mmmu", "eval-only"),
 }
-ASKED_BY_TOOLS = {("lmms", name) for name in LMMS_EVAL_TASKS} | {("vlmevalkit", name) for name in VLMEVALKIT_DATA}
 
 
-def test_every_protocol_has_prompts_or_says_what_to_run_instead():
-    pairs = {(name, protocol) for name, benchmark in BENCHMARKS.items() for protocol in benchmark.protocols}
-    known = {(name, protocol) for protocol, forms in FORMS.items() for name in forms}
-    by_tools = {(name, protocol) for protocol, name in ASKED_BY_TOOLS}
-    assert known | by_tools | UNKNOWN == pairs
-    assert not known & by_tools
-    for name, protocol in by_tools | UNKNOWN:
-        with pytest.raises(ValueError, match=f"eval score {name} .*--protocol {protocol}"):
+def test_a_protocol_without_a_prompt_says_who_asks():
+    """The tool whose protocol it is drives our model itself; or nobody prescribes the words."""
+    without = {
+        (name, protocol): chosen.task
+        for name, benchmark in BENCHMARKS.items()
+        for protocol, chosen in benchmark.protocols.items()
+        if chosen.form is None
+    }
+    assert {pair for pair, task in without.items() if not task} == ASKED_BY_NOBODY
+    for (name, protocol), task in without.items():
+        who = {"lmms": f"lmms-eval .* {task}", "vlmevalkit": f"minigemini eval vlmevalkit .* {task}"}.get(protocol, "")
+        with pytest.raises(
+            ValueError, match=rf"{name}@{protocol}: .*{who}.* eval score {name} FILE --protocol {protocol}"
+        ):
             form_of(name, protocol)
-
-
-def test_the_command_that_answers_under_a_tools_protocol():
-    with pytest.raises(
-        ValueError, match=r"lmms-eval --model minigemini .*--tasks mme; minigemini eval score mme \S+_samples_mme.jsonl"
-    ):
-        form_of("mme", "lmms")
-    with pytest.raises(
-        ValueError, match=r"minigemini eval vlmevalkit .*--data AI2D_TEST; minigemini eval score ai2d \S+_AI2D_TEST.tsv"
-    ):
-        form_of("ai2d", "vlmevalkit")
-    with pytest.raises(
-        ValueError, match=r"cat \S+_samples_blink_\*.jsonl > blink.jsonl; minigemini eval score blink blink.jsonl"
-    ):
-        form_of("blink", "lmms")
 
 
 @pytest.mark.parametrize(
     ("benchmark", "protocol", "tokens"),
     [
         ("textvqa", "llava", 128), ("pope", "llava", 128), ("scienceqa", "llava", 1024), ("mmbench", "llava", 1024),
-        ("mmvet", "llava", 1024), ("mathvista", "llava", 1024), ("mmmu", "llava", 128), ("docvqa", "lmms", 32),
-        ("chartqa", "lmms", 16), ("ocrbench", "official", 128), ("realworldqa", "official", 16), ("blink", "official", 1024),
+        ("mmvet", "llava", 1024), ("mathvista", "llava", 1024), ("mmmu", "llava", 128), ("mmstar", "official", 512),
+        ("docvqa", "lmms", 32), ("chartqa", "lmms", 16), ("ai2d", "lmms", 16), ("ocrbench", "official", 128),
     ],
 )  # fmt: skip
 def test_length_of_answers(benchmark, protocol, tokens):
