@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "minigemini"
-MODULES = sorted(PACKAGE.rglob("*.py"))
+MODULES = sorted(
+    set(PACKAGE.rglob("*.py")) - set(PACKAGE.rglob("nano/weights/**/*.py"))
+)  # those are copies of model/import_minigemini.py
 
 # layer -> what it may import of ours; minigemini.nano and minigemini.shipped (where what is shipped lies) may be imported by all
 ARROWS = {
@@ -24,18 +26,17 @@ ARROWS = {
     "serving": {"engine", "checkpoints", "attention", "generation", "conversation", "media", "progress"},
     "training": {"checkpoints", "model", "data", "progress", "strict_yaml"},
     "evaluation": {
-        *(
-            "engine",
-            "benchmarks",
-            "checkpoints",
-            "attention",
-            "generation",
-            "tabletop",
-            "conversation",
-            "media",
-            "progress",
-        ),
-        *("strict_yaml", "output_path"),
+        "engine",
+        "benchmarks",
+        "checkpoints",
+        "attention",
+        "generation",
+        "tabletop",
+        "conversation",
+        "media",
+        "progress",
+        "strict_yaml",
+        "output_path",
     },
     "engine": {"attention", "generation", "conversation", "media"},
     "checkpoints": {"model"},
@@ -53,7 +54,8 @@ ARROWS = {
     "existing_model": set(),
     "output_path": set(),
     "shipped": set(),
-    "__init__": {"model"},
+    "auto_registration": {"model"},
+    "__init__": {"model", "auto_registration"},
     "__main__": {"cli"},
 }
 FORBIDDEN_WORDS = {"utils", "util", "common", "base", "manager", "factory", "registry", "helpers", "misc"}

@@ -1,4 +1,5 @@
 import copy
+import shutil
 
 import pytest
 import tiny
@@ -151,6 +152,8 @@ def test_chat_template(tiny_parts, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tiny_parts["language_model"])
     without = copy.deepcopy(tokenizer)
     without.chat_template = None
+    shutil.copytree(tiny_parts["language_model"], tmp_path / "without")
+    (tmp_path / "without" / "chat_template.jinja").unlink(missing_ok=True)
     without.save_pretrained(tmp_path / "without")
     parts = {**tiny_parts, "language_model": str(tmp_path / "without")}
     with pytest.raises(ValueError, match="no chat template; give chat_template="):

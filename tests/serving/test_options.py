@@ -26,7 +26,7 @@ def test_only_the_nano_brings_a_generator(tmp_path, monkeypatch):
 def test_a_chat_without_a_generator_says_so_and_how_to_get_one(tiny_checkpoint, monkeypatch, capsys):
     with pytest.raises(ValueError, match="no image generator of its own .* --generator"):
         load_session(ChatOptions("no-such-model", draw=True))  # before anything is loaded
-    monkeypatch.setattr("sys.stdin", io.StringIO("/draw a cat\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"/draw a cat\n")))
     assert run(ChatOptions(str(tiny_checkpoint))) == 0
     said = capsys.readouterr().out
     assert "It cannot draw: no image generator was named (--generator)." in said
