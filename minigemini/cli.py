@@ -20,13 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["eval"] and arguments[1:2] and arguments[1] in EVAL_COMMANDS:
         arguments[:2] = [f"eval {arguments[1]}"]  # beside `eval SUITE`, whose suite is a name of the user's
-    parser = argparse.ArgumentParser(
-        prog="minigemini",
-        description="A dual-encoder vision-language model of the Mini-Gemini kind: train it, evaluate it, talk to it.",
-    )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (add_chat, add_train, add_eval, add_data, add_convert, add_draw_again):
-        add(commands)
+    parser = new_parser()
     parsed, left = parser.parse_known_args(arguments)
     # argparse stops collecting overrides at the first option; those that come after it belong to them too
     if any(text.startswith("-") or "=" not in text for text in left) or (left and "overrides" not in parsed):
@@ -50,6 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nminigemini: interrupted", file=sys.stderr)
         return 130
+
+
+def new_parser() -> argparse.ArgumentParser:
+    """All commands with their options; ``eval score`` and its like are one word to it."""
+    parser = argparse.ArgumentParser(
+        prog="minigemini",
+        description="A dual-encoder vision-language model of the Mini-Gemini kind: train it, evaluate it, talk to it.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in (add_chat, add_train, add_eval, add_data, add_convert, add_draw_again):
+        add(commands)
+    return parser
 
 
 def add_train(commands: argparse._SubParsersAction) -> None:

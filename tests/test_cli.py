@@ -1,12 +1,14 @@
 """The command line: help without torch, one-line errors, overrides in any place, data commands."""
 
+import argparse
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from minigemini.cli import main
+from minigemini.cli import main, new_parser
 
 COMMANDS = [
     [],
@@ -39,7 +41,7 @@ def test_help(command, capsys):
 
 def test_help_imports_no_torch():
     code = (
-        "import sys; from minigemini.cli import main\n"
+        "import sys; from minigemini.cli import main, new_parser\n"
         "try: main(['train', '--help'])\n"
         "finally: print([name for name in ('torch', 'transformers', 'numpy') if name in sys.modules])"
     )
@@ -116,3 +118,21 @@ def test_data_tabletop(tmp_path, capsys):
     for stage in ("align", "finetune"):
         assert main(["data", "check", str(tmp_path / "a" / f"{stage}.json")]) == 0
     assert "pictures" in capsys.readouterr().out
+
+
+def options_of(parser, path=""):
+    """Every command, and what it takes: `--option`, or `NAME` of an argument without dashes."""
+    found = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, inner in action.choices.items():
+                found |= options_of(inner, f"{path} {name}".strip())
+        elif action.dest != "help":
+            found.setdefault(path, []).append(max(action.option_strings, key=len, default=action.dest))
+    return found
+
+
+def test_the_commands_and_their_options_are_these():
+    """A new option is a promise: it is added here, and to the README's or eval/README's words, on purpose."""
+    stored = Path(__file__).with_name("cli_options.json")
+    assert options_of(new_parser()) == json.loads(stored.read_text())

@@ -94,6 +94,25 @@ def test_arrows_point_down(file):
     assert not wrong, f"{layer} must not import {', '.join(sorted(wrong))}"
 
 
+LEFT_OUT_OF_THE_PICTURE = {"cli", "nano", "shipped", "progress", "strict_yaml", "output_path", "existing_model"}
+
+
+def test_the_picture_in_contributing_is_what_is_imported():
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    drawn = set()
+    for line in text.partition("```mermaid")[2].partition("```")[0].splitlines():
+        start, arrow, ends = line.partition("-->")
+        drawn |= {(start.strip(), end.strip()) for end in ends.split("&") if arrow}
+    imported = {
+        (layer_of(file), layer)
+        for file in MODULES
+        if file.parent != PACKAGE or layer_of(file) in drawn
+        for layer in imported_layers(file.read_text(encoding="utf-8"), file) - {layer_of(file)}
+    }
+    imported = {arrow for arrow in imported if not LEFT_OUT_OF_THE_PICTURE & set(arrow)}
+    assert drawn == imported
+
+
 @pytest.mark.parametrize(
     ("source", "layers"),
     [
