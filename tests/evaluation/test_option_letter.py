@@ -30,7 +30,7 @@ NOBODY = "".ljust(len(READERS), "-")
         ("B", "BBBBBBBBBBBBB"),
         ("B.", "--B-BBBBBBBBB"),
         ("b", "--B----BBB-B-"),
-        ("B\n", "--B-BBBBBBBBB"),
+        ("B\n", "--B-B--BBBBBB"),
         ("B. banana", "-BB-B-BBBBBBB"),
         ("(C)", "--CCCCC--CCCC"),
         ("The answer is C.", "-CC-CCC-T-CCC"),
