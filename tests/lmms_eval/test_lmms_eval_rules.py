@@ -52,38 +52,55 @@ def test_every_rule_of_that_name_is_compared():
 
 # ------------------------------------------------------------------------------------------------------- replies and golds
 
-DRESSES = ["{}", "{}.", "{},", "{}:", "{};", "{}!", "{}?", "({})", "({}).", "({}", "{})", "{}).", "[{}]", "<{}>", '"{}"', "'{}'", "`{}`", "**{}**", "*{}*.", "_{}_", "${}$", "\\boxed{{{}}}", ".{}", ",{}", "-{}", "{}-", "{}/", "{}={}", "{}。", "{}：", "（{}）", "【{}】", "｛{}｝", "「{}」", "{}です", "答案是{}", "答案为{}。", "选{}", "정답은{}", "답:{}", "옵션{}", "答えは{}", "正解は{}", "{}{}", "{}{}.", "{}1", "{}x", "x{}", "{}_x", "é{}", "{}é"] + [
-    " {}", "{} ", "\t{}\n", "\n{}", "{}\n", "{}\n\n", "{}\r\n", ". {}", "{} .", "( {} )", "{} )", "{}. banana", "{} banana", "{}) banana",
-    "({}) banana", "{}: banana", "{}, banana", "{} - banana", "{}\nbanana", "{}\n\nBecause A is wrong.", "banana {}", "banana. {}",
-    "Option {}", "option {}", "option {}.", "Option ({}).", "options {}", "The answer is {}", "The answer is {}.", "the answer is ({}).",
-    "The answer is: {}", "The answer is option {}.", "The correct answer is {}.", "the correct answer is ({}) banana",
-    "The best answer is {}, not A.", "The best option is {}.", "The correct option is ({}).", "My answer is {}", "My choice is {}!",
-    "The choice is {}.", "I choose {}.", "I pick {} because A is red", "I select ({})", "Answer: {}", "Answer:{}", "answer {}", "Answer - {}",
-    "ANSWER: ({})", "Answers: {}", "answers are {}", "The answer would be {}", "Answering, {}", "the answer is {}, because D is a dog",
-    "The answer is B. No, the answer is {}.", "Answer: A\nAnswer: {}", "answer is {} and the correct answer is C", "Final answer\n{}",
-    "I think it is {}.", "I think the answer is {} because C", "It is {} here", "not A but {}", "A or {}?", "{} or A", "{} and B", "{}, B",
-    "(A) is red.\n(B) is blue.\nSo ({})", "(C) or ({})", "({}) or (C)", "A. no B. no {}. yes", "A: no {}: yes", "A) no {}) yes",
-    "Because a dog is there, {}.", "Because the dog is there, it must be {}", "{} is the right one", "So it's {} then, I would say so",
-    "The answer is\n\n{}", "I would take ({}) for many reasons, all of them good", "choice {}", "Choice: {}", "it is {}|", "1. {}", "{} {}",
+BRIEF = """
+{} {}. {}, {}: {}; {}! {}? ({}) ({}). ({} {}) {}). [{}] <{}> "{}" '{}' `{}` **{}** *{}*. _{}_
+${}$ \\boxed{{{}}} .{} ,{} -{} {}- {}/ {}={} {}。 {}： （{}） 【{}】 ｛{}｝ 「{}」 {}です 答案是{} 答案为{}。 选{}
+정답은{} 답:{} 옵션{} 答えは{} 正解は{} {}{} {}{}. {}1 {}x x{} {}_x é{} {}é
+"""
+DRESSES = BRIEF.split() + [
+    " {}", "{} ", "\t{}\n", "\n{}", "{}\n", "{}\n\n", "{}\r\n", ". {}", "{} .", "( {} )", "{} )", "{}. banana",
+    "{} banana", "{}) banana", "({}) banana", "{}: banana", "{}, banana", "{} - banana", "{}\nbanana",
+    "{}\n\nBecause A is wrong.", "banana {}", "banana. {}", "Option {}", "option {}", "option {}.", "Option ({}).",
+    "options {}", "The answer is {}", "The answer is {}.", "the answer is ({}).", "The answer is: {}",
+    "The answer is option {}.", "The correct answer is {}.", "the correct answer is ({}) banana",
+    "The best answer is {}, not A.", "The best option is {}.", "The correct option is ({}).", "My answer is {}",
+    "My choice is {}!", "The choice is {}.", "I choose {}.", "I pick {} because A is red", "I select ({})",
+    "Answer: {}", "Answer:{}", "answer {}", "Answer - {}", "ANSWER: ({})", "Answers: {}", "answers are {}",
+    "The answer would be {}", "Answering, {}", "the answer is {}, because D is a dog",
+    "The answer is B. No, the answer is {}.", "Answer: A\nAnswer: {}", "answer is {} and the correct answer is C",
+    "Final answer\n{}", "I think it is {}.", "I think the answer is {} because C", "It is {} here", "not A but {}",
+    "A or {}?", "{} or A", "{} and B", "{}, B", "(A) is red.\n(B) is blue.\nSo ({})", "(C) or ({})", "({}) or (C)",
+    "A. no B. no {}. yes", "A: no {}: yes", "A) no {}) yes", "Because a dog is there, {}.",
+    "Because the dog is there, it must be {}", "{} is the right one", "So it's {} then, I would say so",
+    "The answer is\n\n{}", "I would take ({}) for many reasons, all of them good", "choice {}", "Choice: {}",
+    "it is {}|", "1. {}", "{} {}",
 ]  # fmt: skip
 LETTERS = ["A", "B", "C", "D", "E", "a", "b", "d", "ſ", "K", "Ａ", "Б", "İ"]
-SENTENCES = ["", " ", "\n", ".", "...", "?", "(", ")", "()", "( )", "banana", "Banana.", "a banana", "An apple", "BANANA or so", "Dog", "cherry",
-             "It must be the cherry, I would say", "I think that it is a banana here", "I do not know", "None", "nan", "null", "123", "3.5",
-             "no", "yes", "ABCD", "A B C D", "a b c d", "ABC", "AB", "Cannot determine the answer", "Sorry", "😀", "日本語", "\u3000B\u3000",
-             "\u00a0B\u00a0", "B\u200b", "option", "the answer is", "The answer is not here", "answer", "Answer:", "i choose", "选",
-             "Not A, not B, not C, not D, none of them is it", "Date or apple; apple or date: both are words that are here"]  # fmt: skip
+SENTENCES = [
+    "", " ", "\n", ".", "...", "?", "(", ")", "()", "( )", "banana", "Banana.", "a banana", "An apple",
+    "BANANA or so", "Dog", "cherry", "It must be the cherry, I would say", "I think that it is a banana here",
+    "I do not know", "None", "nan", "null", "123", "3.5", "no", "yes", "ABCD", "A B C D", "a b c d", "ABC", "AB",
+    "Cannot determine the answer", "Sorry", "😀", "日本語", "\u3000B\u3000", "\xa0B\xa0", "B\u200b", "option",
+    "the answer is", "The answer is not here", "answer", "Answer:", "i choose", "选",
+    "Not A, not B, not C, not D, none of them is it", "Date or apple; apple or date: both are words that are here",
+]  # fmt: skip
 CHOICES = list(dict.fromkeys([form.replace("{}", letter) for form, letter in product(DRESSES, LETTERS)] + SENTENCES))
-WORDS = ["yes", "Yes", "YES.", "yes!", "No", "no", "no.", "No, it is not", "Nope", "not", "now", "none", "None", "n", "y", "N.", "Y", "ye", "eyes",
-         " yes", "\nno", "yes\n", "y es", "y.e.s", "The answer is yes", "Yes, there is no dog", "nO", "yes no", "1", "0", "true", "ｙｅｓ", "ye\u017f",
-         "red", "Red.", "red,", "a red", "the red", "An apple", "apples", "two", "2", "2.0", "02", "2%", "200%", "0.02", "2.05", "2.1", "2.11",
-         "-2", "+2", "1.9", "1.89", "1,000", "1000", "1,050", "1000.0", "1 000", "$5", "5", "5 %", "5.", "0", "0.0", "-0", "0%", "nan", "inf",
-         "-inf", "1e3", "1e-3", "1_000", "１２", "12", "12:30", "3/4", "1,2", "a,b", "zero", "ten", "unanswerable", "Unanswerable.", "t-shirt",
-         "t shirt", "tshirt", "it's", "its", "dont", "don't", "somebody'd", "somebodyd", "dog's", "dogs", "U.S.A.", "e.g.", "3.", ".5", "a.b.c",
-         "." * 40, "x" + "." * 40, "groß", "GROSS", "gross", "İstanbul", "istanbul", "i̇stanbul", "ﬁsh", "fish", "ＡＢＣ　１", "ABC 1", "abc 1",
-         "x^{2}", "X ^ { 2 }", "x^{2} + 1", "\\frac{1}{2}", "ｘ^{2}", "line\nbreak", "line break", "linebreak", "tab\tbreak", "  spaced   out  ",
-         "spaced out", "", " ", ".", ",", "?", "[1, 2]", "['red', 'blue']", "{a}", '"red"', "'red'", "“red”", "I'm", "im", "i've", "ive",
-         "well-known", "red (dark)", "red/blue", "red\\blue", "red; blue", "red: blue", "a", "the", "café", "cafe\u0301", "日本語", "😀", "B", "b",
-         "C.", "Downhill", "downhill", "The answer is C.", "pariz", "paris", "Paris is the capital of France"]  # fmt: skip
+WORDS = [
+    "yes", "Yes", "YES.", "yes!", "No", "no", "no.", "No, it is not", "Nope", "not", "now", "none", "None", "n", "y",
+    "N.", "Y", "ye", "eyes", " yes", "\nno", "yes\n", "y es", "y.e.s", "The answer is yes", "Yes, there is no dog",
+    "nO", "yes no", "1", "0", "true", "ｙｅｓ", "yeſ", "red", "Red.", "red,", "a red", "the red", "An apple", "apples",
+    "two", "2", "2.0", "02", "2%", "200%", "0.02", "2.05", "2.1", "2.11", "-2", "+2", "1.9", "1.89", "1,000", "1000",
+    "1,050", "1000.0", "1 000", "$5", "5", "5 %", "5.", "0", "0.0", "-0", "0%", "nan", "inf", "-inf", "1e3", "1e-3",
+    "1_000", "１２", "12", "12:30", "3/4", "1,2", "a,b", "zero", "ten", "unanswerable", "Unanswerable.", "t-shirt",
+    "t shirt", "tshirt", "it's", "its", "dont", "don't", "somebody'd", "somebodyd", "dog's", "dogs", "U.S.A.",
+    "e.g.", "3.", ".5", "a.b.c", '.' * 40, 'x' + '.' * 40, "groß", "GROSS", "gross", "İstanbul", "istanbul",
+    "i̇stanbul", "ﬁsh", "fish", "ＡＢＣ\u3000１", "ABC 1", "abc 1", "x^{2}", "X ^ { 2 }", "x^{2} + 1", "\\frac{1}{2}",
+    "ｘ^{2}", "line\nbreak", "line break", "linebreak", "tab\tbreak", "  spaced   out  ", "spaced out", "", " ", ".",
+    ",", "?", "[1, 2]", "['red', 'blue']", "{a}", '"red"', "'red'", "“red”", "I'm", "im", "i've", "ive",
+    "well-known", "red (dark)", "red/blue", "red\\blue", "red; blue", "red: blue", "a", "the", "café", "café",
+    "日本語", "😀", "B", "b", "C.", "Downhill", "downhill", "The answer is C.", "pariz", "paris",
+    "Paris is the capital of France",
+]  # fmt: skip
 
 
 def ten(*answers):
@@ -92,11 +109,16 @@ def ten(*answers):
 
 
 HUMAN = [[word] * 10 for word in WORDS[::4]] + [
-    ten("red", "Red.", "a red", "red,"), ten("2", "two", "2.0", "2"), ten("yes", "no", "no", "no"), ten("no", "yes", "yes"), ten("its", "it's"),
-    ten("unanswerable", "red", "red"), ["red"] * 3 + ["blue"] * 7, ["t-shirt", "t shirt", "tshirt"] + ["dress"] * 7, WORDS[:10], WORDS[30:40],
+    ten("red", "Red.", "a red", "red,"),
+    ten("2", "two", "2.0", "2"), ten("yes", "no", "no", "no"), ten("no", "yes", "yes"), ten("its", "it's"),
+    ten("unanswerable", "red", "red"), ["red"] * 3 + ["blue"] * 7, ["t-shirt", "t shirt", "tshirt"] + ["dress"] * 7,
+    WORDS[:10], WORDS[30:40],
 ]  # fmt: skip
-OPEN = WORDS + ["The answer is 1,234", "x = 2.499", "x = 2.5\nso y = 3", "therefore the result is blue\nno more", "about 1e3", "It is a hormone.",
-                "either two or one", "It could be red. Or it is 12.5", "final answer 7", "is ", "so", "= 5", "a=b=4", "-1,000.5", "c", "nice"]  # fmt: skip
+OPEN = WORDS + [
+    "The answer is 1,234", "x = 2.499", "x = 2.5\nso y = 3", "therefore the result is blue\nno more", "about 1e3",
+    "It is a hormone.", "either two or one", "It could be red. Or it is 12.5", "final answer 7", "is ", "so", "= 5",
+    "a=b=4", "-1,000.5", "c", "nice",
+]  # fmt: skip
 MMMU = {"id": "validation_Art_1", "question": "?", "options": str(FRUIT), "question_type": "multiple-choice"}
 
 
@@ -240,8 +262,7 @@ def test_verdict_by_verdict(benchmark, task_of, no_luck):
 
 
 def test_the_tasks_are_called_as_we_say(task_of):
-    asked = {name: BENCHMARKS[name].protocols["lmms"].task for name in TASKS}
-    asked = {name: task for name, task in asked.items() if task}
+    asked = {name: task for name in TASKS if (task := BENCHMARKS[name].protocols["lmms"].task)}
     names = {benchmark: task_of(benchmark).config.task for benchmark in asked if benchmark != "blink"}
     assert names | {"blink": "blink"} == asked
 
