@@ -10,9 +10,8 @@ PACKAGE = Path(__file__).parents[1] / "minigemini"
 ROOT = PACKAGE.parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 DOTTED = re.compile(r"(?<!\w)minigemini(?:\.\w+)+")
-PATHS = re.compile(
-    r"(?<![\w/])(?:minigemini|train|eval/(?:suites|expected|speed|smoke|pictures)|tests|data_recipes)/[\w/.-]*\w\.(?:py|yaml|json|jsonl|md|sh)\b"
-)
+FOLDERS = "minigemini|train|eval/(?:suites|expected|speed|smoke|pictures)|tests|data_recipes"
+PATHS = re.compile(rf"(?<![\w/])(?:{FOLDERS})/[\w/.-]*\w\.(?:py|yaml|json|jsonl|md|sh)\b")
 ROLES = re.compile(r":(?:mod|class|func|meth|data):`[~!]?([\w.]+)`")
 
 

@@ -262,8 +262,7 @@ def test_verdict_by_verdict(benchmark, task_of, no_luck):
 
 
 def test_the_tasks_are_called_as_we_say(task_of):
-    asked = {name: BENCHMARKS[name].protocols["lmms"].task for name in TASKS}
-    asked = {name: task for name, task in asked.items() if task}
+    asked = {name: task for name in TASKS if (task := BENCHMARKS[name].protocols["lmms"].task)}
     names = {benchmark: task_of(benchmark).config.task for benchmark in asked if benchmark != "blink"}
     assert names | {"blink": "blink"} == asked
 
