@@ -1,4 +1,4 @@
-"""What every benchmark gives a model to answer, and what scores are made of.
+"""What a benchmark is, and what it gives a model to answer.
 
 Everything a scorer needs travels in the prediction line (``Example.reference``), so a score can be recomputed from the
 file alone, on a machine without the model, the images or torch.
@@ -6,9 +6,18 @@ file alone, on a machine without the model, the images or torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from minigemini.benchmarks.statistics.metric import Metric, accuracy
+
+if TYPE_CHECKING:  # what a benchmark is made of names its lines
+    from PIL import Image
+
+    from minigemini.benchmarks.rules.verdict import Verdict
 
 Line = Mapping[str, Any]
 """One line of predictions.jsonl: ``id``, ``kind``, ``prediction``, ``reference``, and what helps a reader."""
@@ -55,19 +64,47 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Score:
-    """A number in 0..1 over ``n`` examples; ``interval`` is 95 %, or None where the number is an expected value."""
+class Protocol:
+    """
+    Attributes:
+        rule: judges one line.
+        says: what it reproduces and what the prompt must be, for the reader of the number.
+        metrics: the numbers, the published one first.
+        fallback: what the tool makes of a reply that its rule cannot read; used only when asked for. The generator is
+            seeded with 42, as the tools do, and runs through the lines in their order.
+        check: refuses rows that are not those of the protocol.
+        controls: ways of answering that understand nothing, by name: lines -> the verdicts on those that such a way answers.
+    """
 
-    value: float
-    n: int
-    interval: tuple[float, float] | None = None
+    rule: Callable[[Line], Verdict]
+    says: str
+    metrics: Callable[[Sequence[Verdict]], list[Metric]] = accuracy
+    fallback: Callable[[Line, Random], Verdict] | None = None
+    check: Callable[[Sequence[Line]], None] | None = None
+    controls: Mapping[str, Callable[[Sequence[Line]], list[Verdict]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Row:
-    """A score and, beside it, what simpler ways of answering reach on the same examples."""
+class Benchmark:
+    """
+    Attributes:
+        title: as its authors have it, with the split.
+        sizes: the numbers of rows that published numbers are of, with a name each; empty: not known.
+        protocols: by name; the first is the default.
+        make: kinds, how many of each, and a seed -> the examples, where a program makes them.
+        read: a file -> the examples, where they are conversations and not rows of questions; its own file is ``items``.
+        see: of a picture that was drawn for an example without messages: what its line says of it.
+    """
 
-    kind: str
-    metric: str
-    score: Score
-    controls: dict[str, Score] = field(default_factory=dict)
+    title: str
+    sizes: Mapping[int, str]
+    protocols: Mapping[str, Protocol]
+    make: Callable[[Sequence[str], int, int], list[Example]] | None = None
+    read: Callable[[Path], list[Example]] | None = None
+    items: Path | None = None
+    see: Callable[[Image.Image], dict[str, Any]] | None = None
+
+    @property
+    def ours(self) -> bool:
+        """Whether its examples come with the repository: there is one protocol, and no row shares its picture with another."""
+        return self.make is not None or self.read is not None

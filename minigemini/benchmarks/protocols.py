@@ -8,11 +8,11 @@ same protocol *and* prompt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from random import Random
+from collections.abc import Sequence
 
-from minigemini.benchmarks.benchmark import Line
+from minigemini.benchmarks.benchmark import Benchmark, Protocol
+from minigemini.benchmarks.names.draw_decision import DRAW_DECISION
+from minigemini.benchmarks.names.tabletop import TABLETOP
 from minigemini.benchmarks.rules import (
     anls,
     circular,
@@ -33,34 +33,6 @@ from minigemini.benchmarks.rules import (
 )
 from minigemini.benchmarks.rules.verdict import Verdict
 from minigemini.benchmarks.statistics.metric import Metric, accuracy, by_kind, mean_of_groups
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """
-    Attributes:
-        rule: judges one line.
-        says: what it reproduces and what the prompt must be, for the reader of the number.
-        metrics: the numbers, the published one first.
-        fallback: what the tool makes of a reply that its rule cannot read; used only when asked for. The generator is
-            seeded with 42, as the tools do, and runs through the lines in their order.
-        check: refuses rows that are not those of the protocol.
-    """
-
-    rule: Callable[[Line], Verdict]
-    says: str
-    metrics: Callable[[Sequence[Verdict]], list[Metric]] = accuracy
-    fallback: Callable[[Line, Random], Verdict] | None = None
-    check: Callable[[Sequence[Line]], None] | None = None
-
-
-@dataclass(frozen=True)
-class Published:
-    """A benchmark that others publish numbers on: the sizes its data has (with a name each), and its protocols."""
-
-    title: str
-    sizes: Mapping[int, str]
-    protocols: Mapping[str, Protocol]
 
 
 def mean_of_kinds(verdicts: Sequence[Verdict]) -> list[Metric]:
@@ -108,8 +80,8 @@ MMMU_VAL = {
     "vlmevalkit": Protocol(mmmu.vlmevalkit, "VLMEvalKit: open questions as a choice of two, no judge"),
 }
 
-BENCHMARKS: dict[str, Published] = {
-    "textvqa": Published(
+BENCHMARKS: dict[str, Benchmark] = {
+    "textvqa": Benchmark(
         "TextVQA val",
         {5000: "val"},
         {
@@ -120,7 +92,7 @@ BENCHMARKS: dict[str, Published] = {
             "vlmevalkit": Protocol(vqa_soft_accuracy.vlmevalkit_accuracy, "VLMEvalKit's cleaning; no OCR tokens"),
         },
     ),
-    "vqav2": Published(
+    "vqav2": Benchmark(
         "VQAv2",
         {214354: "val"},
         {
@@ -132,7 +104,7 @@ BENCHMARKS: dict[str, Published] = {
             "lmms": Protocol(vqa_soft_accuracy.uploaded_accuracy, "lmms-eval: m4c, then the official rule"),
         },
     ),
-    "vizwiz": Published(
+    "vizwiz": Benchmark(
         "VizWiz VQA",
         {4319: "val"},
         {
@@ -145,7 +117,7 @@ BENCHMARKS: dict[str, Published] = {
             ),
         },
     ),
-    "gqa": Published(
+    "gqa": Benchmark(
         "GQA testdev balanced",
         {12578: "testdev balanced"},
         {
@@ -154,7 +126,7 @@ BENCHMARKS: dict[str, Published] = {
             "vlmevalkit": Protocol(exact_match.rule(exact_match.stripped), "VLMEvalKit: stripped, case ignored"),
         },
     ),
-    "scienceqa": Published(
+    "scienceqa": Benchmark(
         "ScienceQA test",
         {4241: "test", 2017: "test, with image"},
         {
@@ -165,7 +137,7 @@ BENCHMARKS: dict[str, Published] = {
             ),
         },
     ),
-    "pope": Published(
+    "pope": Benchmark(
         "POPE (COCO)",
         {8910: "commit e3e3926", 9000: "today's"},
         {
@@ -190,7 +162,7 @@ BENCHMARKS: dict[str, Published] = {
             ),
         },
     ),
-    "mme": Published(
+    "mme": Benchmark(
         "MME",
         {2374: "all 14 tasks"},
         {
@@ -199,9 +171,9 @@ BENCHMARKS: dict[str, Published] = {
             "vlmevalkit": Protocol(mme.rule(yes_no.one_of_the_words), "VLMEvalKit's parser, no judge", mme.metrics),
         },
     ),
-    "mmbench": Published("MMBench dev (en)", {4377: "dev_20230712"}, MMBENCH),
-    "mmbench_cn": Published("MMBench dev (cn)", {}, MMBENCH),
-    "seed_bench": Published(
+    "mmbench": Benchmark("MMBench dev (en)", {4377: "dev_20230712"}, MMBENCH),
+    "mmbench_cn": Benchmark("MMBench dev (cn)", {}, MMBENCH),
+    "seed_bench": Benchmark(
         "SEED-Bench, image",
         {14233: "image"},
         {
@@ -212,8 +184,8 @@ BENCHMARKS: dict[str, Published] = {
             "vlmevalkit": VLMEVALKIT_LETTERS,
         },
     ),
-    "mmmu": Published("MMMU val", {900: "val"}, MMMU_VAL),
-    "mmmu_pro": Published(
+    "mmmu": Benchmark("MMMU val", {900: "val"}, MMMU_VAL),
+    "mmmu_pro": Benchmark(
         "MMMU-Pro",
         {1730: "one setting"},
         {
@@ -221,7 +193,7 @@ BENCHMARKS: dict[str, Published] = {
             "vlmevalkit": VLMEVALKIT_LETTERS,
         },
     ),
-    "mathvista": Published(
+    "mathvista": Benchmark(
         "MathVista testmini",
         {1000: "testmini"},
         {
@@ -236,7 +208,7 @@ BENCHMARKS: dict[str, Published] = {
             ),
         },
     ),
-    "ai2d": Published(
+    "ai2d": Benchmark(
         "AI2D test",
         {3088: "test"},
         {
@@ -244,7 +216,7 @@ BENCHMARKS: dict[str, Published] = {
             "lmms": _letters(option_letter.lmms_exact, "lmms-eval: the reply is the letter"),
         },
     ),
-    "mmstar": Published(
+    "mmstar": Benchmark(
         "MMStar",
         {1500: "val"},
         {
@@ -256,12 +228,12 @@ BENCHMARKS: dict[str, Published] = {
             ),
         },
     ),
-    "blink": Published(
+    "blink": Benchmark(
         "BLINK val",
         {1901: "val"},
         {"vlmevalkit": VLMEVALKIT_LETTERS, "lmms": _letters(option_letter.lmms_blink, "lmms-eval: the first letter")},
     ),
-    "realworldqa": Published(
+    "realworldqa": Benchmark(
         "RealWorldQA",
         {765: "test"},
         {
@@ -269,7 +241,7 @@ BENCHMARKS: dict[str, Published] = {
             "vlmevalkit": VLMEVALKIT_LETTERS,
         },
     ),
-    "chartqa": Published(
+    "chartqa": Benchmark(
         "ChartQA test",
         {2500: "test"},
         {
@@ -279,9 +251,9 @@ BENCHMARKS: dict[str, Published] = {
             ),
         },
     ),
-    "docvqa": Published("DocVQA val", {5349: "val"}, DOCUMENTS),
-    "infovqa": Published("InfoVQA val", {2801: "val"}, DOCUMENTS),
-    "ocrbench": Published(
+    "docvqa": Benchmark("DocVQA val", {5349: "val"}, DOCUMENTS),
+    "infovqa": Benchmark("InfoVQA val", {2801: "val"}, DOCUMENTS),
+    "ocrbench": Benchmark(
         "OCRBench",
         {1000: "all"},
         {
@@ -290,7 +262,7 @@ BENCHMARKS: dict[str, Published] = {
             "lmms": Protocol(containment.rule(True), "lmms-eval: formulas in lower case", containment.metrics),
         },
     ),
-    "hallusionbench": Published(
+    "hallusionbench": Benchmark(
         "HallusionBench",
         {951: "image", 1129: "all"},
         {
@@ -300,14 +272,16 @@ BENCHMARKS: dict[str, Published] = {
             "official": Protocol(hallusionbench.graded, "a judge's grades", hallusionbench.metrics),
         },
     ),
-    "mmvet": Published(
+    "mmvet": Benchmark(
         "MM-Vet", {218: "v1"}, {"llava": Protocol(mmvet.rule, "mean of a judge's grades", mmvet.metrics)}
     ),
-    "llava_bench": Published(
+    "llava_bench": Benchmark(
         "LLaVA-Bench (in the wild)",
         {60: "all"},
         {"llava": Protocol(llava_bench.rule, "grades against the reference answers'", llava_bench.metrics)},
     ),
+    "tabletop": TABLETOP,
+    "draw_decision": DRAW_DECISION,
 }
 
 

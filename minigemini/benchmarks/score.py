@@ -1,17 +1,12 @@
-"""``minigemini eval score``: lines of predictions -> verdicts -> numbers, without a model."""
+"""Lines of predictions, in any format -> verdicts -> numbers, without a model."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from minigemini.benchmarks.benchmark import Line
 from minigemini.benchmarks.formats import gold as gold_files
@@ -20,7 +15,7 @@ from minigemini.benchmarks.formats.join import identified, join
 from minigemini.benchmarks.formats.lines import Row, read_predictions
 from minigemini.benchmarks.protocols import BENCHMARKS, Protocol, protocol_of
 from minigemini.benchmarks.rules.verdict import JUDGE_FAILED, NOT_JUDGED, UNPARSABLE, Verdict
-from minigemini.benchmarks.statistics.metric import RESAMPLES, SEED, Metric
+from minigemini.benchmarks.statistics.metric import Metric
 
 OFFICIAL_SEED = 42  # of the tools' random fallback
 READERS = {
@@ -35,7 +30,6 @@ READERS = {
 SCORED, NEEDS_JUDGE = "scored", "needs judge"
 OWN_PROMPT = "minigemini's own"  # of a judge
 FROM_JUDGES = {"grade", "extraction"}  # keys of a line
-NOTHING_BESIDE: Mapping[str, Mapping[str, float]] = {}
 JUDGE_FAILURES = 0.01  # the share of rows without a judge's answer above which there is no score
 
 
@@ -44,8 +38,8 @@ class Scored:
     """The result of one benchmark under one protocol.
 
     ``metrics`` is empty where a judge is needed; ``with_fallback`` holds the same metrics with what the tool makes of
-    unparsable replies, when that was asked for and the protocol has such a thing; ``whole`` is whether the lines may be
-    all that published numbers are of.
+    unparsable replies, when that was asked for and the protocol has such a thing; ``controls`` those of the protocol's ways of
+    answering that understand nothing; ``whole`` is whether the lines may be all that published numbers are of.
     """
 
     benchmark: str
@@ -56,6 +50,7 @@ class Scored:
     with_fallback: Sequence[Metric] = ()
     notes: Sequence[str] = field(default_factory=tuple)
     whole: bool = True
+    controls: Mapping[str, Sequence[Metric]] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
@@ -65,122 +60,18 @@ class Scored:
     def unparsable(self) -> int:
         return sum(verdict.path == UNPARSABLE for verdict in self.verdicts)
 
-    def as_json(self) -> dict[str, Any]:
-        counted = sorted(Counter(verdict.path for verdict in self.verdicts).items())
-        return {
-            "benchmark": self.benchmark,
-            "protocol": self.protocol,
-            "says": BENCHMARKS[self.benchmark].protocols[self.protocol].says,
-            "judges": judges_of(self.lines) if uses_judge(self.benchmark, self.protocol, self.lines) else [],
-            "whole": self.whole,
-            "status": self.status,
-            "n": len(self.verdicts),
-            "unparsable": {"count": self.unparsable, "rate": self.unparsable / len(self.verdicts)},
-            "paths": dict(counted),
-            "metrics": [metric_as_json(metric) for metric in self.metrics],
-            "with_official_fallback": [metric_as_json(metric) for metric in self.with_fallback],
-            "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "clusters": "images"},
-            "notes": list(self.notes),
-            "verdicts": [
-                {
-                    **vars(verdict),
-                    "prompt": line.get("prompt") or line.get("question", ""),
-                    "answer": line["prediction"],
-                }
-                for verdict, line in zip(self.verdicts, self.lines, strict=True)
-            ],
-        }
 
-    def print(self, console: Console, beside: Mapping[str, Mapping[str, float]] = NOTHING_BESIDE) -> None:
-        """The protocol beside the number, the interval beside the value, the rate of unparsable replies below.
-
-        Args:
-            beside: further columns: heading -> name of the metric -> value.
-        """
-        title = f"{self.benchmark}@{self.protocol}: {BENCHMARKS[self.benchmark].protocols[self.protocol].says}"
-        console.print(title, style="bold", highlight=False)
-        if self.metrics:
-            table = Table(box=None, pad_edge=False)
-            table.add_column("")
-            for heading in ("value", "95 % interval", "n", "images"):
-                table.add_column(heading, justify="right")
-            if self.with_fallback:
-                beside = {**beside, "with the tool's fallback": {m.name: m.value for m in self.with_fallback}}
-            for heading in beside:
-                table.add_column(heading, justify="right")
-            for metric in self.metrics:
-                values = [column.get(metric.name) for column in beside.values()]
-                table.add_row(
-                    metric.name,
-                    value_text(metric),
-                    interval_text(metric),
-                    str(metric.n),
-                    str(len(metric.images)),
-                    *("" if value is None else f"{value:.2f}" for value in values),
-                )
-            console.print(table, highlight=False)
-        else:
-            console.print(f"{NEEDS_JUDGE}: no number", style="bold red")
-        rate = self.unparsable / len(self.verdicts)
-        console.print(
-            f"unparsable, counted as wrong: {self.unparsable} of {len(self.verdicts)} ({rate:.1%})", highlight=False
-        )
-        for note in self.notes:
-            console.print(note, style="dim", highlight=False)
-
-
-def value_text(metric: Metric) -> str:
-    return f"{metric.value:.2f}{' %' if metric.unit == '%' else ''}"
-
-
-def interval_text(metric: Metric) -> str:
-    interval = metric.interval
-    return f"{interval[0]:.2f} .. {interval[1]:.2f}" if interval else "too few images"
-
-
-def metric_as_json(metric: Metric) -> dict[str, Any]:
-    interval = metric.interval
-    return {
-        "name": metric.name,
-        "value": metric.value,
-        "unit": metric.unit,
-        "n": metric.n,
-        "images": len(metric.images),
-        "interval": list(interval) if interval else None,
-    }
-
-
-def score_file(
-    benchmark: str,
-    file: Path,
-    gold: Path | None = None,
-    protocol: str | None = None,
-    format: str = "minigemini",
-    official_random: bool = False,
-    out: Path | None = None,
-) -> int:
-    """``minigemini eval score``: prints the numbers and writes them, with every verdict, to ``out``. The exit code: 0.
+def read_lines(benchmark: str, file: Path, gold: Path | None, format: str) -> list[Row]:
+    """Predictions with their gold answers.
 
     Args:
         file: predictions in one of the formats of :data:`READERS`; a folder for MME's tool and MGM's shards.
-        gold: the gold answers, for formats that do not bring them (see ``foreign/gold.py``).
+        gold: the gold answers, for formats that do not bring them (see ``formats/gold.py``).
 
     Raises:
-        ValueError: what :func:`score` and the readers refuse.
         FileNotFoundError: ``file`` or ``gold`` is not there.
+        ValueError: what the readers refuse.
     """
-    protocol_of(benchmark, protocol)  # a wrong name is said before anything is read
-    scored = score(benchmark, read_lines(benchmark, file, gold, format), protocol, official_random)
-    if out is not None:
-        write(scored, out)  # first: whoever reads what is printed may go away in the middle
-    scored.print(Console(soft_wrap=True))
-    if out is not None:
-        print(f"written: {out}")
-    return 0
-
-
-def read_lines(benchmark: str, file: Path, gold: Path | None, format: str) -> list[Row]:
-    """Predictions with their gold answers; see :func:`score_file`."""
     if not file.exists():
         raise FileNotFoundError(f"{file}: no such file or folder")
     if format == "minigemini" and file.is_dir():
@@ -231,7 +122,9 @@ def score(
         return Scored(benchmark, name, lines, verdicts, (), (), notes, whole)
     verdicts = [replace(verdict, points=0.0) if verdict.points is None else verdict for verdict in verdicts]
     fallback = chosen.metrics(_fallback(chosen, lines, verdicts)) if official_random else ()
-    return Scored(benchmark, name, lines, verdicts, chosen.metrics(verdicts), fallback, notes, whole)
+    guesses = {control: guess(lines) for control, guess in chosen.controls.items()}
+    controls = {control: chosen.metrics(guessed) for control, guessed in guesses.items() if guessed}
+    return Scored(benchmark, name, lines, verdicts, chosen.metrics(verdicts), fallback, notes, whole, controls)
 
 
 def _fallback(protocol: Protocol, lines: Sequence[Line], verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -256,14 +149,14 @@ def _notes(benchmark: str, protocol: str, lines: Sequence[Line], whole: bool) ->
     if not whole:
         known = ", ".join(f"{size} ({name})" for size, name in sizes.items()) or "more"
         notes.append(f"{len(lines)} rows; the published data has {known}: not comparable with published numbers")
-    if not any("image" in line["reference"] for line in lines):
+    if not BENCHMARKS[benchmark].ours and not any("image" in line["reference"] for line in lines):
         notes.append(
             "which rows share an image is not known; the interval takes them as independent and may be too narrow"
         )
     if benchmark == "textvqa" and all("prompt" in line for line in lines):
         with_ocr = sum("Reference OCR token" in line["prompt"] for line in lines)
         notes.append(f"{with_ocr} of {len(lines)} prompts hold reference OCR tokens")
-    empty = sum(not line["prediction"].strip() for line in lines)
+    empty = sum("prediction" in line and not line["prediction"].strip() for line in lines)
     if empty:
         notes.append(f"{empty} of {len(lines)} answers are empty")
     judges = judges_of(lines)
@@ -300,8 +193,3 @@ def _judge_names(line: Line) -> list[str]:
         return [line["judge"]["model"]]
     grade = line.get("grade")
     return list(grade.get("model", [])) if isinstance(grade, dict) else []
-
-
-def write(scored: Scored, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(scored.as_json(), ensure_ascii=False, indent=1) + "\n")

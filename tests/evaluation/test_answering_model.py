@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minigemini.benchmarks.names.tabletop import Tabletop
+from minigemini.benchmarks.names.tabletop import make_examples
 from minigemini.evaluation.harnesses.answering_model import (
     AnsweringModel,
     cut_at,
@@ -24,7 +24,7 @@ def answering(loaded):
 @pytest.fixture(scope="module")
 def conversations():
     """With no picture, one and several."""
-    return [example.messages for example in Tabletop(["draw_prompt", "tag", "edit_2"], 2, seed=3).examples()]
+    return [example.messages for example in make_examples(["draw_prompt", "tag", "edit_2"], 2, seed=3)]
 
 
 def test_a_mixed_batch_answers_as_each_alone(answering, conversations):
@@ -44,7 +44,7 @@ def test_sampling_by_seed_leaves_the_random_state_alone(answering, conversations
 
 
 def test_the_nano_reads_a_tag():
-    (example,) = Tabletop(["tag"], 1, seed=3).examples()
+    (example,) = make_examples(["tag"], 1, seed=3)
     assert AnsweringModel.load("nano", "cpu").answer([example.messages], GREEDY) == [example.reference["answer"]]
 
 

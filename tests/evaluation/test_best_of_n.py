@@ -81,12 +81,12 @@ def test_best_of_n(checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     names = str(checkpoints / "model"), str(checkpoints / "generator")
     settings: dict[str, Any] = {"n": 2, "prompts": 3, "steps": 2, "batch_size": 2}
     assert best_of_n(*names, tmp_path, **settings) == 0
-    assert "gain: chosen - first" in capsys.readouterr().out
+    assert "gain: chosen picture - first picture" in capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text())
     assert [metric["name"] for metric in results["metrics"]] == [
         "first picture", "any picture", "chosen picture", "best picture",
     ]  # fmt: skip
-    assert [metric["clusters"] for metric in results["metrics"]] == [3] * 4
+    assert [metric["images"] for metric in results["metrics"]] == [3] * 4
     assert (results["about"]["judge"], results["about"]["generator"]) == names
     assert set(results["versions"]) == {"minigemini", "torch", "transformers", "diffusers"}
     pictures = sorted(path.name for path in (tmp_path / "drawn" / "pictures").iterdir())
