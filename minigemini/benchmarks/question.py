@@ -13,7 +13,7 @@ from minigemini.benchmarks.stored_image import StoredImage
 class Question:
     """
     Attributes:
-        id: as ``foreign/gold.py`` has it; not always unique.
+        id: as ``formats/gold.py`` has it; not always unique.
         kind: the split, task or subject it counts in.
         text: the bare question; "" where the data has the whole ``prompt``, or the question is in the picture.
         images: all there are; a protocol may show fewer.

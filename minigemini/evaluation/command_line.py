@@ -45,7 +45,7 @@ def add_eval(commands: argparse._SubParsersAction) -> None:
 def _add_what_answers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "suite",
-        help="a suite of eval/suites/ by name (smoke, tabletop, edits, paper, full), a YAML file, or benchmarks: mme,pope@lmms",
+        help="a suite of eval/suites/ by name (smoke, tabletop, edits, paper, full), a YAML file, or benchmarks: mme,mmmu@mgm",
     )
     parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the suite")
     parser.add_argument(

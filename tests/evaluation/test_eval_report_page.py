@@ -12,7 +12,7 @@ import pytest
 import shared
 from PIL import Image
 
-from minigemini.benchmarks.protocols import BENCHMARKS
+from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.cli import main
 from minigemini.evaluation.reporting.expected import EXPECTED, PublishedNumber, published_numbers
 from minigemini.evaluation.reporting.page import as_text, page, page_data
@@ -89,7 +89,7 @@ def test_filters_are_clicked_and_counted(two_runs, tmp_path, capsys):
         return seen;
         """,
     )
-    assert (found["title"], found["all"], found["cards"]) == ("ai2d@vlmevalkit", 120, 50)
+    assert (found["title"], found["all"], found["cards"]) == ("ai2d@lmms", 120, 50)
     assert found["pages"] == "previouspage 1 of 3next"
     assert found["last"] == [str(i) for i in range(100, 120)]
     assert found["verdict-wrong"] == [len(wrong), str(len(wrong))]
@@ -146,7 +146,7 @@ def test_untrusted_text_stays_text(tmp_path, capsys):
                 kind_all: ids(), inline: document.querySelectorAll("[onerror], [onclick], [onload]").length};
     """
     found = browser.run(out, body)
-    assert found["title"] == "ai2d@vlmevalkit"
+    assert found["title"] == "ai2d@lmms"
     assert found["all"] == 3  # data, the page's script, ours
     assert found["inline"] == 0
     assert found["texts"].count("document.title='owned'</script>") >= 6
@@ -166,7 +166,7 @@ def test_the_policy_keeps_a_foreign_script_and_the_network_out(two_runs, tmp_pat
     out.write_text(text.replace("</body>", "<script>document.title = 'owned'</script></body>"))
     found = browser.run(out, "let reached = true; try { await fetch('data:,x'); } catch { reached = false; }"
                              "return [document.title, reached];")  # fmt: skip
-    assert found == ["ai2d@vlmevalkit", False]
+    assert found == ["ai2d@lmms", False]
 
 
 @needs_browser

@@ -64,7 +64,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def suite(data: Path) -> str:
     path = data / "suite.yaml"
     path.write_text(
-        f"batch_size: 3\ndata: {data}\nparts:\n  ai2d: {{path: ai2d.jsonl, blind: true}}\n  mme@lmms: {{path: mme.jsonl}}\n"
+        f"batch_size: 3\ndata: {data}\nparts:\n  ai2d: {{path: ai2d.jsonl, blind: true}}\n  mme@llava: {{path: mme.jsonl}}\n"
     )
     return str(path)
 
@@ -91,23 +91,23 @@ def read(path: Path) -> Any:
 
 def test_every_part_is_answered_scored_and_can_be_scored_again(finished: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in finished.iterdir()) == [
-        "ai2d@vlmevalkit", "mme@lmms", "results.json", "results.md"
+        "ai2d@lmms", "mme@llava", "results.json", "results.md"
     ]  # fmt: skip
-    ai2d = read(finished / "ai2d@vlmevalkit" / "results.json")
+    ai2d = read(finished / "ai2d@lmms" / "results.json")
     assert (ai2d["n"], ai2d["metrics"][0]["name"], ai2d["metrics"][0]["n"]) == (4, "accuracy", 4)
     assert all("blind" in one["controls"] for one in ai2d["metrics"])
-    mme = read(finished / "mme@lmms" / "results.json")
+    mme = read(finished / "mme@llava" / "results.json")
     assert {one["name"] for one in mme["metrics"]} >= {"perception", "count"}
     assert not any(one["controls"] for one in mme["metrics"])
     together = read(finished / "results.json")
-    assert together["parts"]["mme@lmms"]["metrics"] == mme["metrics"]
-    assert together["parts"]["mme@lmms"]["verdicts"] == []
+    assert together["parts"]["mme@llava"]["metrics"] == mme["metrics"]
+    assert together["parts"]["mme@llava"]["verdicts"] == []
     markdown = (finished / "results.md").read_text()
     assert "| accuracy |" in markdown
     assert "not comparable with published numbers" in markdown
     again = tmp_path / "again.json"
-    predictions = finished / "mme@lmms" / "model" / "predictions.jsonl"
-    assert main(["eval", "score", "mme", str(predictions), "--protocol", "lmms", "--json", str(again)]) == 0
+    predictions = finished / "mme@llava" / "model" / "predictions.jsonl"
+    assert main(["eval", "score", "mme", str(predictions), "--protocol", "llava", "--json", str(again)]) == 0
     assert read(again)["metrics"] == mme["metrics"]
 
 
@@ -125,11 +125,11 @@ def test_an_interrupted_run_and_any_number_of_processes_leave_the_same_bytes(
     assert done.stdout.count("perception") == 1  # one of them prints
     assert files(out) == before
 
-    part = out / "mme@lmms" / "model"
+    part = out / "mme@llava" / "model"
     lines = (part / "predictions.jsonl").read_text().splitlines(keepends=True)
     (part / "predictions.jsonl").write_text("".join(lines[5:7]))
     (part / "predictions.1.jsonl").write_text("".join(lines[:2]) + lines[2][:20])
-    (out / "ai2d@vlmevalkit" / "blind" / "predictions.jsonl").write_text("")
+    (out / "ai2d@lmms" / "blind" / "predictions.jsonl").write_text("")
     assert evaluate(suite, model, out) == 0
     assert files(out) == before
 
@@ -161,10 +161,10 @@ def test_killed_in_the_middle(finished: Path, suite: str, model: str, tmp_path: 
 
 def test_limit_is_of_images_so_that_pairs_stay_together(suite: str, model: str, tmp_path: Path) -> None:
     assert evaluate(suite, model, tmp_path, limit=1, controls=False) == 0
-    ids = [row["id"] for row in read(tmp_path / "mme@lmms" / "results.json")["verdicts"]]
+    ids = [row["id"] for row in read(tmp_path / "mme@llava" / "results.json")["verdicts"]]
     assert len(ids) == 2 * 14
-    assert len(read(tmp_path / "ai2d@vlmevalkit" / "results.json")["verdicts"]) == 2  # of each kind one
-    assert not (tmp_path / "ai2d@vlmevalkit" / "blind").exists()
+    assert len(read(tmp_path / "ai2d@lmms" / "results.json")["verdicts"]) == 2  # of each kind one
+    assert not (tmp_path / "ai2d@lmms" / "blind").exists()
 
 
 def test_data_that_is_missing_is_said_before_the_model_is_loaded(suite: str, tmp_path: Path, data: Path) -> None:
@@ -189,7 +189,7 @@ def test_what_would_give_a_wrong_number_is_refused(
     """Before the model is loaded."""
     file = str(data / "ai2d.jsonl")
     with pytest.raises(ValueError, match="ai2d.jsonl is one file, for 2 benchmarks; give the folder"):
-        evaluate("ai2d,mmstar@lmms", "nano", tmp_path, overrides=[f"data={file}"])
+        evaluate("ai2d,mmstar", "nano", tmp_path, overrides=[f"data={file}"])
     with pytest.raises(ValueError, match="ai2d is there twice"):
         evaluate("ai2d,ai2d", "nano", tmp_path, overrides=[f"data={file}"])
     (tmp_path / "file").write_text("")
@@ -236,7 +236,7 @@ def test_a_text_with_the_image_marker_is_named(data: Path, model: str, tmp_path:
     for row in rows:
         row["images"] = []
     (tmp_path / "ai2d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(ValueError, match="ai2d@vlmevalkit: example 'row 2': "):
+    with pytest.raises(ValueError, match="ai2d@lmms: example 'row 2': "):
         evaluate("ai2d", model, tmp_path / "out", overrides=[f"data={tmp_path}"])
 
 
@@ -245,18 +245,18 @@ def test_another_suite_in_the_same_folder_takes_nothing_away(
 ) -> None:
     out = tmp_path / "run"
     shutil.copytree(finished, out)
-    assert evaluate("ai2d@lmms", model, out, overrides=[f"data={data / 'ai2d.jsonl'}"]) == 0
-    assert sorted(part.name for part in find_parts(out)) == ["ai2d@lmms", "ai2d@vlmevalkit", "mme@lmms"]
+    assert evaluate("mmstar", model, out, overrides=[f"data={data / 'ai2d.jsonl'}"]) == 0
+    assert sorted(part.name for part in find_parts(out)) == ["ai2d@lmms", "mme@llava", "mmstar@official"]
 
 
 def test_runs_are_compared_part_by_part(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "diff.json"
     assert main(["eval", "diff", str(finished), str(finished), "--json", str(out)]) == 0
-    assert set(read(out)["parts"]) == {"ai2d@vlmevalkit", "mme@lmms"}
+    assert set(read(out)["parts"]) == {"ai2d@lmms", "mme@llava"}
     assert capsys.readouterr().out.count("not resolvable at n =") == 2
-    run = read_run(finished / "ai2d@vlmevalkit")
+    run = read_run(finished / "ai2d@lmms")
     assert (run.benchmark, set(run.numbers[0].controls)) == ("ai2d", {"blind"})
-    with pytest.raises(ValueError, match="has several parts; name one: .*ai2d@vlmevalkit"):
+    with pytest.raises(ValueError, match="has several parts; name one: .*ai2d@lmms"):
         read_run(finished)
 
 

@@ -8,9 +8,10 @@ import pytest
 import shared
 from judge_server import judge_server
 
-from minigemini.benchmarks.protocols import BENCHMARKS
+from minigemini.benchmarks.names import BENCHMARKS
+from minigemini.benchmarks.names.mmvet import as_grade
 from minigemini.cli import main
-from minigemini.evaluation.judging.ask import JUDGED, as_grade, filled
+from minigemini.evaluation.judging.ask import filled, judge_of
 
 
 @pytest.fixture(autouse=True)
@@ -456,15 +457,15 @@ def test_our_own_prompts_hold_their_fields():
     }
     for benchmark, initials in wanted.items():
         held = {name: f"<{initial}>" for name, initial in fields.items() if initial in initials}
-        text = filled(JUDGED[benchmark].prompt, held, benchmark)
+        text = filled(judge_of(benchmark).prompt, held, benchmark)
         assert all(text.count(value) == 1 for value in held.values())
-    assert set(JUDGED) == set(wanted) < set(BENCHMARKS)
+    assert {name for name, one in BENCHMARKS.items() if one.judge} == set(wanted)
 
 
 @pytest.mark.parametrize(
     ("benchmark", "rows", "more", "error"),
     [
-        ("pope", [mmvet_row(0)], (), "'pope' has no judge; those that have one are mmvet, llava_bench, mathvista"),
+        ("pope", [mmvet_row(0)], (), "'pope' has no judge; those that have one are mmbench, mmbench_cn, mathvista"),
         ("mmvet", [mmvet_row(0) | {"grade": {}}], (), "row '0' is judged already"),
         ("mmvet", [row(0, "x", answer="y")], (), "row '0': nothing says its 'question'; give the gold answers"),
         ("mmvet", [row(0, "x", answer="y") | {"prompt": "A chat."}], (), "row '0': nothing says its 'question'"),

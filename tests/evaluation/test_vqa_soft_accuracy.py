@@ -18,7 +18,7 @@ def test_each_annotator_is_left_out_in_turn(matches, accuracy):
 
 
 @pytest.mark.parametrize(
-    ("raw", "m4c", "official", "vlmevalkit"),
+    ("raw", "m4c", "official", "corrected"),
     [
         ("The two dogs", "2 dogs", "2 dogs", "2 dogs"),
         ("None", "0", "0", "0"),
@@ -37,8 +37,9 @@ def test_each_annotator_is_left_out_in_turn(matches, accuracy):
         ("line\nbreak\t", "line break", "line break", "line break"),
     ],
 )
-def test_cleaning(raw, m4c, official, vlmevalkit):
-    assert (vqa.m4c(raw), vqa.official(raw), vqa.vlmevalkit(raw)) == (m4c, official, vlmevalkit)
+def test_cleaning(raw, m4c, official, corrected):
+    without = vqa.plain_words(vqa.without_punctuation(vqa.one_line(raw), vqa.PERIOD_CORRECTED))
+    assert (vqa.m4c(raw), vqa.official(raw), without) == (m4c, official, corrected)
 
 
 def test_only_the_first_32_periods_go():
@@ -53,10 +54,10 @@ def test_official_does_not_clean_where_all_answers_are_equal():
     assert vqa.uploaded_accuracy(line("Yes", ["yes"] * 10)).points == 1  # an upload was cleaned before
 
 
-def test_vlmevalkit_scores_vizwiz_by_the_share_of_equal_answers():
-    answers = ["cat"] * 3 + ["dog"] * 7
-    assert vqa.vlmevalkit_share(line("cat", answers)).points == pytest.approx(0.3)
-    assert vqa.vlmevalkit_accuracy(line("cat", answers)).points == pytest.approx(0.9)
+def test_lmms_eval_cleans_equal_answers_of_vqav2_too():
+    assert vqa.lmms_vqav2_accuracy(line("Yes.", ["yes"] * 10)).points == 1
+    assert vqa.lmms_vqav2_accuracy(line("the dog's", ["dog's"] * 10)).points == 1
+    assert vqa.lmms_vqav2_accuracy(line("yes", ["no"] * 10)).points == 0
 
 
 def test_ten_answers_are_needed():

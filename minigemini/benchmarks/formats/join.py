@@ -1,23 +1,22 @@
 """Which reply belongs to which gold answer.
 
-By id; by id and question where the ids do not tell rows apart (TextVQA, MME); by the number of the row for lmms-eval. Both sides must
+By id; by id and question where the ids do not tell rows apart; by the number of the row for lmms-eval. Both sides must
 have the same rows: what is missing, unknown or there twice is refused, never dropped.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
+from minigemini.benchmarks.benchmark import Benchmark
 from minigemini.benchmarks.formats.lines import Row
+from minigemini.benchmarks.prompts import PLEASE
 
-ANSWER_YES_OR_NO = re.compile(r" {1,2}Please answer yes or no\.")  # one or two spaces: the data has both
 AGAIN = ", again"
-WITH_QUESTION = ("textvqa", "mme")
 
 
-def join(benchmark: str, rows: Sequence[Row], gold: Sequence[Row]) -> list[Row]:
+def join(benchmark: Benchmark, rows: Sequence[Row], gold: Sequence[Row]) -> list[Row]:
     """The rows in the order of the gold answers, with their kind and reference, and ids that are unique.
 
     Raises:
@@ -33,13 +32,13 @@ def join(benchmark: str, rows: Sequence[Row], gold: Sequence[Row]) -> list[Row]:
     for what, wrong in (("there twice", twice), ("without a gold answer", unknown), ("missing", missing)):
         if wrong:
             raise ValueError(
-                f"{benchmark}: {len(wrong)} rows are {what}, such as {wrong[0]!r} ({len(rows)} rows, {len(gold)} gold answers)"
+                f"{benchmark.name}: {len(wrong)} rows are {what}, such as {wrong[0]!r} ({len(rows)} rows, {len(gold)} gold answers)"
             )
     found = dict(zip(keys, rows, strict=True))
     return [_joined(found[key], one, key) for key, one in zip(gold_keys, gold, strict=True)]
 
 
-def identified(benchmark: str, rows: Sequence[Row]) -> list[Row]:
+def identified(benchmark: Benchmark, rows: Sequence[Row]) -> list[Row]:
     """Rows that bring their gold answers, with ids that are unique.
 
     Raises:
@@ -48,11 +47,11 @@ def identified(benchmark: str, rows: Sequence[Row]) -> list[Row]:
     keys = [key_of(benchmark, row) for row in rows]  # of our own predictions, where a repeated question has its number
     twice = repeated(keys)
     if twice:
-        raise ValueError(f"{benchmark}: {len(twice)} rows are there twice, such as {twice[0]!r}")
+        raise ValueError(f"{benchmark.name}: {len(twice)} rows are there twice, such as {twice[0]!r}")
     return [{**row, "id": key} for row, key in zip(rows, keys, strict=True)]
 
 
-def keys_of(benchmark: str, rows: Sequence[Row]) -> list[str]:
+def keys_of(benchmark: Benchmark, rows: Sequence[Row]) -> list[str]:
     """Keys of rows; a key that occurs again gets a number, as one question of SEED-Bench is in its list twice."""
     seen: Counter[str] = Counter()
     keys = []
@@ -63,8 +62,8 @@ def keys_of(benchmark: str, rows: Sequence[Row]) -> list[str]:
     return keys
 
 
-def key_of(benchmark: str, row: Row) -> str:
-    question = f" {question_key(row.get('question', ''))}" if benchmark in WITH_QUESTION else ""
+def key_of(benchmark: Benchmark, row: Row) -> str:
+    question = f" {question_key(row.get('question', ''))}" if benchmark.told_by_question else ""
     return (row["id"] + question).rstrip()
 
 
@@ -75,15 +74,15 @@ def repeated(keys: Sequence[str]) -> list[str]:
 
 def question_key(question: str) -> str:
     """Of a question that one file has with MME's request and the other without, or in another case or without its "?"."""
-    return ANSWER_YES_OR_NO.sub("", question).strip().rstrip("?").strip().lower()
+    return PLEASE.sub("", question).strip().rstrip("?").strip().lower()
 
 
-def _by_number(benchmark: str, rows: Sequence[Row], gold: Sequence[Row]) -> list[Row]:
+def _by_number(benchmark: Benchmark, rows: Sequence[Row], gold: Sequence[Row]) -> list[Row]:
     numbers = [row["row"] for row in rows]
     if numbers != list(range(len(gold))):
         missing = sorted(set(range(len(gold))) - set(numbers))
         raise ValueError(
-            f"{benchmark}: {len(rows)} rows for {len(gold)} gold answers; "
+            f"{benchmark.name}: {len(rows)} rows for {len(gold)} gold answers; "
             + (f"doc_id {missing[0]} is missing" if missing else "a doc_id is unknown or there twice")
         )
     joined = []
@@ -91,7 +90,7 @@ def _by_number(benchmark: str, rows: Sequence[Row], gold: Sequence[Row]) -> list
         answer = one["reference"].get("answer")
         if isinstance(answer, str) and isinstance(row["target"], str) and answer.lower() != row["target"].lower():
             raise ValueError(
-                f"{benchmark}, doc_id {row['row']}: lmms-eval's target is {row['target']!r}, the gold answer {answer!r}: "
+                f"{benchmark.name}, doc_id {row['row']}: lmms-eval's target is {row['target']!r}, the gold answer {answer!r}: "
                 "the gold answers are in another order"
             )
         joined.append(_joined(row, one, key))

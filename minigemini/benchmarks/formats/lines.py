@@ -6,9 +6,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+from minigemini.benchmarks.benchmark import Benchmark
+
 Row = dict[str, Any]
 """``id``, ``kind``, ``prediction``, ``reference``; and what else a format has: ``prompt``, ``question``, ``grade``,
 ``extraction``, ``row`` (the number of the gold row)."""
+
+
+def read_text(path: Path) -> str:
+    """With the line ends it has; a byte order mark is no part of it.
+
+    Raises:
+        ValueError: it is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
 
 
 def read_jsonl(path: Path) -> list[Row]:
@@ -18,7 +32,7 @@ def read_jsonl(path: Path) -> list[Row]:
     """
     rows = []
     # not splitlines: it also splits at U+2028, which replies do contain
-    for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, text in enumerate(read_text(path).split("\n"), start=1):
         if not text.strip():
             continue
         try:
@@ -33,7 +47,7 @@ def read_jsonl(path: Path) -> list[Row]:
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: not JSON ({error})") from None
 
@@ -45,28 +59,39 @@ def required(row: Row, key: str, path: Path) -> Any:
     return row[key]
 
 
-def read_predictions(path: Path, benchmark: str) -> list[Row]:
+def reply_of(row: Row, key: str, path: Path, id: str) -> str:
+    """``row[key]``, which must be a text."""
+    reply = required(row, key, path)
+    if not isinstance(reply, str):
+        raise ValueError(f"{path}, row {id!r}: the prediction is {reply!r}, not a text")
+    return reply
+
+
+def read_predictions(path: Path, benchmark: Benchmark) -> list[Row]:
     """predictions.jsonl of ``minigemini eval``: complete by itself."""
-    rows = read_jsonl(path)
-    for row in rows:
-        for key in ("id", "prediction", "reference"):
-            required(row, key, path)
-        row["id"] = str(row["id"])
-        row.setdefault("kind", "")
-        if not isinstance(row["prediction"], str):
-            raise ValueError(f"{path}, row {row['id']!r}: the prediction is {row['prediction']!r}, not a text")
+    rows = []
+    for row in read_jsonl(path):
+        id = str(required(row, "id", path))
+        row["prediction"] = reply_of(row, "prediction", path, id)
+        rows.append({**row, "id": id, "kind": row.get("kind", ""), "reference": _reference(row, path)})
     return rows
 
 
 def read_gold_lines(path: Path) -> list[Row]:
     """Gold answers in our own form: ``{"id", "kind", "reference"}`` a line."""
-    rows = read_jsonl(path)
     return [
         {
             **row,
             "id": str(required(row, "id", path)),
             "kind": row.get("kind", ""),
-            "reference": required(row, "reference", path),
+            "reference": _reference(row, path),
         }
-        for row in rows
+        for row in read_jsonl(path)
     ]
+
+
+def _reference(row: Row, path: Path) -> dict[str, Any]:
+    reference = required(row, "reference", path)
+    if not isinstance(reference, dict):
+        raise ValueError(f"{path}, row {row['id']!r}: 'reference' is {reference!r}, not an object")
+    return reference

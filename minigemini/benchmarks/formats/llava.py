@@ -8,27 +8,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minigemini.benchmarks.formats.lines import Row, read_json, read_jsonl, required
+from minigemini.benchmarks.benchmark import Benchmark
+from minigemini.benchmarks.formats.lines import Row, read_json, read_jsonl, reply_of, required
 
 OCR_LINE = "Reference OCR token:"
 
 
-def read(path: Path, benchmark: str) -> list[Row]:
+def read(path: Path, benchmark: Benchmark) -> list[Row]:
     """Also reads ``{id: text}``, LLaVA's upload for MM-Vet."""
     if path.suffix == ".json":
         stored = read_json(path)
         if not isinstance(stored, dict):
             raise ValueError(f"{path}: LLaVA stores answers as JSONL, or as one object of id and text")
-        return [{"id": str(id), "kind": "", "prediction": text, "reference": {}} for id, text in stored.items()]
-    return [row_of(row, path) for row in read_jsonl(path)]
+        return [row_of({"question_id": id, "text": text}, path, benchmark) for id, text in stored.items()]
+    return [row_of(row, path, benchmark) for row in read_jsonl(path)]
 
 
-def row_of(row: Row, path: Path) -> Row:
+def row_of(row: Row, path: Path, benchmark: Benchmark) -> Row:
     prompt = row.get("prompt", "")
+    id = benchmark.llava_id(str(required(row, "question_id", path)))
     return {
-        "id": str(required(row, "question_id", path)),
+        "id": id,
         "kind": row.get("category", ""),
-        "prediction": required(row, "text", path),
+        "prediction": reply_of(row, "text", path, id),
         "reference": {},
         "prompt": prompt,
         "question": question_of(prompt),

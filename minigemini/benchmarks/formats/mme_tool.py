@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minigemini.benchmarks.formats.lines import Row
+from minigemini.benchmarks.benchmark import Benchmark
+from minigemini.benchmarks.formats.lines import Row, read_text
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 
 
-def read(path: Path, benchmark: str) -> list[Row]:
+def read(path: Path, benchmark: Benchmark) -> list[Row]:
     return _read(path, columns=4)
 
 
@@ -27,7 +28,7 @@ def _read(folder: Path, columns: int) -> list[Row]:
         file = folder / f"{task}.txt"
         if not file.is_file():
             raise ValueError(f"{folder}: {task}.txt is missing; the score is a sum over 14 tasks")
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
         for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
             parts = line.split("\t")
             if len(parts) < columns or len(parts) > 4:
@@ -45,15 +46,3 @@ def _read(folder: Path, columns: int) -> list[Row]:
                 }
             )
     return rows
-
-
-def task_and_image(question_id: str, place: str) -> str:
-    """ "task/image" of a question id, in which folders may stand between the two.
-
-    Raises:
-        ValueError: there is no "/" in it; ``place`` is named.
-    """
-    task, *between = question_id.split("/")
-    if not between:
-        raise ValueError(f"{place}: the question id {question_id!r} is no task/image")
-    return f"{task}/{between[-1]}"

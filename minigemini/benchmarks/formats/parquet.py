@@ -3,18 +3,22 @@
 Pictures stay in the file: a column of one group of rows is read when one of its pictures is needed, and the last few are kept. They
 are all read once at the start, which finds those that are missing and gives each a name by its content, so that rows about the same
 picture are known.
+
+Read with pyarrow itself: ``datasets`` would first copy every file into a cache of its own, and which files are a benchmark's would
+still have to be said here.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from minigemini.benchmarks.formats.columns import COLUMNS, IMAGES_APART, Record
-from minigemini.benchmarks.formats.hub import HOMES, Home
+from minigemini.benchmarks.benchmark import Benchmark
+from minigemini.benchmarks.formats.hub import Hub
 from minigemini.benchmarks.question import Question, cell, text_cell
 from minigemini.benchmarks.stored_image import StoredImage
 
@@ -22,46 +26,124 @@ CHUNKS_KEPT = 4
 NAME_DIGITS = 16
 
 
-def read(path: Path, benchmark: str) -> list[Question]:
+Named = tuple[tuple[str, StoredImage], ...]
+KEPT_BACK: tuple[Any, ...] = (None, "", "?", "nan", [])  # in the place of a gold answer
+
+
+@dataclass(frozen=True)
+class Record:
+    """A row's cells, and the pictures (name, picture) of each column that holds some."""
+
+    row: dict[str, Any]
+    images: dict[str, Named]
+    place: str
+
+    def get(self, name: str) -> Any:
+        return cell(self.row, name, self.place)
+
+    def text(self, name: str) -> str:
+        return text_cell(self.row, name, self.place)
+
+    def texts(self, name: str) -> list[str]:
+        return [str(value) for value in self.get(name)]
+
+    def gold(self, name: str) -> Any:
+        """A gold answer; None where a test split keeps it back."""
+        return None if name in self.row and self.row[name] in KEPT_BACK else self.get(name)
+
+    def gold_text(self, name: str) -> str | None:
+        return None if self.gold(name) is None else self.text(name)
+
+    def gold_texts(self, name: str) -> list[str] | None:
+        return None if self.gold(name) is None else self.texts(name)
+
+    def numbered(self, most: int) -> list[str]:
+        """The columns ``image_1``, ``image_2``, ... that there are."""
+        return [name for place in range(1, most + 1) if (name := f"image_{place}") in self.images]
+
+    def pictures(self, *columns: str) -> Named:
+        """
+        Raises:
+            ValueError: a column is not there, or all are empty.
+        """
+        missing = [name for name in columns if name not in self.images]
+        if missing:
+            raise ValueError(f"{self.place}: no column {missing[0]!r} of pictures; there are {', '.join(self.images)}")
+        found = tuple(picture for name in columns for picture in self.images[name])
+        if not found:
+            raise ValueError(f"{self.place}: column {columns[0]!r} is empty, a picture is missing")
+        return found
+
+    def question(
+        self,
+        id: Any,
+        kind: str,
+        reference: dict[str, Any],
+        shown: Named | None = None,
+        text: str | None = None,
+        **more: Any,
+    ) -> Question:
+        """From the columns ``question`` and ``image``, unless said otherwise. ``reference["image"]`` becomes a digest of the pictures;
+        an answer that is None is left out.
+        """
+        shown = self.pictures("image") if shown is None else shown
+        image = {"image": "+".join(name for name, _ in shown)} if shown else {}
+        known = {key: value for key, value in reference.items() if value is not None or not key.startswith("answer")}
+        return Question(
+            id=str(id),
+            kind=kind,
+            text=self.text("question") if text is None else text,
+            images=tuple(picture for _, picture in shown),
+            reference=known | image,
+            place=self.place,
+            **more,
+        )
+
+    def choice(self, id: Any, kind: str, answer: Any, choices: list[str], **more: Any) -> Question:
+        return self.question(id, kind, {"answer": answer, "choices": choices}, choices=tuple(choices), **more)
+
+
+def read(path: Path, benchmark: Benchmark) -> list[Question]:
     """
     Raises:
         ValueError: pyarrow is not installed, there are no files of the split, a column is missing, or a picture is.
     """
-    files = shards(path, benchmark) if path.is_dir() else [path]
+    assert benchmark.hub is not None, benchmark.name
+    assert benchmark.columns is not None, benchmark.name
+    files = shards(path, benchmark.hub) if path.is_dir() else [path]
     records = [record for file in files for record in records_of(file)]
-    if benchmark == "seed_bench":  # the benchmark's images; the file has the frames of its videos too
-        records = [record for record in records if record.row.get("data_type") != "video"]
-    if benchmark in IMAGES_APART:
-        records = with_images(records, *IMAGES_APART[benchmark])
-    if not records:
+    if benchmark.hub.pictures is not None:
+        records = with_images(records, *benchmark.hub.pictures)
+    asked = [benchmark.columns(record, number) for number, record in enumerate(records)]
+    questions = [question for question in asked if question is not None]
+    if not questions:
         raise ValueError(f"{path}: no rows")
-    return [COLUMNS[benchmark](record, number) for number, record in enumerate(records)]
+    return questions
 
 
-def shards(folder: Path, benchmark: str) -> list[Path]:
+def shards(folder: Path, hub: Hub) -> list[Path]:
     """The files of the benchmark's split and configuration, by name.
 
     Raises:
         ValueError: there are none.
     """
-    home = HOMES[benchmark]
     found = sorted(folder.rglob("*.parquet"))
-    of_split = [file for file in found if is_of_split(file, home)]
+    of_split = [file for file in found if is_of_split(file, hub)]
     if not of_split:
         names = ", ".join(str(file.relative_to(folder)) for file in found[:5])
-        raise ValueError(f"{folder}: no parquet files of the split {home.split!r}; there are {names or 'none'}")
-    chosen = [file for file in of_split if set(home.configs) & set(file.relative_to(folder).parts[:-1])]
-    if chosen or not home.configs:
+        raise ValueError(f"{folder}: no parquet files of the split {hub.split!r}; there are {names or 'none'}")
+    chosen = [file for file in of_split if set(hub.configs) & set(file.relative_to(folder).parts[:-1])]
+    if chosen or not hub.configs:
         return chosen or of_split
     if len({file.parent for file in of_split}) > 1:
         raise ValueError(
-            f"{folder}: several configurations, none of them {' or '.join(home.configs)}; give one's folder"
+            f"{folder}: several configurations, none of them {' or '.join(hub.configs)}; give one's folder"
         )
     return of_split
 
 
-def is_of_split(file: Path, home: Home) -> bool:
-    return not home.split or file.stem == home.split or file.name.startswith(f"{home.split}-")
+def is_of_split(file: Path, hub: Hub) -> bool:
+    return not hub.split or file.stem == hub.split or file.name.startswith(f"{hub.split}-")
 
 
 def opened(file: Path) -> Any:
@@ -112,7 +194,7 @@ def chunk(file: Path, group: int, column: str) -> Any:
     return opened(file).read_row_group(group, columns=[column]).column(column)
 
 
-def stored(file: Path, place: str, group: int, column: str, row: int) -> tuple[tuple[str, StoredImage], ...]:
+def stored(file: Path, place: str, group: int, column: str, row: int) -> Named:
     """The pictures of a cell with their names; () for an empty cell.
 
     Raises:

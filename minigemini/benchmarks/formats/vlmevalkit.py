@@ -1,50 +1,136 @@
-"""VLMEvalKit's tables: MODEL_DATASET.xlsx or .tsv with a prediction column, and the data's own TSV.
+"""VLMEvalKit's and OpenMMLab's tables, .tsv or .xlsx: questions, gold answers, or results with a column ``prediction``.
 
-A result table has the data's columns (index, question, A.., answer, category, l2-category, split), so it brings its gold answers.
-Images are base64; of an image that occurs again there is only the index of the row that has it.
+Pictures are base64, the index of the row that has them, or paths; a cell with several is a Python list of them. Options are a column
+each. What pandas takes for an empty cell is one here: the tools read the tables with it. An option behind an empty one keeps its letter.
 """
 
 from __future__ import annotations
 
 import ast
+import base64
+import binascii
 import csv
 import hashlib
+import io
 import sys
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from minigemini.benchmarks.formats.lines import Row, required
-from minigemini.benchmarks.formats.lmms_eval import LIST_OF_ANSWERS
-from minigemini.benchmarks.rules.hallusionbench import PLACE
+from minigemini.benchmarks.benchmark import Benchmark, Cells
+from minigemini.benchmarks.formats.image_folder import ImageFolder
+from minigemini.benchmarks.formats.lines import Row, read_text, required
+from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules.option_letter import LETTERS
+from minigemini.benchmarks.stored_image import StoredImage
 
-Cells = dict[str, str]
 CELL_LIMIT = 32767  # of an xlsx cell; what is longer was cut when the table was written
 INDEX_OF_IMAGE = 64  # a shorter cell is no picture but the index of another row
+EMPTY = frozenset(
+    ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA")
+    + ("NULL", "NaN", "None", "n/a", "nan", "null")
+)
 
 
-def read(path: Path, benchmark: str) -> list[Row]:
+def read(path: Path, benchmark: Benchmark) -> list[Row]:
     """
     Raises:
         ValueError: no prediction column, or a prediction was cut at the limit of an xlsx cell.
     """
     rows = []
-    for cells, image in with_images(read_table(path), benchmark):
+    for cells, row in rows_of(path, benchmark):
         reply = required(cells, "prediction", path)
         if path.suffix == ".xlsx" and len(reply) >= CELL_LIMIT:
             raise ValueError(
                 f"{path}, index {cells['index']}: the prediction was cut at {CELL_LIMIT} characters; use tsv"
             )
-        rows.append({**row_of(cells, image, benchmark, path), "prediction": reply})
+        rows.append({**row, "prediction": reply})
     return rows
 
 
-def read_gold(path: Path, benchmark: str) -> list[Row]:
-    return [row_of(cells, image, benchmark, path) for cells, image in with_images(read_table(path), benchmark)]
+def read_gold(path: Path, benchmark: Benchmark) -> list[Row]:
+    return [row for _, row in rows_of(path, benchmark)]
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
+def read_questions(path: Path, benchmark: Benchmark, images: Path | None) -> list[Question]:
+    """
+    Args:
+        images: the folder of the column ``image_path``; the table's own by default.
+
+    Raises:
+        ValueError: a column is missing, a picture is not base64, or a row has none.
+        FileNotFoundError: images are missing.
+    """
+    if isinstance(benchmark.table, str):
+        raise ValueError(f"{path}: {benchmark.name} is not read from a tsv; give {benchmark.table}")
+    found = rows_of(path, benchmark, ("index", "question"))
+    folder = ImageFolder(path.parent if images is None else images)
+    questions = []
+    for cells, row in found:
+        place = f"{path}, index {cells['index']}"
+        shown = pictures(cells, folder, place)
+        if not shown:
+            raise ValueError(f"{place}: the row has no image ('image' and 'image_path' are empty)")
+        questions.append(
+            Question(
+                id=row["id"],
+                kind=row["kind"],
+                text=cells["question"],
+                images=tuple(shown),
+                reference=row["reference"],
+                place=place,
+                choices=tuple(row["reference"]["choices"]),
+                hint="" if cells.get("hint") in EMPTY else cells.get("hint", ""),
+            )
+        )
+    folder.require_all()
+    return questions
+
+
+def rows_of(path: Path, benchmark: Benchmark, needed: tuple[str, ...] = ("index",)) -> list[tuple[Cells, Row]]:
+    """The benchmark's rows, each with the cells that it was made of (the picture itself in the place of its index).
+
+    Raises:
+        ValueError: a column is missing.
+    """
+    table = read_table(path)
+    needed += ("A",) if benchmark.options else ()
+    missing = [name for name in needed if not table or name not in table[0]]
+    if missing:
+        raise ValueError(f"{path}: no column {missing[0]!r}; there are {', '.join(table[0]) if table else 'no rows'}")
+    own = {row["index"]: (row["image"], _digest(row["image"])) for row in table if is_picture(row.get("image", ""))}
+    found = []
+    for cells in table:
+        cell = cells.get("image", "")
+        # a name for each row's image, the same for the same image; none where the table has no images
+        picture, image = own.get(cells["index"]) or own.get(cell) or (cell, cell or cells.get("image_path"))
+        if picture:
+            cells["image"] = picture
+        row = row_of(cells, image, benchmark)
+        try:
+            of_table = [row] if isinstance(benchmark.table, str) else benchmark.table(row, cells)
+        except ValueError as error:
+            raise ValueError(f"{path}, {error}") from None
+        found += [(cells, one) for one in of_table]
+    return found
+
+
+def row_of(cells: Cells, image: str | None, benchmark: Benchmark) -> Row:
+    reference: dict[str, Any] = {"choices": choices_of(cells)}
+    answer = cells.get("answer", "")
+    if answer:
+        reference |= {"answers": listed(answer)} if benchmark.several_answers else {"answer": answer}
+    if image:
+        reference["image"] = image
+    return {
+        "id": cells["index"],
+        "kind": cells.get("category") or "",
+        "reference": reference,
+        "question": cells.get("question", ""),
+    }
+
+
+def read_table(path: Path) -> list[Cells]:
     """Cells as text, empty ones as ""."""
     if path.suffix == ".xlsx":
         from openpyxl import load_workbook  # a third of a second that nobody else needs
@@ -57,23 +143,8 @@ def read_table(path: Path) -> list[dict[str, str]]:
     if path.suffix != ".tsv":
         raise ValueError(f"{path}: VLMEvalKit's tables are .xlsx or .tsv")
     csv.field_size_limit(sys.maxsize)  # a cell can hold a picture
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return [{name: cell or "" for name, cell in row.items()} for row in csv.DictReader(file, delimiter="\t")]
-
-
-def with_images(table: list[Cells], benchmark: str) -> list[tuple[Cells, str | None]]:
-    """Rows and the names of their images. POPE's table has a question that several splits share once, with category
-    "adversarial,popular", and the tool counts it in each (utils/yorn.py, POPE_rating): here it is a row a split, whose index ends
-    with the split's name.
-    """
-    rows = list(zip(table, images_of(table), strict=True))
-    if benchmark != "pope" or not any("," in cells.get("category", "") for cells in table):
-        return rows
-    return [
-        ({**cells, "index": f"{cells['index']}/{split}", "category": split}, image)
-        for cells, image in rows
-        for split in cells["category"].split(",")
-    ]
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t")
+    return [{name: cell or "" for name, cell in row.items()} for row in rows]
 
 
 def _text(cell: Any) -> str:
@@ -82,49 +153,11 @@ def _text(cell: Any) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
-def images_of(table: Iterable[dict[str, str]]) -> list[str | None]:
-    """A name for each row's image, the same for the same image; None where the table has no images."""
-    table = list(table)
-    own = {row["index"]: _digest(row["image"]) for row in table if len(row.get("image", "")) > INDEX_OF_IMAGE}
-    named = []
-    for row in table:
-        cell = row.get("image", "")
-        found = own[row["index"]] if row.get("index") in own else own.get(cell, cell)
-        named.append(found or row.get("image_path") or None)
-    return named
-
-
-def _digest(image: str) -> str:
-    return hashlib.sha256(image.encode()).hexdigest()[:16]
-
-
-def row_of(cells: dict[str, str], image: str | None, benchmark: str, path: Path) -> Row:
-    index = str(required(cells, "index", path))
-    reference: dict[str, Any] = {"choices": choices_of(cells)}
-    answer = cells.get("answer", "")
-    if benchmark == "vizwiz":
-        answer = cells.get("answers", answer)
-    if answer:
-        reference |= {"answers": listed(answer)} if benchmark in LIST_OF_ANSWERS else {"answer": answer}
-    if benchmark == "mmmu" and len(listed(answer)) > 1:
-        reference["answer"] = listed(answer)  # of an open question; any of them is right
-    if image is not None:
-        reference["image"] = image
-    if benchmark == "hallusionbench":
-        reference |= place_of(index, cells, path)
-    kind = cells.get("split") if benchmark == "chartqa" else cells.get("category")
-    if benchmark == "scienceqa":
-        reference["is_multimodal"] = True  # its table has the questions with an image only
-    return {"id": index, "kind": kind or "", "reference": reference, "question": cells.get("question", "")}
-
-
-def choices_of(cells: dict[str, str]) -> list[str]:
-    """The texts of the options A, B, ... up to the first that is empty."""
-    choices = []
-    for letter in LETTERS:
-        if not cells.get(letter):
-            break
-        choices.append(cells[letter])
+def choices_of(cells: dict[str, Any]) -> list[str]:
+    """The texts of the options A, B, ... up to the last; "" for an empty one before it."""
+    choices = ["" if cells.get(letter) in (None, *EMPTY) else str(cells[letter]) for letter in LETTERS]
+    while choices and not choices[-1]:
+        choices.pop()
     return choices
 
 
@@ -139,10 +172,32 @@ def listed(cell: str) -> list[str]:
     return [str(item) for item in found] if isinstance(found, list) else [cell]
 
 
-def place_of(index: str, cells: dict[str, str], path: Path) -> dict[str, str]:
-    """HallusionBench: set, figure and question are the last three parts of the index."""
-    parts = index.split("_")
-    if len(parts) < 3:
-        raise ValueError(f"{path}, index {index!r}: does not end with the numbers of set, figure and question")
-    names = (cells.get("category", ""), cells.get("l2-category", ""), *parts[-3:])
-    return dict(zip(PLACE, names, strict=True))
+def pictures(cells: Cells, folder: ImageFolder, place: str) -> list[StoredImage]:
+    """
+    Raises:
+        ValueError: a picture is not base64, or a short cell is not the index of a row that has one.
+    """
+    cell = cells.get("image", "")
+    if not cell:
+        return [folder.image(name, place) for name in listed(cells.get("image_path", "")) if name]
+    if not is_picture(cell):
+        raise ValueError(f"{place}: column 'image' is {cell!r}, which is no index of a row with a picture")
+    return [StoredImage(f"{place}, image {n}", decoded(one, place)) for n, one in enumerate(listed(cell), 1)]
+
+
+def decoded(encoded: str, place: str) -> partial[bytes]:
+    """What decodes it when it is needed, with the head of a ``data:`` URL and line breaks left out; that it can be is tried now."""
+    bare = "".join((encoded.partition(",")[2] if encoded.startswith("data:") else encoded).split())
+    try:
+        base64.b64decode(bare, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"{place}: column 'image' is not base64 ({error})") from None
+    return partial(base64.b64decode, bare)
+
+
+def is_picture(cell: str) -> bool:
+    return len(cell) > INDEX_OF_IMAGE
+
+
+def _digest(image: str) -> str:
+    return hashlib.sha256(image.encode()).hexdigest()[:16]

@@ -87,13 +87,16 @@ def _draw_at_keyword(line: Line) -> str:
 
 
 DRAW_DECISION = Benchmark(
+    name="draw_decision",
     title="draw or answer, in plain English",
     sizes={},
     protocols={
         "minigemini": Protocol(
+            None,
             rule,
             "free decoding; an answer that opens a prompt is a decision to draw",
             metrics,
+            right_reply=lambda line, gold: PROMPT_START if gold == "draw" else "",
             controls={
                 "always draw": _answers(lambda line: PROMPT_START),
                 "never draw": _answers(lambda line: ""),

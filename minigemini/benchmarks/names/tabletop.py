@@ -134,15 +134,22 @@ def _by_another_prompt(lines: Sequence[Line]) -> list[Verdict]:
     return [rule({**line, "reference": other["reference"]}) for line, other in pairs]
 
 
+def _right_reply(line: Line, gold: str) -> str:
+    return PROMPT_START if line["kind"] == DECISION and gold == "draw" else gold
+
+
 TABLETOP = Benchmark(
+    name="tabletop",
     title="the nano's tabletop",
     sizes={},
     protocols={
         "minigemini": Protocol(
+            None,
             rule,
             "greedy decoding, exact match of the whole answer; draw_or_answer is balanced, well_formed asks for the form only, "
             "a drawing is judged by the strict oracle",
             metrics,
+            right_reply=_right_reply,
             controls={
                 "bag guess": _picks("bag"),
                 "chance": _picks("choices"),

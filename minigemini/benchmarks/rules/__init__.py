@@ -8,6 +8,7 @@
     exact_match         GQA, RealWorldQA
     yes_no, pope, mme, hallusionbench
     option_letter       how each tool reads a letter; ScienceQA, SEED-Bench, AI2D, MMStar, BLINK, MMBench
+    lmms_letter         how lmms-eval reads it
     circular            MMBench: a question counts when all its rotations are right
     mmmu, mathvista
     mmvet, llava_bench  from stored grades of a judge

@@ -3,11 +3,12 @@
 Per question the best over the answers of 1 - distance / length of the longer, lower-cased, white space folded; what falls
 below one half is 0.
 
-- ``rrc``: the script of the Robust Reading Competition, which lmms-eval 75571cf (api/metrics.py) and VLMEvalKit e8e78f0
-  repeat: exactly one half counts, and the length is taken *before* folding, and of the upper-cased text.
+- ``rrc``: the script of the Robust Reading Competition: exactly one half counts, and the length is taken *before* folding, and of the
+  upper-cased text.
+- ``lmms``: lmms-eval 0.7.3: the same, but the reply is stripped first (``make test-lmms-eval``).
 - ``paper``: one half is 0 too, and the length is that of what was compared.
 
-No fixture: no scored sample is public. By hand.
+No fixture: no scored sample is public. ``rrc`` and ``paper`` by hand.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ def rrc_similarity(reply: str, answer: str) -> float:
     length = max(len(reply.upper()), len(answer.upper()))
     similarity = 1 - (edit_distance(folded(reply), folded(answer)) / length if length else 0.0)
     return similarity if similarity >= THRESHOLD else 0.0
+
+
+def lmms_similarity(reply: str, answer: str) -> float:
+    return rrc_similarity(reply.strip(), answer)
 
 
 def paper_similarity(reply: str, answer: str) -> float:

@@ -1,9 +1,8 @@
 """OCRBench (Liu et al. 2024): 1000 questions, a point for each reply that contains an answer.
 
 Lower-cased, line breaks as spaces; for handwritten formulas (HME100k) instead all spaces are removed and case counts. A long
-reply has more chances. Reproduces the rule of the authors' example.py as VLMEvalKit e8e78f0 (image_vqa.py) has it.
-lmms-eval's task (46a88d8) lower-cases the reply to a formula but not the answer, so that one with a capital cannot be right.
-No fixture; by hand.
+reply has more chances. Reproduces the rule of the authors' example.py. No fixture; by hand.
+lmms-eval 0.7.3 (``lmms_rule``; ``make test-lmms-eval``) also takes full-width characters for plain ones, outside of formulas.
 """
 
 from __future__ import annotations
@@ -15,21 +14,24 @@ from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged, refere
 from minigemini.benchmarks.statistics.metric import Array, Metric, by_kind, metric, points_of
 
 FORMULAS = "Handwritten Mathematical Expression Recognition"
+HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
 RECOGNITION = "Text Recognition"  # the sum of six kinds, 300 questions
 
 
-def rule(formulas_in_lower_case: bool) -> Callable[[Line], Verdict]:
-    def judge(line: Line) -> Verdict:
-        reply, answers = line["prediction"], reference_of(line, "answers")
-        if line["kind"] == FORMULAS:
-            reply = reply.lower() if formulas_in_lower_case else reply
-            clean: Callable[[str], str] = _without_spaces
-        else:
-            clean = _in_lower_case
-        points = float(any(clean(answer) in clean(reply) for answer in answers))
-        return judged(line, points, Reading(clean(reply), "contained"))
+def rule(line: Line) -> Verdict:
+    return _judge(line, _in_lower_case)
 
-    return judge
+
+def lmms_rule(line: Line) -> Verdict:
+    return _judge(line, lambda text: _in_lower_case(text.translate(HALF_WIDTH)))
+
+
+def _judge(line: Line, clean: Callable[[str], str]) -> Verdict:
+    if line["kind"] == FORMULAS:
+        clean = _without_spaces
+    reply = clean(line["prediction"])
+    points = float(any(clean(answer) in reply for answer in reference_of(line, "answers")))
+    return judged(line, points, Reading(reply, "contained"))
 
 
 def _in_lower_case(text: str) -> str:

@@ -1,10 +1,11 @@
-"""Whole replies compared with the answer: GQA, RealWorldQA. No fixtures; by hand.
+"""Whole replies compared with the answer: GQA, RealWorldQA. No fixtures; by hand, ``lmms`` by ``make test-lmms-eval``.
 
 - ``gqa``: LLaVA c121f04, convert_gqa_for_eval.py: final periods dropped, lower case; then GQA's eval.py, exact equality.
   (LLaVA's patch leaves out validity, plausibility and grounding; they are meaningless on its data.)
-- ``lmms_gqa``: lmms-eval 75571cf: case and all punctuation ignored on both sides, nothing stripped.
-- ``stripped``: VLMEvalKit e8e78f0 (GQA): stripped and lower-cased.
-- ``realworldqa``: lmms-eval 75571cf: lower case, stripped, final periods dropped. Not all questions have options.
+- ``lmms_gqa``: lmms-eval 0.7.3: the reply is stripped; case and all punctuation ignored on both sides.
+- ``realworldqa``: xAI published no script; every question asks for the bare letter, word or number. Case, space round it and final periods
+  are ignored.
+- ``lmms_realworldqa``: lmms-eval 0.7.3: so too, but where the answer is a letter, the reply's surest one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import string
 from collections.abc import Callable
 
 from minigemini.benchmarks.benchmark import Line
+from minigemini.benchmarks.rules import lmms_letter
 from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged, reference_of
 
 PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -24,18 +26,21 @@ def gqa(reply: str, answer: str) -> tuple[str, bool]:
 
 
 def lmms_gqa(reply: str, answer: str) -> tuple[str, bool]:
-    reply = reply.lower().translate(PUNCTUATION)
-    return reply, reply == answer.lower().translate(PUNCTUATION)
-
-
-def stripped(reply: str, answer: str) -> tuple[str, bool]:
-    reply = reply.strip().lower()
-    return reply, reply == answer.strip().lower()
+    reply = lmms_letter.lowered(reply.strip()).translate(PUNCTUATION)
+    return reply, reply == lmms_letter.lowered(answer).translate(PUNCTUATION)
 
 
 def realworldqa(reply: str, answer: str) -> tuple[str, bool]:
     reply = reply.lower().strip().rstrip(".")
     return reply, reply == answer.lower().strip()
+
+
+def lmms_realworldqa(reply: str, answer: str) -> tuple[str, bool]:
+    gold = answer.strip().upper()
+    if gold not in tuple(lmms_letter.SURE_OF):
+        return realworldqa(reply, answer)
+    letter = lmms_letter.surest(reply).answer
+    return letter or "", letter == gold
 
 
 def rule(compare: Callable[[str, str], tuple[str, bool]]) -> Callable[[Line], Verdict]:

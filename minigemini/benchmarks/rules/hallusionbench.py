@@ -4,7 +4,7 @@ aAcc: all questions; fAcc: figures with all questions right; qAcc: questions rig
 
 - ``official``: evaluation_utils.py of tianyi-lab/HallusionBench: a judge says 0 (incorrect), 1 (correct) or 2 (unclear). Unclear
   is right for a "VS" question without its figure (figure 0), and those stay out of fAcc. Needs stored grades.
-- ``vlmevalkit``: e8e78f0: yes/no words of the reply, rows with images only.
+- ``vlmevalkit``: e8e78f0: yes/no words of the reply (read as MME's fixture proves), rows with images only.
 
 Sets share figures and questions, so they, not single images, are drawn by the bootstrap. No fixture with verdicts; by hand.
 """

@@ -4,9 +4,9 @@
   tables used. A reply from which no letter can be read gets a random one (module seeded with 42 at import, so the
   outcome depends on the order of the file); here it is wrong, and the random one is had with ``--official-random``.
 - ``eval only``: the tool's other path, for files that hold final answers: letters are compared as they are.
-- ``lmms``: lmms-eval 0.7.3, tasks/mmmu: also "A " (without a space before it) and "A." count as letters. Versions 0.7.2 and
-  75571cf call every open question wrong; that is not reproduced.
-- ``mmmu_pro``: MMMU-Pro's evaluate.py: a single letter after the last "Answer:", else as ``lmms``.
+- ``lmms``: lmms-eval 0.7.3, tasks/mmmu (``make test-lmms-eval``): the stripped reply; also "A " (without a space before it) and "A."
+  count as letters. Versions 0.7.2 and 75571cf call every open question wrong; that is not reproduced.
+- ``mmmu_pro``: MMMU-Pro's evaluate.py: a single letter after the last "Answer:", else as ``lmms``, but not stripped.
 - ``vlmevalkit``: e8e78f0: an open question becomes a choice between A, the answer's text, and B, "Other Answers".
 
 The published numbers are rounded to three places. Fixtures: the two example runs per id, with and without luck (LLaVA-1.5-13B
@@ -26,6 +26,7 @@ from minigemini.benchmarks.rules.option_letter import letters
 from minigemini.benchmarks.rules.verdict import FALLBACK, NOTHING, Reading, Verdict, judged, reference_of
 
 STRIPPED_IN_TURN = (",", ".", "!", "?", ";", ":", "'")  # each once, so ".," keeps its period
+LOOSELY = ("{} ", "{}.")
 TAIL_AFTER = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ")
 NUMBERS = (
     re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b"),  # 1,234
@@ -40,13 +41,13 @@ def official_letter(reply: str, choices: Sequence[str]) -> Reading:
 
 
 def lmms_letter(reply: str, choices: Sequence[str]) -> Reading:
-    return _letter(reply, choices, ("{} ", "{}."))
+    return _letter(reply.strip(), choices, LOOSELY)
 
 
 def pro_letter(reply: str, choices: Sequence[str]) -> Reading:
     _, said, answer = reply.rpartition("Answer:")
     found = [letter for letter in letters(choices) if letter in answer.strip()] if said else []
-    return Reading(found[0], "after Answer:") if len(found) == 1 else lmms_letter(reply, choices)
+    return Reading(found[0], "after Answer:") if len(found) == 1 else _letter(reply, choices, LOOSELY)
 
 
 def _letter(reply: str, choices: Sequence[str], bare_forms: Sequence[str]) -> Reading:
@@ -124,6 +125,13 @@ def rule(read: option_letter.Reader) -> Callable[[Line], Verdict]:
         return judged(line, float(is_one_of(reading.answer, gold)), reading)
 
     return judge
+
+
+def lmms_rule(line: Line) -> Verdict:
+    """Where several answers to an open question are right, the tool looks for the text of their list, which no reply has."""
+    gold = reference_of(line, "answer")
+    reference = {**line["reference"], "answer": gold if isinstance(gold, str) else str(gold)}
+    return rule(lmms_letter)({**line, "reference": reference})
 
 
 def is_one_of(answer: Any, gold: str | Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 Every reader: (reply, choices) -> Reading, where ``choices`` are the options' texts in order. A letter beyond the last
 option is read, and wrong. Fixtures: :func:`llava_scienceqa` (5 failures of 4241) and :func:`exact` (SEED-Bench);
-:func:`vlmevalkit` through MMMU's two example runs. Others by hand.
+:func:`vlmevalkit` through MMMU's two example runs. Others by hand. lmms-eval's readers: :mod:`lmms_letter`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ Reader = Callable[[str, Sequence[str]], Reading]
 
 ANSWER_IS = re.compile(r"The answer is ([A-Z]).")
 ANSWER_IS_LOOSELY = re.compile(r"(?i)(?:correct\s+)?answer\s+is\s+\**([ABCD])\**")
-LETTER_WITH_BRACKETS = re.compile(r"[(\s]*([A-Z])[).\s]*", re.IGNORECASE)
 REFUSALS = (
     "Sorry, I can't help with images of people yet.",
     "I can't process this file.",
@@ -47,30 +46,9 @@ def llava_scienceqa(reply: str, choices: Sequence[str]) -> Reading:
     return Reading(found[0], "the answer is") if len(found) == 1 else NOTHING
 
 
-def lmms_scienceqa(reply: str, choices: Sequence[str]) -> Reading:
-    """lmms-eval 75571cf, tasks/scienceqa: a bare letter, or a capital and a period at the start."""
-    if reply in tuple(LETTERS):
-        return Reading(reply, "exact")
-    if len(reply) >= 2 and reply[0].isupper() and reply[1] == ".":
-        return Reading(reply[0], "letter and period at the start")
-    return NOTHING
-
-
-def first_character(reply: str, choices: Sequence[str]) -> Reading:
-    """lmms-eval 75571cf, tasks/seedbench: the first character of the stripped reply, whatever it is."""
-    first = reply.strip()[:1]
-    return Reading(first, "first character") if first in tuple(LETTERS) else NOTHING
-
-
-def lmms_exact(reply: str, choices: Sequence[str]) -> Reading:
-    """lmms-eval 75571cf, exact_match with ignore_case and ignore_punctuation (tasks/ai2d): nothing is stripped."""
-    bare = reply.translate(str.maketrans("", "", string.punctuation)).upper()
-    return Reading(bare, "exact") if bare in tuple(LETTERS) else NOTHING
-
-
-def lmms_mmstar(reply: str, choices: Sequence[str]) -> Reading:
-    """lmms-eval 75571cf, tasks/mmstar (from MMStar's own script): the first character of the stripped reply in any case,
-    or the one after "(", "option " or "the answer is ". An "A" that starts a sentence is an answer.
+def mmstar(reply: str, choices: Sequence[str]) -> Reading:
+    """MMStar 79e6d1c, eval/vlmeval/evaluate/mmstar.py: the first character of the stripped reply in any case, or the one after "(",
+    "option " or "the answer is ". An "A" that starts a sentence is an answer.
     """
     reply = reply.lower().strip().replace("\n", " ")
     for start in ("(", "option ", "the answer is ", ""):
@@ -79,10 +57,17 @@ def lmms_mmstar(reply: str, choices: Sequence[str]) -> Reading:
     return NOTHING
 
 
-def lmms_blink(reply: str, choices: Sequence[str]) -> Reading:
-    """lmms-eval, tasks/blink: a letter of any case at the start, brackets and spaces before it ignored."""
-    found = LETTER_WITH_BRACKETS.match(reply.strip())
-    return Reading(found[1].upper(), "first letter") if found else NOTHING
+def blink(reply: str, choices: Sequence[str]) -> Reading:
+    """BLINK 0cca9a3, eval/test_benchmark.py: the reply is "A" or "(A)"; else the only option's "(A)" among the words of its last
+    paragraph, or of all of it. What is left goes to a judge there (GPT-3.5); here it is unparsable.
+    """
+    if reply in tuple("ABCDE") or reply in tuple(f"({letter})" for letter in "ABCDE"):
+        return Reading(reply.strip("()"), "exact")
+    for part in (reply.split("\n\n")[-1], reply):
+        found = [letter for letter in letters(choices[:5]) if f"({letter})" in part.split()]
+        if len(found) == 1:
+            return Reading(found[0], "the only one in brackets")
+    return NOTHING
 
 
 def vlmevalkit(reply: str, choices: Sequence[str]) -> Reading:
@@ -98,17 +83,18 @@ def vlmevalkit(reply: str, choices: Sequence[str]) -> Reading:
     if any(refusal in reply for refusal in REFUSALS):
         return Reading("Z", "refusal")
     words = re.sub(r"[.()\[\],:;!*#{}]", " ", reply).split()
-    found = [letter for letter in letters(choices) if letter in words]
+    offered = {letter: text for letter, text in zip(LETTERS, choices, strict=False) if text}  # an empty one is none
+    found = [letter for letter in offered if letter in words]
     if len(found) == 1 and words.index(found[0]) > len(words) - 5:
         return Reading(found[0], "letter")
     if not found and "Z" in words:
         return Reading("Z", "letter")
     said = ANSWER_IS_LOOSELY.search(reply)
-    if said and said[1].upper() in letters(choices):
+    if said and said[1].upper() in offered:
         return Reading(said[1].upper(), "the answer is")
     if len(reply) > 2 * sum(map(len, choices)):
         return NOTHING
-    named = [letter for letter, text in zip(LETTERS, choices, strict=False) if text.lower() in reply.lower()]
+    named = [letter for letter, text in offered.items() if text.lower() in reply.lower()]
     return Reading(named[0], "text of the option") if len(named) == 1 else NOTHING
 
 

@@ -5,7 +5,8 @@ questions; later versions and other tools have 3000. VLMEvalKit prints the F1 of
 its combined task, too. These are different numbers (.8595 and .8593 on the fixture).
 
 The published scripts divide by zero where nothing was answered with yes; here F1 is then 0, as in the other tools.
-Fixture: LLaVA-1.5-13B under ``llava``, to all digits. ``lmms`` and ``vlmevalkit``: by hand.
+Fixture: LLaVA-1.5-13B under ``llava``, to all digits. ``lmms``: ``make test-lmms-eval``. ``vlmevalkit``: its reading by MME's fixture, its
+counts by hand.
 """
 
 from __future__ import annotations

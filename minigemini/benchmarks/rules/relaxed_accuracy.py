@@ -2,8 +2,8 @@
 
 The code everybody uses is pix2struct's (metrics.py): both numbers and the answer not 0: relative difference at most 0.05;
 else equal in lower case. "x%" is x / 100 on both sides, so "5" against "5%" is wrong; "1,000" and "$5" are no numbers.
-lmms-eval 75571cf compares the reply as it is, VLMEvalKit e8e78f0 strips it. Papers print the mean over the human and the
-augmented questions together, or of the two splits' means; both are given. No fixture; by hand.
+lmms-eval 0.7.3 strips the reply first (``make test-lmms-eval``). Papers print the mean over the human and the
+augmented questions together, or of the two splits' means; both are given.
 """
 
 from __future__ import annotations
@@ -32,14 +32,7 @@ def is_right(reply: str, answer: str) -> bool:
 
 
 def rule(line: Line) -> Verdict:
-    return _rule(line, line["prediction"])
-
-
-def stripped_rule(line: Line) -> Verdict:
-    return _rule(line, line["prediction"].strip())
-
-
-def _rule(line: Line, reply: str) -> Verdict:
+    reply = line["prediction"].strip()
     points = float(any(is_right(reply, answer) for answer in reference_of(line, "answers")))
     return judged(line, points, Reading(reply, "number" if number(reply) is not None else "text"))
 

@@ -1,4 +1,4 @@
-"""VQA soft accuracy and the three ways tools clean an answer before comparing (TextVQA, VQAv2, VizWiz).
+"""VQA soft accuracy and the ways tools clean an answer before comparing (TextVQA, VQAv2, VizWiz).
 
 With ten human answers, the accuracy of a reply is the mean over the ten of min(1, matches among the other nine / 3)
 (Antol et al. 2015): 1, 2, 3 and 4 matches give .3, .6, .9 and 1. The short form min(1, n / 3) is another number.
@@ -6,15 +6,14 @@ With ten human answers, the accuracy of a reply is the mean over the ten of min(
 - ``official``: GT-Vision-Lab/VQA a013f00, PythonEvaluationTools. Cleans reply and answers only where the answers are not
   all equal; where they are, the match is exact and case-sensitive.
 - ``m4c``: the EvalAIAnswerProcessor and TextVQAAccuracyEvaluator of M4C as LLaVA c121f04 ships them (m4c_evaluator.py);
-  LLaVA and MGM also clean VQAv2 and VizWiz uploads with it. lmms-eval 75571cf uses it for TextVQA and VizWiz.
-- ``lmms_vqav2``: lmms-eval's vqav2 task: the reply goes through m4c, then both through the official rule.
-- ``vlmevalkit``: VLMEvalKit e8e78f0, vqa_eval.py: cleans always, with a corrected period rule. For VizWiz it falls into the
-  tool's default branch, the share of the ten answers that are equal to the reply: not the VQA accuracy.
+  LLaVA and MGM also clean VQAv2 and VizWiz uploads with it. lmms-eval 0.7.3 uses it for TextVQA and VizWiz.
+- ``lmms_vqav2``: lmms-eval 0.7.3's vqav2 task: the official cleaning, also of answers that are all equal.
 
 Bugs that are part of the numbers: the period rule's look-behind is mistyped (``(?!<=\\d)``), so "3." loses its period; and
 ``re.UNICODE`` is passed where ``count`` belongs, so only the first 32 periods go.
 
-Checked by fixtures: m4c cleaning (VizWiz, 1030 pairs) and m4c accuracy (TextVQA, 30 rows). Others: by hand.
+Checked by fixtures: m4c cleaning (VizWiz, 1030 pairs) and m4c accuracy (TextVQA, 30 rows); what lmms-eval does by ``make
+test-lmms-eval``. ``official``: by hand.
 """
 
 from __future__ import annotations
@@ -80,10 +79,6 @@ def m4c(text: str) -> str:
     return official(text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip())
 
 
-def vlmevalkit(text: str) -> str:
-    return plain_words(without_punctuation(one_line(text), PERIOD_CORRECTED))
-
-
 def soft_accuracy(reply: str, answers: Sequence[str]) -> float:
     """Of a cleaned reply among cleaned answers, 0..1."""
     matches = [answer == reply for answer in answers]
@@ -103,17 +98,10 @@ def m4c_accuracy(line: Line) -> Verdict:
     return judged(line, points, Reading(reply, "m4c"))
 
 
-def vlmevalkit_accuracy(line: Line) -> Verdict:
-    reply = vlmevalkit(line["prediction"])
-    points = soft_accuracy(reply, [vlmevalkit(answer) for answer in _answers(line)])
-    return judged(line, points, Reading(reply, "vlmevalkit"))
-
-
-def vlmevalkit_share(line: Line) -> Verdict:
-    """VLMEvalKit's VizWiz."""
-    reply = vlmevalkit(line["prediction"])
-    equal = [vlmevalkit(answer) == reply for answer in _answers(line)]
-    return judged(line, sum(equal) / len(equal), Reading(reply, "vlmevalkit"))
+def lmms_vqav2_accuracy(line: Line) -> Verdict:
+    reply = official(line["prediction"])
+    points = soft_accuracy(reply, [official(answer) for answer in _answers(line)])
+    return judged(line, points, Reading(reply, "official"))
 
 
 def official_accuracy(line: Line) -> Verdict:
@@ -121,7 +109,7 @@ def official_accuracy(line: Line) -> Verdict:
 
 
 def uploaded_accuracy(line: Line) -> Verdict:
-    """What the server gives for an upload of LLaVA, MGM or lmms-eval (VQAv2): the m4c reply under the official rule."""
+    """What the server gives for an upload of LLaVA or MGM: the m4c reply under the official rule."""
     return _official(line, m4c(line["prediction"]))
 
 

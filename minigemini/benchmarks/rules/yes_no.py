@@ -23,7 +23,7 @@ def pope(reply: str) -> Reading:
 
 
 def whole_reply(reply: str) -> Reading:
-    """lmms-eval 75571cf, tasks/pope: the stripped, lower-cased reply must be the word; "Yes." is neither."""
+    """lmms-eval 0.7.3, tasks/pope: the stripped, lower-cased reply must be the word; "Yes." is neither."""
     reply = reply.strip().lower()
     return Reading(reply, "exact") if reply in (YES, NO) else NOTHING
 
@@ -43,7 +43,7 @@ def mme(reply: str) -> Reading:
 
 
 def mme_lmms(reply: str) -> Reading:
-    """lmms-eval 75571cf, tasks/mme: as MME's tool, after stripping and dropping periods; "y" and "n" alone count too."""
+    """lmms-eval 0.7.3, tasks/mme: as MME's tool, after stripping and dropping periods; "y" and "n" alone count too."""
     reply = reply.lower().strip().replace(".", "")
     if reply in ("y", "n"):
         return Reading({"y": YES, "n": NO}[reply], "letter")
@@ -51,7 +51,9 @@ def mme_lmms(reply: str) -> Reading:
 
 
 def one_of_the_words(reply: str) -> Reading:
-    """VLMEvalKit e8e78f0, YOrN_Extraction: exactly one of the two words, anywhere, after its punctuation rule."""
+    """VLMEvalKit e8e78f0, YOrN_Extraction: exactly one of the two words, anywhere, after its punctuation rule. Fixture: MME,
+    cognition 248.93.
+    """
     words = without_punctuation(reply.lower(), PERIOD_CORRECTED).split()
     found = [word for word in (YES, NO) if word in words]
     return Reading(found[0], "word") if len(found) == 1 else NOTHING

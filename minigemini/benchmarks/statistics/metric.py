@@ -157,3 +157,12 @@ def balanced_accuracy(name: str, verdicts: Sequence[Verdict]) -> Metric:
     # The mean of two accuracies varies like one accuracy over 4 / (1/n1 + 1/n2) examples: n1 + n2 for even classes.
     worth = len(classes) ** 2 / sum(1 / len(part) for part in classes.values())
     return replace(mean_of_groups(name, verdicts, classes), worth=worth)
+
+
+def mean_of(kinds: str) -> Callable[[Sequence[Verdict]], list[Metric]]:
+    """Accuracy with every kind counting the same, under the name of the ``kinds``; then that of all rows and of each kind."""
+
+    def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
+        return [mean_of_groups(f"mean of {kinds}", verdicts, by_kind(verdicts)), *accuracy(verdicts)]
+
+    return metrics

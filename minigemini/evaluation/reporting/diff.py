@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from minigemini.benchmarks.protocols import protocol_of
+from minigemini.benchmarks.names import protocol_of
 from minigemini.benchmarks.rules.verdict import Verdict
 from minigemini.benchmarks.statistics.metric import points_of
 from minigemini.benchmarks.statistics.paired import RESAMPLES, SEED, Difference, differences, mcnemar

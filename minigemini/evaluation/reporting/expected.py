@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minigemini.benchmarks.formats.lines import read_json
-from minigemini.benchmarks.protocols import BENCHMARKS
+from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.evaluation.reporting.result import Result, parse_result
 
 EXPECTED = Path(__file__).parents[3] / "eval" / "expected"  # choices, like the suites: beside the package, not in it
@@ -17,7 +17,7 @@ EXPECTED = Path(__file__).parents[3] / "eval" / "expected"  # choices, like the 
 class PublishedNumber:
     """
     Attributes:
-        benchmark, protocol: as in ``benchmarks.protocols``; numbers of another protocol are not comparable.
+        benchmark, protocol: as in ``benchmarks.names``; numbers of another protocol are not comparable.
         split: of which data, and what else the number depends on.
         metric: a name that the protocol's metrics have, where we can compute it at all.
         value: in the metric's unit.

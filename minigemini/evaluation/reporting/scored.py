@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from minigemini.benchmarks.benchmark import Line
-from minigemini.benchmarks.protocols import protocol_of
+from minigemini.benchmarks.names import protocol_of
 from minigemini.benchmarks.score import Scored, judges_of, read_lines, score, uses_judge
 from minigemini.benchmarks.statistics.metric import Metric
 from minigemini.evaluation.reporting.result import Control, Number, Result, write_json

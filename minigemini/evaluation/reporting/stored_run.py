@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from minigemini.benchmarks.formats.lines import read_json, read_predictions
+from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 from minigemini.benchmarks.score import score
 from minigemini.evaluation.reporting.result import Result, parse_result
 from minigemini.evaluation.reporting.scored import as_result
@@ -26,7 +27,8 @@ def read_run(path: Path, benchmark: str | None = None, protocol: str | None = No
     if path.suffix == ".jsonl":
         if benchmark is None:
             raise ValueError(f"{path}: predictions need --benchmark, to be judged")
-        return as_result(score(benchmark, read_predictions(path, benchmark), protocol), path=path)
+        protocol_of(benchmark, protocol)  # a wrong name is said before anything is read
+        return as_result(score(benchmark, read_predictions(path, BENCHMARKS[benchmark]), protocol), path=path)
     run = _read_folder(path) if path.is_dir() else parse_result(read_json(path), path)
     for name, wanted, found in (("benchmark", benchmark, run.benchmark), ("protocol", protocol, run.protocol)):
         if wanted is not None and wanted != found:

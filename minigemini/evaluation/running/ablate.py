@@ -16,7 +16,8 @@ from rich.console import Console
 
 from minigemini import nano
 from minigemini.benchmarks.benchmark import Line
-from minigemini.benchmarks.score import NEEDS_JUDGE, Scored, score
+from minigemini.benchmarks.gold_check import has_gold
+from minigemini.benchmarks.score import NEEDS_JUDGE, NO_GOLD, Scored, score
 from minigemini.benchmarks.statistics.paired import differences
 from minigemini.evaluation.progress import progress_bar
 from minigemini.evaluation.reporting.result import Pair, Result
@@ -105,11 +106,14 @@ def ablate(
 def _refuse_what_has_no_number(parts: Sequence[Rows]) -> None:
     """
     Raises:
-        ValueError: parts need a judge, or have nothing but drawings; all of them are named, before anything is answered.
+        ValueError: parts need a judge, have no gold answers, or nothing but drawings, before anything is answered.
     """
     for rows in parts:
         if not rows.asked:
             raise ValueError(f"{rows.name}: nothing is asked of the model in it")
+    kept_back = [rows.name for rows in parts if not has_gold(rows.unanswered())]
+    if kept_back:
+        raise ValueError(f"{', '.join(kept_back)}: {NO_GOLD}, so there is no number to compare; leave them out")
     judged = [
         rows.name for rows in parts if not score(rows.benchmark, rows.unanswered(), rows.protocol, partial=True).metrics
     ]

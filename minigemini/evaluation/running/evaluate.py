@@ -39,7 +39,7 @@ def evaluate(
     processes (``accelerate launch``, ``torchrun``).
 
     Args:
-        suite: name of a suite in ``eval/suites/``, the path of a YAML file, or benchmarks as "mme,textvqa@lmms".
+        suite: name of a suite in ``eval/suites/``, the path of a YAML file, or benchmarks as "mme,mmmu@mgm".
         model: a checkpoint folder, a hub id, or a shipped name ("nano").
         limit: at most so many examples of every kind; of published benchmarks, the rows of so many images.
         controls: also run the models that serve as controls (blind, low-res only); the other controls cost nothing

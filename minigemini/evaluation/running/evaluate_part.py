@@ -9,8 +9,10 @@ from pathlib import Path
 from rich.progress import Progress
 
 from minigemini.benchmarks.benchmark import Example, Line
-from minigemini.benchmarks.protocols import BENCHMARKS
-from minigemini.benchmarks.score import score
+from minigemini.benchmarks.gold_check import has_gold
+from minigemini.benchmarks.names import BENCHMARKS
+from minigemini.benchmarks.score import score, without_gold
+from minigemini.benchmarks.upload import write_upload
 from minigemini.evaluation.drawing.draw import draw
 from minigemini.evaluation.reporting.result import Result
 from minigemini.evaluation.reporting.scored import as_result
@@ -61,8 +63,14 @@ def evaluate_part(
         generator = ImageGenerator.from_pretrained(part.image_generator, device=this_device())
         lines += draw(generator, rows.drawn, known.see, out / "drawn", model.batch_size, progress, share)
 
-    scored = score(rows.benchmark, lines, rows.protocol, partial=limit is not None)
-    runs = {name: score(rows.benchmark, of, rows.protocol, partial=True).metrics for name, of in others.items()}
+    if known.ours or has_gold(lines):
+        scored = score(rows.benchmark, lines, rows.protocol, partial=limit is not None)
+    else:
+        scored = without_gold(rows.benchmark, rows.protocol, lines)
+        if share.first:
+            scored = replace(scored, notes=[write_upload(known, lines, out)])
+    judged = others if scored.metrics else {}
+    runs = {name: score(rows.benchmark, of, rows.protocol, partial=True).metrics for name, of in judged.items()}
     unfinished = sum(not line.get("finished", True) for line in lines)
     notes = [f"{unfinished} answers did not end by themselves and were cut"] if unfinished else []
     if limit is not None:

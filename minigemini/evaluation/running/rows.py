@@ -9,7 +9,7 @@ from pathlib import Path
 from minigemini.benchmarks.benchmark import Example, Line
 from minigemini.benchmarks.formats import hub
 from minigemini.benchmarks.formats.read import read_examples
-from minigemini.benchmarks.protocols import BENCHMARKS, protocol_of
+from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 from minigemini.benchmarks.score import score
 from minigemini.evaluation.running.suite import Part, Suite, part_name
 
@@ -109,7 +109,7 @@ def find_source(benchmark: str, part: Part, suite: Suite, limit: int | None = No
         return Source(str(folder if folder.is_file() else known.items))
     asked = part.path or suite.data
     if asked.startswith(hub.HUB):
-        return Source(hub.pinned(benchmark, asked))
+        return Source(hub.pinned(known, asked))
     images = None if part.images is None else str(folder / part.images)
     if part.path is not None:
         return Source(str(folder / part.path), images)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from minigemini import strict_yaml
 from minigemini.benchmarks.benchmark import Benchmark
-from minigemini.benchmarks.protocols import BENCHMARKS, protocol_of
+from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 
 # Suites are choices, not code: they lie beside the package in the repository, and are not installed with it.
 SUITES = Path(__file__).parents[3] / "eval" / "suites"
@@ -138,7 +138,7 @@ def part_name(key: str) -> str:
 
 def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
     """Reads a suite: the path of a YAML file, the name of one in ``eval/suites/``, or a benchmark or several, as
-    "mme,textvqa@lmms".
+    "mme,mmmu@mgm".
 
     Raises:
         ValueError: there is no such file, or it does not fit :class:`Suite`.

@@ -1,4 +1,4 @@
-"""Small real pictures and parquet files for the tests of questions, and the reply that is right."""
+"""Small real pictures, tables and parquet files for the tests of questions, and the reply that is right."""
 
 import base64
 import io
@@ -8,7 +8,11 @@ from typing import Any
 from PIL import Image
 
 from minigemini.benchmarks.benchmark import Example
+from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 from minigemini.benchmarks.score import Scored, score
+
+TEN = ["red"] * 10
+OPTIONS = {"A": "x", "B": "y", "C": "", "D": ""}
 
 
 def png(shade: int) -> bytes:
@@ -83,3 +87,45 @@ def scored_perfectly(benchmark: str, protocol: str | None, examples: list[Exampl
 def gold_reply(reference: dict[str, Any]) -> str:
     answer = reference["answers"] if "answers" in reference else reference["answer"]
     return answer[0] if isinstance(answer, list) else answer
+
+
+def write_tsv(path, rows):
+    path.write_text(
+        "".join("\t".join(cells) + "\n" for cells in (list(rows[0]), *(list(row.values()) for row in rows)))
+    )
+    return path
+
+
+def tsv_rows(benchmark):
+    """Rows as VLMEvalKit's table of the benchmark has them; pictures come later."""
+    choice = {"hint": "", **OPTIONS, "answer": "B", "category": "kind"}
+    if benchmark == "pope":
+        rows = [{"question": f"Is there {n}?", "answer": "Yes" if n % 2 else "No",
+                 "category": "adversarial,popular,random"} for n in range(3000)]  # fmt: skip
+    elif benchmark == "mme":
+        rows = [{"question": f"Is it {c}? Please answer yes or no.", "answer": a, "category": task, "image_path": f"{task}.jpg"}
+                for task in (*PERCEPTION, *COGNITION) for c, a in (("red", "Yes"), ("blue", "No"))]  # fmt: skip
+    elif benchmark == "hallusionbench":
+        rows = [{"index": f"VS_map_1_{figure}_0", "question": "Is it?", "answer": "Yes", "category": "VS",
+                 "l2-category": "map"} for figure in (0, 1)]  # fmt: skip
+    elif benchmark in ("textvqa", "ocrbench", "docvqa", "infovqa", "chartqa"):
+        rows = [
+            {
+                "question": "what?",
+                "answer": str(TEN if benchmark == "textvqa" else ["red"]),
+                "category": "k",
+                "split": "s",
+            }
+        ]
+    elif benchmark == "vizwiz":
+        rows = [{"question": "what?", "answers": str(TEN)}]
+    elif benchmark == "gqa":
+        rows = [{"question": "what?", "answer": "red"}]
+    elif benchmark == "mmvet":
+        rows = [{"question": "what?", "answer": "red", "category": "ocr,math"}]
+    elif benchmark == "mmmu":
+        rows = [choice | {"question": "Which <image 1>?", "split": split} for split in ("dev", "validation")]
+        rows.append(dict.fromkeys(rows[0], "") | {"question": "How?", "answer": "red", "split": "validation"})
+    else:
+        rows = [choice | {"question": "Which?"}, choice | {"question": "Who?", "answer": "A"}]
+    return [{"index": str(number), **row} for number, row in enumerate(rows, start=1)]

@@ -9,6 +9,8 @@ from score_command import refusal, scored, write_jsonl
 from minigemini.benchmarks.formats import gold, lmms_eval, mgm
 from minigemini.benchmarks.formats.join import join
 from minigemini.benchmarks.formats.llava import question_of
+from minigemini.benchmarks.names import BENCHMARKS
+from minigemini.benchmarks.names.pope import OFFSETS
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 
 
@@ -16,7 +18,7 @@ from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 def pope_files(tmp_path):
     """LLaVA's answers, and the gold answers of commit e3e3926, from the fixture."""
     rows = shared.read_rows("pope_llava15_13b/rows.jsonl.gz")
-    for split, offset in gold.POPE_OFFSETS.items():
+    for split, offset in OFFSETS.items():
         labels = [
             {"question_id": r["question_id"] - offset, "image": r["image"], "text": r["question"], "label": r["label"]}
             for r in rows
@@ -100,6 +102,46 @@ def test_mme_answers_of_llava_join_by_question(tmp_path, capsys):
     assert found["metrics"][0]["value"] == pytest.approx(963.6114445778312)
     write_jsonl(file, answers[1:])
     assert "rows are missing" in refusal(capsys, "mme", file, *arguments)
+
+
+def test_mme_answers_of_llava_to_images_in_folders_of_their_own(tmp_path):
+    """Five tasks have "artwork/images/x.jpg" in LLaVA's question file and "artwork/x.jpg" in the tool's; MM-Vet has 0 and v1_0."""
+    answers = []
+    for task in (*PERCEPTION, *COGNITION):
+        lines = [
+            f"x.jpg\tIs it {what}? Please answer yes or no.\t{gold}\n" for what, gold in (("a", "Yes"), ("b", "No"))
+        ]
+        (tmp_path / f"{task}.txt").write_text("".join(lines))
+        id = f"{task}/images/x.jpg" if task == "artwork" else f"{task}/x.jpg"
+        answers += [{"question_id": id, "prompt": f"Is it {what}?\nAnswer", "text": "Yes"} for what in "ab"]
+    file = write_jsonl(tmp_path / "answers.jsonl", answers)
+    found = scored(tmp_path, "mme", file, "--format", "llava", "--gold", tmp_path)
+    assert found["metrics"][0]["value"] == 500
+    file = write_jsonl(tmp_path / "mmvet.jsonl", [{"question_id": 0, "prompt": "?", "text": "x"}])
+    gold = tmp_path / "mm-vet.json"
+    gold.write_text(json.dumps({"v1_0": {"imagename": "a.png", "answer": "x", "capability": ["ocr"]}}))
+    assert scored(tmp_path, "mmvet", file, "--format", "llava", "--gold", gold)["verdicts"][0]["id"] == "v1_0"
+
+
+def test_lmms_evals_finer_categories_and_its_tasks_of_blink(tmp_path, capsys):
+    """MMStar's average is the mean of the finer categories; BLINK's tasks count their rows from 0 each, and the options are ours."""
+    file = tmp_path / "samples.jsonl"
+    details = [
+        {"question_id": i, "l2_category": kind, "score": 0}
+        for i, kind in enumerate(("geometry", "geometry", "biology"))
+    ]
+    write_jsonl(file, [lmms_row(i, "Answer: A", "AAB"[i], average=one) for i, one in enumerate(details)])
+    found = scored(tmp_path, "mmstar", file, "--format", "lmms-eval", "--protocol", "lmms")
+    assert (found["metrics"][0]["name"], found["metrics"][0]["value"]) == ("mean of finer categories", 50)
+    tasks = [("val_Jigsaw_1", "Jigsaw"), ("val_IQ_Test_1", "IQ_Test")]
+    rows = [lmms_row(0, "so (B)", "(B)", blink_acc={"id": id, "sub_task": task}) for id, task in tasks]
+    gold = [{"id": id, "kind": task, "reference": {"answer": "B", "choices": ["x", "y"]}} for id, task in tasks]
+    write_jsonl(file, rows)
+    arguments = ("--format", "lmms-eval", "--protocol", "lmms")
+    assert "nothing says its 'choices'" in refusal(capsys, "blink", file, *arguments)
+    found = scored(tmp_path, "blink", file, *arguments, "--gold", write_jsonl(tmp_path / "gold.jsonl", gold))
+    assert [one["name"] for one in found["metrics"]] == ["mean of tasks", "accuracy", "Jigsaw", "IQ_Test"]
+    assert found["metrics"][0]["value"] == 100
 
 
 @shared.needs_fixtures
@@ -217,8 +259,10 @@ def test_lmms_eval_joins_by_row_number(tmp_path, capsys):
 
 def test_lmms_eval_without_gold_says_what_is_missing(tmp_path, capsys):
     file = write_jsonl(tmp_path / "samples.jsonl", [lmms_row(0, "B", "A")])
-    assert "nothing says its 'choices'" in refusal(capsys, "mmstar", file, "--format", "lmms-eval")
-    assert lmms_eval.read(file, "textvqa")[0]["reference"] == {"answers": ["A"]}
+    arguments = ("--format", "lmms-eval", "--protocol")
+    assert "nothing says its 'choices'" in refusal(capsys, "mmstar", file, *arguments, "vlmevalkit")
+    assert "nothing says its 'l2_category'" in refusal(capsys, "mmstar", file, *arguments, "lmms")
+    assert lmms_eval.read(file, BENCHMARKS["textvqa"])[0]["reference"] == {"answers": ["A"]}
 
 
 def test_own_gold_files(tmp_path):
@@ -251,15 +295,15 @@ def test_own_gold_files(tmp_path):
     for name, content in files.items():
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps(content))
-        (row,) = gold.read(name, path)
+        (row,) = gold.read(path, BENCHMARKS[name])
         assert (row["id"], row["kind"], row["reference"]) == expected[name]
     with pytest.raises(ValueError, match="not the gold answers of mmvet, 'answer' is missing"):
-        gold.read("mmvet", tmp_path / "mmmu.json")
+        gold.read(tmp_path / "mmmu.json", BENCHMARKS["mmvet"])
     (tmp_path / "problems.json").write_text(
         json.dumps({"8": {"answer": 1, "choices": ["x", "y"], "image": "image.png"}, "9": {}})
     )
     (tmp_path / "pid_splits.json").write_text(json.dumps({"test": ["8"]}))
-    (row,) = gold.read("scienceqa", tmp_path)
+    (row,) = gold.read(tmp_path, BENCHMARKS["scienceqa"])
     assert row["reference"] == {"answer": "B", "choices": ["x", "y"], "is_multimodal": True}
 
 
@@ -283,9 +327,9 @@ def test_a_question_that_is_in_the_list_twice():
     """As one of SEED-Bench is; the same twice among the predictions, and only then."""
     answers = [{"id": "7", "kind": "image", "reference": {"answer": letter}} for letter in "AB"]
     rows = [{"id": "7", "kind": "", "prediction": "A", "reference": {}}] * 2
-    assert [row["id"] for row in join("seed_bench", rows, answers)] == ["7", "7, again 1"]
+    assert [row["id"] for row in join(BENCHMARKS["seed_bench"], rows, answers)] == ["7", "7, again 1"]
     with pytest.raises(ValueError, match="1 rows are there twice"):
-        join("seed_bench", rows, answers[:1])
+        join(BENCHMARKS["seed_bench"], rows, answers[:1])
 
 
 def test_our_own_predictions_of_a_question_that_is_in_the_list_twice(tmp_path, capsys):
@@ -364,7 +408,7 @@ def test_gold_answers_of_our_own_with_numbers_for_ids(tmp_path):
 def test_where_lmms_eval_keeps_the_kind(key, tmp_path):
     details = {"question_type": "last", key: "this"}
     file = write_jsonl(tmp_path / "samples.jsonl", [lmms_row(0, "A", "A", score={"n": 1, **details})])
-    assert lmms_eval.read(file, "ai2d")[0]["kind"] == "this"
+    assert lmms_eval.read(file, BENCHMARKS["ai2d"])[0]["kind"] == "this"
 
 
 def test_what_mathvistas_rows_bring(tmp_path):
@@ -381,12 +425,12 @@ def test_what_mathvistas_rows_bring(tmp_path):
         {"pid": 1, "response": "1", **problem, **more, "query": "Hint: ..."},
         {"pid": 2, "response": "1", **problem},
     ]
-    one, two = mgm.read(write_jsonl(tmp_path / "merge.jsonl", rows), "mathvista")
+    one, two = mgm.read(write_jsonl(tmp_path / "merge.jsonl", rows), BENCHMARKS["mathvista"])
     assert (one["id"], one["kind"], one["reference"]["image"]) == ("1", "geometry", "images/1.jpg")
     assert one["reference"]["question"] == "Hint: ..."
     assert (two["kind"], two["reference"]) == ("", problem | {"metadata": {}})
     (tmp_path / "testmini.json").write_text(json.dumps({"1": {**problem, **more}}))
-    (row,) = gold.read("mathvista", tmp_path / "testmini.json")
+    (row,) = gold.read(tmp_path / "testmini.json", BENCHMARKS["mathvista"])
     assert (row["id"], row["kind"], row["reference"]["question"]) == ("1", "geometry", "How many?")
 
 

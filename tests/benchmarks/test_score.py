@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from minigemini.benchmarks.protocols import BENCHMARKS
+from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.cli import main
 
 
@@ -31,13 +31,13 @@ def test_our_own_predictions(tmp_path, capsys):
     )
     assert main(["eval", "score", "ai2d", file, "--json", str(tmp_path / "out.json")]) == 0
     printed = capsys.readouterr().out
-    assert "ai2d@vlmevalkit\nVLMEvalKit's matching" in printed
+    assert "ai2d@lmms\nlmms-eval" in printed
     assert "33.33 %" in printed
     assert "unparsable, counted as wrong: 1 of 3 (33.3%)" in printed
     assert "3 rows; the published data has 3088 (test): not comparable" in printed
     assert "may be too narrow" not in printed
     written = json.loads((tmp_path / "out.json").read_text())
-    assert [verdict["path"] for verdict in written["verdicts"]] == ["letter", "letter", "unparsable"]
+    assert [verdict["path"] for verdict in written["verdicts"]] == ["exact", "exact", "unparsable"]
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path, capsys):
@@ -45,7 +45,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path, capsys):
     for name in ("one", "two"):
         assert main(["eval", "score", "ai2d", file, "--json", str(tmp_path / name)]) == 0
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    assert list(json.loads((tmp_path / "one").read_text())["paths"].items()) == [("letter", 33), ("unparsable", 17)]
+    assert list(json.loads((tmp_path / "one").read_text())["paths"].items()) == [("exact", 33), ("unparsable", 17)]
     assert "may be too narrow" in capsys.readouterr().out  # no row says its image
 
 
@@ -53,9 +53,9 @@ def test_the_same_file_gives_the_same_bytes(tmp_path, capsys):
     ("arguments", "error"),
     [
         (["nothing", "{file}"], "no scorer for 'nothing'; there are ai2d, blink, chartqa"),
-        (["ai2d", "{file}", "--protocol", "official"], "ai2d has no protocol 'official'; it has vlmevalkit, lmms"),
+        (["ai2d", "{file}", "--protocol", "official"], "ai2d has no protocol 'official'; it has lmms, vlmevalkit"),
         (["ai2d", "nowhere.jsonl"], "nowhere.jsonl: no such file or folder"),
-        (["ai2d", "{file}", "--official-random"], "ai2d@vlmevalkit has no fallback"),
+        (["ai2d", "{file}", "--official-random"], "ai2d@lmms has no fallback"),
         (["ai2d", "{file}", "--format", "llava"], "a row has no 'question_id', but id, kind, prediction, reference"),
         (["ai2d", "{twice}"], "1 rows are there twice, such as 'a'"),
         (["ai2d", "{empty}"], "ai2d: no rows"),
@@ -83,7 +83,7 @@ def test_scoring_needs_no_torch(tmp_path):
     code = (
         "import sys; from minigemini.cli import main\n"
         f"main(['eval', 'score', 'ai2d', {file!r}])\n"
-        "print([name for name in ('torch', 'transformers', 'PIL') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.endswith("[]\n"), done.stderr
@@ -107,17 +107,18 @@ def test_every_benchmark_that_was_promised_has_a_scorer():
 
 
 PROTOCOLS = {
-    "llava lmms vlmevalkit": "textvqa vizwiz gqa scienceqa pope mme seed_bench",
+    "llava lmms": "textvqa vizwiz gqa",
+    "llava lmms vlmevalkit": "scienceqa pope mme seed_bench",
     "llava official lmms": "vqav2",
     "llava vlmevalkit": "mmbench mmbench_cn",
     "llava mgm eval-only lmms vlmevalkit": "mmmu",
-    "official vlmevalkit": "mmmu_pro",
+    "official vlmevalkit": "mmmu_pro hallusionbench",
     "llava rules": "mathvista",
-    "vlmevalkit lmms": "ai2d mmstar blink",
-    "lmms vlmevalkit": "realworldqa chartqa",
-    "official lmms vlmevalkit paper": "docvqa infovqa",
-    "official vlmevalkit lmms": "ocrbench",
-    "vlmevalkit official": "hallusionbench",
+    "lmms vlmevalkit": "ai2d",
+    "official lmms vlmevalkit": "mmstar blink realworldqa",
+    "lmms": "chartqa",
+    "official lmms paper": "docvqa infovqa",
+    "official lmms": "ocrbench",
     "llava": "mmvet llava_bench",
     "minigemini": "tabletop draw_decision",
 }

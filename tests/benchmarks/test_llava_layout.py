@@ -1,13 +1,17 @@
 """LLaVA's evaluation folders, written small, read, and answered with what is right."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from question_files import images_of, png_base64, scored_perfectly, text_of, write_image
+from question_files import images_of, png_base64, scored_perfectly, write_image
+from question_files import text_of as asked_of
 
-from minigemini.benchmarks.formats import gold
-from minigemini.benchmarks.formats.read import read_examples
+from minigemini.benchmarks.formats.read import read_examples, text_of
+from minigemini.benchmarks.names import BENCHMARKS
+from minigemini.benchmarks.names.pope import OFFSETS
+from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 
 SHORT = "\nAnswer the question using a single word or phrase."
@@ -51,7 +55,7 @@ def textvqa(tmp_path):
 def test_textvqa(textvqa, above):
     examples = read_examples("textvqa", None, textvqa.parent if above else textvqa)
     assert [example.id for example in examples] == ["a what is it", "a what colour", "b who", "b who, again 1"]
-    assert text_of(examples[0]) == f"what is it?\nReference OCR token: X, Y{SHORT}"
+    assert asked_of(examples[0]) == f"what is it?\nReference OCR token: X, Y{SHORT}"
     assert examples[0].reference == {"answers": ["red"] * 10, "image": "a"}
     assert (examples[0].max_new_tokens, examples[0].sampling, examples[0].constrained) == (128, None, False)
     (image,) = images_of(examples[2])
@@ -60,11 +64,15 @@ def test_textvqa(textvqa, above):
     assert perfect("textvqa", examples) == 100
 
 
-def test_llavas_prompts_are_not_anothers(textvqa):
-    with pytest.raises(
-        ValueError, match=r"ocr.jsonl, row 1: this file holds the prompts of llava; for the protocol lmms"
-    ):
-        read_examples("textvqa", "lmms", textvqa)
+def test_anothers_prompts_are_refused(tmp_path):
+    """LLaVA's are no other protocol's, unless that differs in decoding only."""
+    benchmark = replace(
+        BENCHMARKS["mmmu"], protocols=BENCHMARKS["mmmu"].protocols | {"lmms": BENCHMARKS["ai2d"].protocols["lmms"]}
+    )
+    question = Question("1", "", "", (), {}, "file, row 1", prompt="Ready.", prompt_of="llava")
+    assert text_of(question, benchmark.protocols["mgm"].form, benchmark) == "Ready."
+    with pytest.raises(ValueError, match="file, row 1: this file holds the prompts of llava; for another protocol"):
+        text_of(question, benchmark.protocols["lmms"].form, benchmark)
 
 
 def test_images_may_lie_elsewhere(textvqa, tmp_path):
@@ -171,7 +179,7 @@ def test_mme(mme):
     examples = read_examples("mme", None, mme)
     assert len(examples) == len({example.id for example in examples}) == 28
     (artwork,) = [example for example in examples if example.id == "artwork/0001.jpg is it red"]
-    assert text_of(artwork) == f"Is it red?{SHORT}"
+    assert asked_of(artwork) == f"Is it red?{SHORT}"
     assert artwork.kind == "artwork"
     assert artwork.reference["answer"] == "Yes"
     assert images_of(artwork)[0].open().size == (4, 3)
@@ -197,7 +205,7 @@ def pope(tmp_path):
     """All 8910 questions, about four pictures."""
     folder = tmp_path / "pope"
     rows = []
-    for split, offset in gold.POPE_OFFSETS.items():
+    for split, offset in OFFSETS.items():
         labels = []
         for number in range(1, 2911 if split == "random" else 3001):
             image, answer = f"COCO_{number % 4}.jpg", "yes" if number % 2 else "no"
@@ -262,9 +270,9 @@ def scienceqa(tmp_path):
 
 def test_scienceqa(scienceqa):
     text, image = examples = read_examples("scienceqa", None, scienceqa)
-    assert text_of(text) == f"q\nA. a\nB. b{LETTER}"
+    assert asked_of(text) == f"q\nA. a\nB. b{LETTER}"
     assert images_of(text) == []
-    assert text_of(image) == f"Context: h\nq\nA. a\nB. b{LETTER}"
+    assert asked_of(image) == f"Context: h\nq\nA. a\nB. b{LETTER}"
     assert image.reference == {"answer": "B", "choices": ["a", "b"], "is_multimodal": True, "image": "5/image.png"}
     assert image.max_new_tokens == 1024
     assert perfect("scienceqa", examples) == 100
@@ -274,7 +282,7 @@ def test_scienceqa_files_that_do_not_agree(scienceqa):
     rows = json.loads((scienceqa / "llava_test_CQM-A.json").read_text())
     del rows[1]["image"]
     write(scienceqa / "llava_test_CQM-A.json", rows)
-    with pytest.raises(ValueError, match=r"row 2: image None, but problems.json says otherwise"):
+    with pytest.raises(ValueError, match=r"row 2: image None, but the gold answers say otherwise"):
         read_examples("scienceqa", None, scienceqa)
 
 
@@ -307,7 +315,7 @@ def test_mmvet(tmp_path, name):
     write_image(folder / "images" / "v1_0.png")
     (example,) = read_examples("mmvet", None, tmp_path)
     assert example.id == "v1_0"
-    assert text_of(example) == "What is x?"
+    assert asked_of(example) == "What is x?"
     assert example.reference["question"] == "What is x?"
     assert scored_perfectly("mmvet", None, [example]).status == "needs judge"
 
@@ -320,7 +328,7 @@ def test_llava_bench(tmp_path):
     write(folder / "answers_gpt4.jsonl", [{"question_id": 3, "text": "A square."}])
     write_image(folder / "images" / "001.jpg")
     (example,) = read_examples("llava_bench", None, tmp_path)
-    assert (example.id, example.kind, text_of(example)) == ("3", "detail", "Describe.")
+    assert (example.id, example.kind, asked_of(example)) == ("3", "detail", "Describe.")
     assert example.reference["context"] == "a red square"
     assert scored_perfectly("llava_bench", None, [example]).status == "needs judge"
 
@@ -342,7 +350,7 @@ def test_mmbench(tmp_path, benchmark, file, request_):
     path.parent.mkdir()
     path.write_text("".join("\t".join(row) + "\n" for row in rows))
     first, second = examples = read_examples(benchmark, "llava", tmp_path)
-    assert text_of(first) == f"h\nq?\nA. a\nB. b{request_}"
+    assert asked_of(first) == f"h\nq?\nA. a\nB. b{request_}"
     assert images_of(first)[0].digest() == images_of(second)[0].digest()
     assert first.reference["image"] == second.reference["image"]
     assert images_of(second)[0].open().getpixel((0, 0)) == (9, 0, 0)
@@ -358,36 +366,29 @@ def test_mathvista(tmp_path, protocol):
     write(tmp_path / "MathVista" / "testmini.json", {"1": problem})
     write_image(tmp_path / "MathVista" / "images" / "1.jpg")
     (example,) = examples = read_examples("mathvista", protocol, tmp_path)
-    assert text_of(example).endswith("at the end.\nQuestion: How long? (Unit: cm)")
-    assert example.reference["question"] == text_of(example)
+    assert asked_of(example).endswith("at the end.\nQuestion: How long? (Unit: cm)")
+    assert example.reference["question"] == asked_of(example)
     assert (example.id, example.kind, example.reference["image"]) == ("1", "geometry", "images/1.jpg")
     assert perfect("mathvista", examples, protocol) == 100
 
 
-@pytest.mark.parametrize("protocol", ["llava", "official", "lmms"])
-def test_vqav2_val(tmp_path, protocol):
+def test_vqav2_val(tmp_path):
     folder = tmp_path / "vqav2"
-    if protocol == "official":
-        with pytest.raises(ValueError, match=r"vqav2@official: its prompts are not known"):
-            read_examples("vqav2", protocol, tmp_path)
-        return
     folder.mkdir()
-    with pytest.raises(FileNotFoundError, match="test split, whose answers only EvalAI has"):
-        read_examples("vqav2", protocol, folder)
+    with pytest.raises(FileNotFoundError, match="v2_mscoco_val2014_annotations.json: not there"):
+        read_examples("vqav2", None, folder)
     asked = {"question_id": 420, "image_id": 42, "question": "What is it?"}
     write(folder / "v2_OpenEnded_mscoco_val2014_questions.json", {"questions": [asked]})
     answers = [{"answer": "net"}] * 10
     annotation = {"question_id": 420, "image_id": 42, "answer_type": "other", "answers": answers}
     write(folder / "v2_mscoco_val2014_annotations.json", {"annotations": [annotation]})
     write_image(folder / "val2014" / "COCO_val2014_000000000042.jpg")
-    (example,) = examples = read_examples("vqav2", protocol, folder)
-    assert text_of(example) == f"What is it?{SHORT}"
-    assert example.max_new_tokens == {"llava": 128, "lmms": 16}[protocol]
-    assert perfect("vqav2", examples, protocol) == 100
+    (example,) = examples = read_examples("vqav2", None, folder)
+    assert (asked_of(example), example.max_new_tokens) == (f"What is it?{SHORT}", 128)
+    assert perfect("vqav2", examples) == 100
 
 
-@pytest.mark.parametrize("protocol", ["llava", "lmms", "vlmevalkit"])
-def test_vizwiz_val(tmp_path, protocol):
+def test_vizwiz_val(tmp_path):
     row = {
         "image": "VizWiz_val_1.jpg",
         "question": "What is it?",
@@ -396,9 +397,9 @@ def test_vizwiz_val(tmp_path, protocol):
     }
     write(tmp_path / "vizwiz" / "Annotations" / "val.json", [row])
     write_image(tmp_path / "vizwiz" / "val" / "VizWiz_val_1.jpg")
-    (example,) = examples = read_examples("vizwiz", protocol, tmp_path)
+    (example,) = examples = read_examples("vizwiz", None, tmp_path)
     assert example.id == "VizWiz_val_1"
-    assert perfect("vizwiz", examples, protocol) == 100
+    assert perfect("vizwiz", examples) == 100
 
 
 def test_a_benchmark_that_llava_does_not_have(tmp_path):

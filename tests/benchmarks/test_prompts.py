@@ -1,4 +1,4 @@
-"""The prompts of each protocol: LLaVA's and MathVista's to the letter of their files, the others' as their sources say."""
+"""The prompts of each protocol: LLaVA's and MathVista's to the letter of their files, the others' as their authors say."""
 
 import re
 
@@ -6,8 +6,8 @@ import pytest
 import shared
 
 from minigemini.benchmarks.benchmark import Sampling
-from minigemini.benchmarks.prompts.table import FORMS, form_of, text_of
-from minigemini.benchmarks.protocols import BENCHMARKS
+from minigemini.benchmarks.formats.read import text_of
+from minigemini.benchmarks.names import BENCHMARKS, form_of
 from minigemini.benchmarks.question import Question
 
 SHORT = "\nAnswer the question using a single word or phrase."
@@ -23,7 +23,7 @@ def question(text, **more):
 
 def prompt(benchmark, protocol, *arguments, **more):
     asked = question(*arguments, **more)
-    return text_of(asked, form_of(benchmark, protocol), protocol)
+    return text_of(asked, form_of(benchmark, protocol), BENCHMARKS[benchmark])
 
 
 def parted(text):
@@ -107,7 +107,7 @@ def test_textvqa_keeps_the_line_of_no_tokens_and_refuses_to_go_without():
 
 def test_mmbench_stops_at_the_first_missing_cell():
     """A real option "None" is lost, and what follows it."""
-    assert prompt("mmbench", "llava", "q", choices=("a", "None", "c"), hint="nan") == f"q\nA. a{LETTER}"
+    assert prompt("mmbench", "llava", "q", choices=("a", "", "c")) == f"q\nA. a{LETTER}"
     assert prompt("mmbench_cn", "llava", "q", choices=("a",), hint="h") == "h\nq\nA. a\n请直接回答选项字母。"
 
 
@@ -118,54 +118,35 @@ def test_seed_bench_and_vqav2():
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "parts", "wanted"),
+    ("benchmark", "protocol", "parts", "wanted"),
     [
-        ("textvqa", {"text": "What does the STOP sign say?", "ocr": ("x",)}, f"What does the stop sign say?{SHORT}"),
-        ("vizwiz", {"text": "is it Red?"}, "Is it red?\nWhen the provided information is insufficient, respond with "
-         f"'Unanswerable'.{SHORT}"),
-        ("pope", {"text": "Is there a dog? "}, f"Is there a dog?{SHORT}"),
-        ("mme", {"text": "Is it?  Please answer yes or no."}, f"Is it? {SHORT}"),  # one of the two spaces stays
-        ("scienceqa", {"text": "q", "hint": "h", "choices": ("a", "b")}, f"Context: h\nq\nA. a\nB. b{LETTER}"),
-        ("mmmu", {"text": "q <image 1>", "choices": ("a", "b")}, f"q <image 1>\nA. a\nB. b\n{LETTER}"),
-        ("mmmu", {"text": "q"}, f"q\n{SHORT}"),
-        ("ai2d", {"text": "q", "choices": ("a", "b")}, f"q\nA. a\nB. b{LETTER}"),
-        ("mmstar", {"text": " q\nOptions: A: a, B: b "}, f"q\nOptions: A: a, B: b{LETTER[:-1]}"),
-        ("blink", {"text": "?", "asked": "Which?\n(A) a\n(B) b", "choices": ("a", "b")}, "Note: You only need to respond with "
-         "A, B without providing any additional information.\nWhich?\n(A) a\n(B) b"),
-        ("realworldqa", {"text": "q\nPlease answer directly.\n"}, "q\nPlease answer directly."),
-        ("chartqa", {"text": "q?"}, "q?\nAnswer the question with a single word."),
-        ("docvqa", {"text": "q?"}, f"q?{SHORT}"),
-        ("ocrbench", {"text": " q? "}, "q?"),
+        ("ai2d", "lmms", {"text": "q", "choices": ("a", "b")}, f"q\nA. a\nB. b{LETTER}"),
+        ("ai2d", "lmms", {"text": "q", "choices": ("a", "", "c")}, f"q\nA. a\nC. c{LETTER}"),  # letters stay
+        ("chartqa", "lmms", {"text": "q?"}, "q?\nAnswer the question with a single word."),
+        ("docvqa", "lmms", {"text": "q?"}, f"q?{SHORT}"),
+        ("mmstar", "official", {"text": "q\nOptions: A: a, B: b"}, f"q\nOptions: A: a, B: b{LETTER}"),
+        ("mmstar", "official", {"text": "q", "choices": ("a", "b")}, f"q\nA. a\nB. b{LETTER}"),
+        ("blink", "official", {"text": "?", "asked": "Which?\n(A) a\n(B) b", "choices": ("a", "b")}, "Which?\n(A) a\n(B) b"),
+        ("realworldqa", "official", {"text": "q\nA. x\nAnswer directly.", "choices": ("x",)}, "q\nA. x\nAnswer directly."),
+        ("ocrbench", "official", {"text": "q?"}, "q?"),
+        ("hallusionbench", "official", {"text": "q?"}, "q?"),
     ],
 )  # fmt: skip
-def test_lmms(benchmark, parts, wanted):
-    assert prompt(benchmark, "lmms", **parts) == wanted
+def test_other_prompts(benchmark, protocol, parts, wanted):
+    assert prompt(benchmark, protocol, **parts) == wanted
 
 
-def test_lmms_shows_the_images_that_mmmu_cites():
-    images = form_of("mmmu", "lmms").images
-    pictures = ("one", "two", "three")
-    assert images(question("<image 3> or", choices=("<image 1>", "b"), images=pictures)) == ("one", "three")
-    with pytest.raises(ValueError, match=r"file, row 1: <image 4> is cited; there are 3 images"):
-        images(question("<image 4>", images=pictures))
-
-
-def test_vlmevalkits_choices():
-    asked = prompt("mmbench", "vlmevalkit", "q?", choices=("a", "nan", "c"), hint="h")
-    assert asked == (
-        "Hint: h\nQuestion: q?\nOptions:\nA. a\nC. c\nPlease select the correct answer from the options above. \n"
-    )
-    with pytest.raises(ValueError, match="no options"):
-        prompt("mmstar", "vlmevalkit", "q?")
-    assert prompt("textvqa", "vlmevalkit", "q?") == f"q?{SHORT}"
-    assert prompt("mme", "vlmevalkit", "q? Please answer yes or no.") == "q? Please answer yes or no."
-
-
-def test_vlmevalkits_mmmu_for_a_model_that_takes_one_image():
-    asked = question("Is <image 2> older than <image 1>?", images=("one", "two"))
-    form = form_of("mmmu", "vlmevalkit")
-    assert form.text(asked) == "Question: Is \n older than \n?\n"
-    assert form.images(asked) == ("two",)
+@pytest.mark.parametrize(
+    ("benchmark", "protocol", "error"),
+    [
+        ("seed_bench", "llava", "no options, and this protocol's prompt lists them"),
+        ("blink", "official", "its own 'prompt' column, which is not there"),
+        ("realworldqa", "official", "the option 'x' is not in the question"),
+    ],
+)
+def test_what_a_prompt_cannot_go_without(benchmark, protocol, error):
+    with pytest.raises(ValueError, match=f"file, row 1: .*{error}"):
+        prompt(benchmark, protocol, "q", choices=("x",) if benchmark == "realworldqa" else ())
 
 
 def test_mmmu_pro():
@@ -180,22 +161,30 @@ def test_mmmu_pro():
     assert form.images(vision) == ("page",)
 
 
-UNKNOWN = {
+ASKED_BY_NOBODY = {
     ("vqav2", "official"),
     ("docvqa", "official"),
     ("docvqa", "paper"),
     ("infovqa", "official"),
     ("infovqa", "paper"),
     ("mmmu", "eval-only"),
-    ("mmmu_pro", "vlmevalkit"),
 }
 
 
-def test_every_protocol_has_prompts_or_says_that_they_are_unknown():
-    pairs = {(name, protocol) for name, benchmark in BENCHMARKS.items() for protocol in benchmark.protocols}
-    assert {(name, protocol) for protocol, forms in FORMS.items() for name in forms} & pairs == pairs - UNKNOWN
-    for name, protocol in UNKNOWN:
-        with pytest.raises(ValueError, match=f"eval score {name} --protocol {protocol}"):
+def test_a_protocol_without_a_prompt_says_who_asks():
+    """The tool whose protocol it is drives our model itself; or nobody prescribes the words."""
+    without = {
+        (name, protocol): chosen.task
+        for name, benchmark in BENCHMARKS.items()
+        for protocol, chosen in benchmark.protocols.items()
+        if chosen.form is None
+    }
+    assert {pair for pair, task in without.items() if not task} == ASKED_BY_NOBODY
+    for (name, protocol), task in without.items():
+        who = {"lmms": f"lmms-eval .* {task}", "vlmevalkit": f"minigemini eval vlmevalkit .* {task}"}.get(protocol, "")
+        with pytest.raises(
+            ValueError, match=rf"{name}@{protocol}: .*{who}.* eval score {name} FILE --protocol {protocol}"
+        ):
             form_of(name, protocol)
 
 
@@ -203,8 +192,8 @@ def test_every_protocol_has_prompts_or_says_that_they_are_unknown():
     ("benchmark", "protocol", "tokens"),
     [
         ("textvqa", "llava", 128), ("pope", "llava", 128), ("scienceqa", "llava", 1024), ("mmbench", "llava", 1024),
-        ("mmvet", "llava", 1024), ("mathvista", "llava", 1024), ("mmmu", "llava", 128), ("vqav2", "lmms", 16),
-        ("docvqa", "lmms", 32), ("chartqa", "lmms", 16), ("ocrbench", "lmms", 128), ("mme", "vlmevalkit", 1024),
+        ("mmvet", "llava", 1024), ("mathvista", "llava", 1024), ("mmmu", "llava", 128), ("mmstar", "official", 512),
+        ("docvqa", "lmms", 32), ("chartqa", "lmms", 16), ("ai2d", "lmms", 16), ("ocrbench", "official", 128),
     ],
 )  # fmt: skip
 def test_length_of_answers(benchmark, protocol, tokens):

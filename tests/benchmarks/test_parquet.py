@@ -1,4 +1,4 @@
-"""VLMEvalKit's tables and parquet files, written small, read, and answered with what is right."""
+"""Parquet files as on the hub, written small, read, and answered with what is right."""
 
 import json
 import os
@@ -8,153 +8,24 @@ import sys
 
 import pytest
 from question_files import (
+    OPTIONS,
+    TEN,
     images_of,
     png,
     png_base64,
     scored_perfectly,
     text_of,
+    tsv_rows,
     write_image,
     write_parquet,
+    write_tsv,
 )
 
-from minigemini.benchmarks.formats.hub import HOMES
 from minigemini.benchmarks.formats.join import identified
 from minigemini.benchmarks.formats.read import read_examples
-from minigemini.benchmarks.prompts.table import FORMS
-from minigemini.benchmarks.protocols import BENCHMARKS
+from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
-from minigemini.evaluation.judging.ask import JUDGED
 from minigemini.evaluation.reporting.row_pictures import InlinedPictures
-
-TEN = ["red"] * 10
-OPTIONS = {"A": "x", "B": "y", "C": "", "D": ""}
-
-
-def write_tsv(path, rows):
-    path.write_text(
-        "".join("\t".join(cells) + "\n" for cells in (list(rows[0]), *(list(row.values()) for row in rows)))
-    )
-    return path
-
-
-def tsv_rows(benchmark):
-    """Rows as VLMEvalKit's table of the benchmark has them; pictures come later."""
-    choice = {"hint": "", **OPTIONS, "answer": "B", "category": "kind"}
-    if benchmark == "pope":
-        rows = [{"question": f"Is there {n}?", "answer": "Yes" if n % 2 else "No",
-                 "category": "adversarial,popular,random"} for n in range(3000)]  # fmt: skip
-    elif benchmark == "mme":
-        rows = [{"question": f"Is it {c}? Please answer yes or no.", "answer": a, "category": task, "image_path": f"{task}.jpg"}
-                for task in (*PERCEPTION, *COGNITION) for c, a in (("red", "Yes"), ("blue", "No"))]  # fmt: skip
-    elif benchmark == "hallusionbench":
-        rows = [{"index": f"VS_map_1_{figure}_0", "question": "Is it?", "answer": "Yes", "category": "VS",
-                 "l2-category": "map"} for figure in (0, 1)]  # fmt: skip
-    elif benchmark in ("textvqa", "ocrbench", "docvqa", "infovqa", "chartqa"):
-        rows = [
-            {
-                "question": "what?",
-                "answer": str(TEN if benchmark == "textvqa" else ["red"]),
-                "category": "k",
-                "split": "s",
-            }
-        ]
-    elif benchmark == "vizwiz":
-        rows = [{"question": "what?", "answers": str(TEN)}]
-    elif benchmark == "gqa":
-        rows = [{"question": "what?", "answer": "red"}]
-    elif benchmark == "mmvet":
-        rows = [{"question": "what?", "answer": "red", "category": "ocr,math"}]
-    elif benchmark == "mmmu":
-        rows = [choice | {"question": "Which <image 1>?", "split": split} for split in ("dev", "validation")]
-        rows.append(dict.fromkeys(rows[0], "") | {"question": "How?", "answer": "red", "split": "validation"})
-    else:
-        rows = [choice | {"question": "Which?"}, choice | {"question": "Who?", "answer": "A"}]
-    return [{"index": str(number), **row} for number, row in enumerate(rows, start=1)]
-
-
-TSV = sorted(
-    (name, protocol)
-    for protocol in ("vlmevalkit", "llava", "mgm", "lmms", "official")
-    for name in FORMS[protocol]
-    if protocol in BENCHMARKS[name].protocols
-    and name not in ("mathvista", "llava_bench", "vqav2", "mmmu_pro")
-    and (name, protocol) not in {("textvqa", "llava"), ("blink", "lmms")}  # need columns that the tables lack
-    and not (name == "pope" and protocol == "llava")  # another version of the data
-)
-
-
-@pytest.mark.parametrize(("benchmark", "protocol"), TSV)
-def test_tables(tmp_path, benchmark, protocol):
-    rows = tsv_rows(benchmark)
-    if benchmark != "mme":
-        rows = [
-            row | {"image": png_base64(number) if number < 2 else rows[0]["index"]} for number, row in enumerate(rows)
-        ]
-    else:
-        for row in rows:
-            write_image(tmp_path / row["image_path"])
-    path = write_tsv(tmp_path / "DATA.tsv", rows)
-    examples = read_examples(benchmark, protocol, path)
-    assert len(examples) == {"pope": 9000, "mmmu": 2}.get(benchmark, len(rows))
-    assert all(images_of(example)[0].open().size == (4, 3) for example in examples[:3] if images_of(example))
-    assert all("question" in example.reference for example in examples)
-    scored = scored_perfectly(benchmark, protocol, examples)
-    if benchmark == "mmvet" or (benchmark, protocol) == ("hallusionbench", "official"):
-        assert scored.status == "needs judge"
-    else:
-        assert scored.metrics[0].value == {"mme": 2000, "ocrbench": 1}.get(benchmark, 100)
-
-
-def test_pope_in_a_table_is_a_row_a_split(tmp_path):
-    rows = [row | {"image": png_base64(n) if n < 2 else "2"} for n, row in enumerate(tsv_rows("pope"))]
-    examples = read_examples("pope", "vlmevalkit", write_tsv(tmp_path / "POPE.tsv", rows))
-    assert [example.id for example in examples[:3]] == ["1/adversarial", "1/popular", "1/random"]
-    assert {example.reference["image"] for example in examples[:3]} == {examples[0].reference["image"]}
-    assert examples[0].reference["image"] != examples[3].reference["image"]
-    assert images_of(examples[6])[0].open().getpixel((0, 0)) == (1, 0, 0)
-
-
-def test_a_table_with_lists_of_pictures_and_of_paths(tmp_path):
-    rows = tsv_rows("blink")
-    path = write_tsv(tmp_path / "B.tsv", [row | {"image": str([png_base64(1), png_base64(2)])} for row in rows])
-    images = images_of(read_examples("blink", "vlmevalkit", path)[1])
-    assert [image.open().getpixel((0, 0))[0] for image in images] == [1, 2]
-    write_image(tmp_path / "p" / "a.png", 3)
-    write_image(tmp_path / "p" / "b.png", 4)
-    path = write_tsv(tmp_path / "C.tsv", [row | {"image_path": "['a.png', 'b.png']"} for row in rows])
-    images = images_of(read_examples("blink", "vlmevalkit", path, tmp_path / "p")[0])
-    assert [image.open().getpixel((0, 0))[0] for image in images] == [3, 4]
-    with pytest.raises(FileNotFoundError, match=r"2 of 2 images are missing in .*, such as a.png .*index 1"):
-        read_examples("blink", "vlmevalkit", path)
-
-
-@pytest.mark.parametrize(
-    ("change", "error"),
-    [
-        ({"image": "77"}, r"index 2: column 'image' is '77', which is no index of a row with a picture"),
-        ({"image": "%" * 80}, r"index 2: column 'image' is not base64"),
-        ({"image": ""}, r"index 2: the row has no image"),
-        ({"index": "1"}, r"index 1: the row '1' is there twice"),
-        ({"answer": ""}, r"row '2': nothing says its 'answer'"),
-        ({"A": "", "B": ""}, r"index 2: no options"),
-    ],
-)
-def test_tables_that_are_broken(tmp_path, change, error):
-    rows = [row | {"image": png_base64(number)} for number, row in enumerate(tsv_rows("ai2d"))]
-    path = write_tsv(tmp_path / "D.tsv", [rows[0], rows[1] | change])
-    with pytest.raises(ValueError, match=error):
-        read_examples("ai2d", "vlmevalkit", path)
-
-
-def test_tables_without_a_column_or_for_another_benchmark(tmp_path):
-    path = write_tsv(tmp_path / "D.tsv", [{"index": "1", "text": "q"}])
-    with pytest.raises(ValueError, match=r"D.tsv: no column 'question'; there are index, text"):
-        read_examples("ai2d", "vlmevalkit", path)
-    with pytest.raises(ValueError, match="mathvista is not read from a tsv; give testmini.json"):
-        read_examples("mathvista", None, path)
-
-
-# ------------------------------------------------------------------------------------------------------------- parquet
 
 
 def parquet_rows(benchmark, protocol="llava"):
@@ -199,7 +70,7 @@ def parquet_rows(benchmark, protocol="llava"):
         "mmmu_pro": {key: mmmu[key] for key in mmmu if key != "question_type"} | {"subject": "Art"},
         "mathvista": vista,
         "ai2d": {"question": q, "options": ["x", "y"], "answer": "1", "image": image},
-        "mmstar": {"index": 0, "category": "math", **letter},
+        "mmstar": {"index": 0, "category": "math", "l2_category": "fine", **letter},
         "blink": {"idx": "val_Counting_1", "question": q, "prompt": "Which?\n(A) x\n(B) y", "choices": ["x", "y"],
                   "answer": "(B)", "sub_task": "Counting", "image_1": png(1), "image_2": png(2), "image_3": None},
         "realworldqa": letter,
@@ -216,7 +87,7 @@ def parquet_rows(benchmark, protocol="llava"):
 
 def parquet_folder(root, benchmark, protocol="llava"):
     """As the repository on the hub is laid out, with a split that is not asked for."""
-    home = HOMES[benchmark]
+    home = BENCHMARKS[benchmark].hub
     (config, *_) = home.configs or ("data",)
     split = home.split or "all"
     rows = parquet_rows(benchmark, protocol)
@@ -232,14 +103,9 @@ def parquet_folder(root, benchmark, protocol="llava"):
     return root
 
 
-PARQUET = sorted(
-    (name, protocol)
-    for protocol, forms in FORMS.items()
-    for name in forms
-    if protocol in BENCHMARKS[name].protocols
-    and (name, protocol)
-    not in {("mmstar", "vlmevalkit"), ("realworldqa", "vlmevalkit")}  # the options are in the question
-)
+PARQUET = [
+    (name, protocol) for name, one in BENCHMARKS.items() for protocol, chosen in one.protocols.items() if chosen.form
+]
 
 
 @pytest.mark.parametrize(("benchmark", "protocol"), PARQUET)
@@ -249,11 +115,8 @@ def test_parquet(tmp_path, benchmark, protocol):
     assert images_of(examples[0])[0].open().size == (4, 3)
     (asked, *_) = parquet_rows(benchmark, protocol)
     assert asked["question"] in examples[0].reference["question"]  # MathVista's has its hint
-    scored = scored_perfectly(
-        benchmark, protocol, examples,
-        (lambda example: {"1": "Yes", "0": "No"}[example.reference["answer"]]) if benchmark == "hallusionbench" else None,
-    )  # fmt: skip
-    if benchmark in ("mmvet", "llava_bench") or (benchmark, protocol) == ("hallusionbench", "official"):
+    scored = scored_perfectly(benchmark, protocol, examples)
+    if benchmark in ("mmvet", "llava_bench") or benchmark == "hallusionbench":
         assert scored.status == "needs judge"
     else:
         assert scored.metrics[0].value == {"mme": 2000, "ocrbench": 1}.get(benchmark, 100)
@@ -262,17 +125,17 @@ def test_parquet(tmp_path, benchmark, protocol):
 def test_what_the_columns_become(tmp_path):
     (example,) = read_examples("textvqa", "llava", parquet_folder(tmp_path / "t", "textvqa"))
     assert "\nReference OCR token: T, U\n" in text_of(example)
-    (example,) = read_examples("mmmu", "lmms", parquet_folder(tmp_path / "m", "mmmu"))
-    assert (example.id, example.kind) == ("validation_Art_Theory_1", "Art_Theory")
-    assert [image.open().getpixel((0, 0))[0] for image in images_of(example)] == [1, 2]
+    (example,) = read_examples("mmmu", "mgm", parquet_folder(tmp_path / "m", "mmmu"))
+    assert (example.id, example.kind, len(images_of(example))) == ("validation_Art_Theory_1", "Art_Theory", 1)
     assert example.reference["question_type"] == "multiple-choice"
-    assert len(images_of(read_examples("mmmu", "mgm", tmp_path / "m")[0])) == 1
-    assert read_examples("mmmu", "mgm", tmp_path / "m")[0].sampling.num_beams == 5
-    (example,) = read_examples("blink", "lmms", parquet_folder(tmp_path / "b", "blink"))
+    assert example.sampling.num_beams == 5
+    (example,) = read_examples("mmmu_pro", None, parquet_folder(tmp_path / "p", "mmmu_pro"))
+    assert [image.open().getpixel((0, 0))[0] for image in images_of(example)] == [2, 1]  # as they are cited
+    (example,) = read_examples("blink", None, parquet_folder(tmp_path / "b", "blink"))
     assert len(images_of(example)) == 2
     assert example.reference["answer"] == "B"
-    (example,) = read_examples("mmbench", "vlmevalkit", parquet_folder(tmp_path / "mmb", "mmbench"))
-    assert "Hint" not in text_of(example)
+    (example,) = read_examples("mmbench", None, parquet_folder(tmp_path / "mmb", "mmbench"))
+    assert text_of(example).startswith("Which?\nA. x\nB. y\n")  # no hint
     assert example.reference["choices"] == ["x", "y"]
     (example,) = read_examples("gqa", "llava", parquet_folder(tmp_path / "g", "gqa"))
     assert images_of(example)[0].open().getpixel((0, 0))[0] == 1
@@ -280,7 +143,7 @@ def test_what_the_columns_become(tmp_path):
     example = read_examples("mme", "llava", parquet_folder(tmp_path / "mme", "mme"))[0]
     assert example.id == "existence/1.png red"
     assert example.reference["image"] == "existence/1.png"  # one name in two tasks is two images
-    (example,) = read_examples("hallusionbench", "vlmevalkit", parquet_folder(tmp_path / "h", "hallusionbench"))
+    (example,) = read_examples("hallusionbench", None, parquet_folder(tmp_path / "h", "hallusionbench"))
     assert example.id == "VS_map_1_1_0"
     assert example.reference["answer_details"] == "It is."
 
@@ -298,32 +161,35 @@ def test_open_questions_of_mmmu(tmp_path):
     assert scored_perfectly("mmmu", None, [example]).metrics[0].value == 100
 
 
-@pytest.mark.parametrize("protocol", ["llava", "lmms", "vlmevalkit"])
-def test_open_questions_of_mmmu_in_a_table(tmp_path, protocol):
+@pytest.mark.parametrize(
+    ("protocol", "reply", "value"),
+    # one of them; none in lmms-eval, which looks for the text of the list; in VLMEvalKit one choice of two, with this text
+    [("llava", "four", 100), ("lmms", "four", 0), ("lmms", "['4', 'four']", 100), ("vlmevalkit", "['4', 'four']", 100)],
+)
+def test_open_questions_of_mmmu_in_a_table(tmp_path, protocol, reply, value):
     rows = [tsv_rows("mmmu")[2] | {"answer": "['4', 'four']", "image": png_base64(1)}]
-    (example,) = read_examples("mmmu", protocol, write_tsv(tmp_path / "a.tsv", rows))
+    (example,) = read_examples("mmmu", None, write_tsv(tmp_path / "a.tsv", rows))
     assert example.reference["answer"] == ["4", "four"]
-    reply = "['4', 'four']" if protocol == "vlmevalkit" else "four"  # there one choice of two, with this text
-    assert scored_perfectly("mmmu", protocol, [example], lambda _: reply).metrics[0].value == 100
+    assert scored_perfectly("mmmu", protocol, [example], lambda _: reply).metrics[0].value == value
 
 
 def test_a_question_of_textvqa_that_is_asked_twice(tmp_path):
     """Its predictions are read back as they were written. A question that says ", again" is one like any other."""
     row = parquet_rows("textvqa")[0]
     rows = [row, row, row | {"question": "Which, again?"}]
-    examples = read_examples("textvqa", "lmms", write_parquet(tmp_path / "a.parquet", rows))
+    examples = read_examples("textvqa", None, write_parquet(tmp_path / "a.parquet", rows))
     ids = [example.id for example in examples]
     assert ids == ["a which", "a which, again 1", "a which, again"]
-    assert [row["id"] for row in identified("textvqa", [{"id": id} for id in ids])] == ids
+    assert [row["id"] for row in identified(BENCHMARKS["textvqa"], [{"id": id} for id in ids])] == ids
     rows = [row | {"question": f"{row['question']} Is it there, again?"} for row in parquet_rows("mme")]
     rows = [{**row, "question": f"{i}{row['question']}"} for i, row in enumerate(rows)]
-    assert len(read_examples("mme", "lmms", write_parquet(tmp_path / "m.parquet", rows))) == len(rows)
+    assert len(read_examples("mme", None, write_parquet(tmp_path / "m.parquet", rows))) == len(rows)
 
 
 def test_videos_of_seed_bench_are_not_asked(tmp_path):
     row = parquet_rows("seed_bench")[0]
     rows = [row | {"question_id": "2", "data_type": "video", "image": [png(1), png(2)]}, row]
-    (example,) = read_examples("seed_bench", "lmms", write_parquet(tmp_path / "a.parquet", rows))
+    (example,) = read_examples("seed_bench", None, write_parquet(tmp_path / "a.parquet", rows))
     assert (example.id, example.kind) == ("1", "image")
 
 
@@ -339,7 +205,7 @@ def test_science_questions_without_a_picture(tmp_path):
 def test_pictures_of_one_cell_are_told_apart(tmp_path):
     """By their names, by which a report's pictures are known."""
     row = parquet_rows("seed_bench")[0] | {"image": [png(1), png(2)]}
-    (example,) = read_examples("seed_bench", "lmms", write_parquet(tmp_path / "a.parquet", [row]))
+    (example,) = read_examples("seed_bench", None, write_parquet(tmp_path / "a.parquet", [row]))
     shown = images_of(example)
     assert [image.name.removeprefix(str(tmp_path)) for image in shown] == [
         "/a.parquet, row 1, image 1",
@@ -367,7 +233,7 @@ def test_pictures_are_read_from_the_file_when_they_are_needed(tmp_path):
         ("ai2d", {"image": b""}, r"a.parquet, row 2: column 'image' has the path None and no picture"),
         ("ai2d", {"options": None}, r"row 2: column 'options' is empty"),
         ("blink", {}, r"row 2: the row 'val_Counting_1' is there twice"),
-        ("vqav2", {"answers": None}, r"row 2: column 'answers' is empty"),
+        ("vqav2", {"answers": None, "question_id": 8}, r"a.parquet, row 2: no gold answer, and other rows have one"),
         ("mme", {"question_id": "1.png"}, r"a.parquet, row 2: the question id '1.png' is no task/image"),
     ],
 )
@@ -375,7 +241,7 @@ def test_parquet_that_is_broken(tmp_path, benchmark, change, error):
     row = parquet_rows(benchmark)[0]
     path = write_parquet(tmp_path / "a.parquet", [row, row | change])
     with pytest.raises(ValueError, match=error):
-        read_examples(benchmark, "lmms", path)
+        read_examples(benchmark, None, path)
 
 
 def test_mmbench_is_judged_alike_from_either_form_of_its_data(tmp_path):
@@ -389,7 +255,7 @@ def test_mmbench_is_judged_alike_from_either_form_of_its_data(tmp_path):
     for name in ("a.tsv", "a.parquet", "a.jsonl"):
         (example,) = read_examples("mmbench", None, tmp_path / name)
         line = {"id": example.id, "prediction": "", "prompt": text_of(example), "reference": example.reference}
-        fields.append(JUDGED["mmbench"].fields(line))
+        fields.append(BENCHMARKS["mmbench"].judge.fields(line))
     assert fields == [{"question": "Which?", "choices": "A. x\nB. y", "prediction": ""}] * 3
 
 
@@ -406,7 +272,7 @@ def test_parquet_files_of_something_else(tmp_path):
     with pytest.raises(ValueError, match=r"row 1: column 'answer' is not there; there are prompt"):
         read_examples("ai2d", "lmms", path)
     with pytest.raises(ValueError, match=r"no parquet files of the split 'val'; there are test-0.parquet"):
-        read_examples("blink", "lmms", tmp_path)
+        read_examples("blink", None, tmp_path)
     (tmp_path / "broken.parquet").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"broken.parquet: not a parquet file"):
         read_examples("ai2d", "lmms", tmp_path / "broken.parquet")
@@ -454,8 +320,8 @@ def test_hub_from_the_local_cache_and_without_a_hub(tmp_path):
     parquet_folder(cached / "snapshots" / ("a" * 40), "ai2d")
     code = (
         "from minigemini.benchmarks.formats import hub\n"
-        "from minigemini.benchmarks.formats.read import read_examples\n"
-        "print(len(read_examples('ai2d', 'lmms', {0!r})), hub.pinned('ai2d', {0!r}))"
+        "from minigemini.benchmarks.formats.read import BENCHMARKS, read_examples\n"
+        "print(len(read_examples('ai2d', 'lmms', {0!r})), hub.pinned(BENCHMARKS['ai2d'], {0!r}))"
     )
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path)}
 
