@@ -65,26 +65,36 @@ class Scored:
         return sum(verdict.path == UNPARSABLE for verdict in self.verdicts)
 
 
-def read_lines(benchmark: str, file: Path, gold: Path | None, format: str) -> list[Row]:
+@dataclass(frozen=True)
+class Predictions:
+    """Answers of any tool.
+
+    Attributes:
+        file: in one of the formats of :data:`READERS`; a folder for MME's tool and MGM's shards.
+        gold: the gold answers, for formats that do not bring them (see ``formats/gold.py``).
+    """
+
+    file: Path
+    gold: Path | None = None
+    format: str = "minigemini"
+
+
+def read_lines(benchmark: str, predictions: Predictions) -> list[Row]:
     """Predictions with their gold answers.
 
-    Args:
-        file: predictions in one of the formats of :data:`READERS`; a folder for MME's tool and MGM's shards.
-        gold: the gold answers, for formats that do not bring them (see ``formats/gold.py``).
-
     Raises:
-        FileNotFoundError: ``file`` or ``gold`` is not there.
+        FileNotFoundError: a file is not there.
         ValueError: what the readers refuse.
     """
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such file or folder")
-    if format == "minigemini" and file.is_dir():
-        raise ValueError(f"{file} is a folder; of an eval, predictions are in its model/predictions.jsonl")
+    if not predictions.file.exists():
+        raise FileNotFoundError(f"{predictions.file}: no such file or folder")
+    if predictions.format == "minigemini" and predictions.file.is_dir():
+        raise ValueError(f"{predictions.file} is a folder; of an eval, predictions are in its model/predictions.jsonl")
     which = BENCHMARKS[benchmark]
-    rows = READERS[format](file, which)
-    if gold is None:
+    rows = READERS[predictions.format](predictions.file, which)
+    if predictions.gold is None:
         return identified(which, rows)
-    return join(which, rows, gold_files.read(gold, which))
+    return join(which, rows, gold_files.read(predictions.gold, which))
 
 
 def score(

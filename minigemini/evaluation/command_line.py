@@ -140,11 +140,11 @@ def add_eval_score(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_score(parsed: argparse.Namespace) -> int:
+    from minigemini.benchmarks.score import Predictions
     from minigemini.evaluation.reporting.scored import score_file
 
-    return score_file(
-        parsed.benchmark, parsed.file, parsed.gold, parsed.protocol, parsed.format, parsed.official_random, parsed.json
-    )
+    predictions = Predictions(parsed.file, parsed.gold, parsed.format)
+    return score_file(parsed.benchmark, predictions, parsed.protocol, parsed.official_random, parsed.json)
 
 
 def add_eval_judge(commands: argparse._SubParsersAction) -> None:
@@ -174,19 +174,12 @@ def add_eval_judge(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_judge(parsed: argparse.Namespace) -> int:
+    from minigemini.benchmarks.score import Predictions
     from minigemini.evaluation.judging.ask import judge_file
 
-    return judge_file(
-        parsed.benchmark,
-        parsed.file,
-        parsed.url,
-        parsed.judge_model,
-        parsed.cache,
-        parsed.out,
-        parsed.gold,
-        parsed.format,
-        parsed.judge_prompt,
-    )
+    predictions = Predictions(parsed.file, parsed.gold, parsed.format)
+    judge = (parsed.url, parsed.judge_model, parsed.cache)
+    return judge_file(parsed.benchmark, predictions, *judge, parsed.out, parsed.judge_prompt)
 
 
 def add_eval_diff(commands: argparse._SubParsersAction) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from minigemini.benchmarks.benchmark import Line
 from minigemini.benchmarks.names import protocol_of
-from minigemini.benchmarks.score import Scored, judges_of, read_lines, score, uses_judge
+from minigemini.benchmarks.score import Predictions, Scored, judges_of, read_lines, score, uses_judge
 from minigemini.benchmarks.statistics.metric import Metric
 from minigemini.evaluation.reporting.result import Control, Number, Result, write_json
 from minigemini.evaluation.reporting.table import print_result
@@ -94,24 +94,19 @@ def _answer(line: Line) -> str:
 
 def score_file(
     benchmark: str,
-    file: Path,
-    gold: Path | None = None,
+    predictions: Predictions,
     protocol: str | None = None,
-    format: str = "minigemini",
     official_random: bool = False,
     out: Path | None = None,
 ) -> int:
     """``minigemini eval score``: prints the numbers and writes them, with every verdict, to ``out``. The exit code: 0.
 
-    Args:
-        file, gold, format: as of :func:`score.read_lines`.
-
     Raises:
         ValueError: what :func:`score.score` and the readers refuse.
-        FileNotFoundError: ``file`` or ``gold`` is not there.
+        FileNotFoundError: a file is not there.
     """
     protocol_of(benchmark, protocol)  # a wrong name is said before anything is read
-    result = as_result(score(benchmark, read_lines(benchmark, file, gold, format), protocol, official_random))
+    result = as_result(score(benchmark, read_lines(benchmark, predictions), protocol, official_random))
     if out is not None:
         write_json(out, result.as_json())  # first: whoever reads what is printed may go away in the middle
     print_result(result, Console(soft_wrap=True))
