@@ -192,9 +192,6 @@ def test_what_would_give_a_wrong_number_is_refused(
         evaluate("ai2d,mmstar", "nano", tmp_path, overrides=[f"data={file}"])
     with pytest.raises(ValueError, match="ai2d is there twice"):
         evaluate("ai2d,ai2d", "nano", tmp_path, overrides=[f"data={file}"])
-    (tmp_path / "file").write_text("")
-    assert main(["eval", suite, "--out", str(tmp_path / "file" / "x"), "--model", "nano"]) == 1
-    assert "Not a directory" in capsys.readouterr().err
     assert main(["eval", "score", "ai2d", str(tmp_path)]) == 1
     assert "predictions are in its model/predictions.jsonl" in capsys.readouterr().err
     (tmp_path / "null.jsonl").write_text('{"id": "1", "prediction": null, "reference": {}}\n')

@@ -77,8 +77,8 @@ def gain(candidates: Mapping[str, Sequence[Candidate]]) -> Gain:
     return Gain(
         [mean_points(name, own) for name, own in verdicts.items()],
         [
-            Pair("first picture", "chosen picture", replace(won, name="gain")),
-            Pair("first picture", "best picture", replace(possible, name="to be gained")),
+            Pair("first", "chosen", replace(won, name="gain")),
+            Pair("first", "best", replace(possible, name="to be gained")),
         ],
         mcnemar(sum(a > b for a, b in pairs), sum(b > a for a, b in pairs)),
     )
