@@ -13,6 +13,7 @@ from PIL import Image
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 from minigemini.cli import main
 from minigemini.evaluation.reporting.stored_run import find_parts, read_run
+from minigemini.evaluation.running.ablate import ablate
 from minigemini.evaluation.running.evaluate import evaluate
 from minigemini.evaluation.running.rows import read_parts
 from minigemini.evaluation.running.suite import load_suite
@@ -225,6 +226,24 @@ def test_where_a_part_finds_its_data_and_its_images(data: Path, tmp_path: Path) 
     assert [example.images[0].open().size for example in part.examples] == [
         Image.open(data / example.reference["image"]).size for example in part.examples
     ]
+
+
+def test_a_test_split_is_answered_and_written_for_upload(data: Path, model: str, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (data / "ai2d.jsonl").read_text().splitlines()]
+    for number, row in enumerate(rows):
+        row["id"], row["reference"] = str(number), {"choices": row["choices"]}
+    (data / "mmbench.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path / "out"
+    assert evaluate("mmbench", model, out, overrides=[f"data={data}"]) == 0
+    part = out / "mmbench@llava"
+    results = read(part / "results.json")
+    assert (results["status"], results["metrics"], results["n"]) == ("no gold answers", [], 4)
+    assert "**no gold answers**: no number." in (part / "results.md").read_text()
+    assert "upload.xlsx is what the benchmark's server takes" in (part / "results.md").read_text()
+    assert (part / "upload.xlsx").is_file()
+    assert read_run(part).status == "no gold answers"
+    with pytest.raises(ValueError, match="mmbench@llava: no gold answers, so there is no number to compare"):
+        ablate("mmbench", model, tmp_path / "ablate", overrides=[f"data={data}"])
 
 
 def test_a_text_with_the_image_marker_is_named(data: Path, model: str, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def judge(ask: Ask, prompt: str, line: Line) -> Said:
 def upload(lines: Sequence[Line], folder: Path) -> Path:
     """The table for OpenMMLab's server: index, question, options, prediction."""
     from openpyxl import Workbook
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     book = Workbook()
     sheet = book.active
@@ -87,7 +88,9 @@ def upload(lines: Sequence[Line], folder: Path) -> Path:
     for line in lines:
         choices = line["reference"]["choices"]
         texts = [*choices, *[""] * (most - len(choices))]
-        sheet.append([int(line["id"]), line["reference"].get("question", ""), *texts, line["prediction"]])
+        # control characters, which a model can write and a cell holds only so
+        reply = ILLEGAL_CHARACTERS_RE.sub(lambda found: f"_x{ord(found[0]):04x}_", line["prediction"])
+        sheet.append([int(line["id"]), line["reference"].get("question", ""), *texts, reply])
     path = folder / "upload.xlsx"
     book.save(path)
     return path
