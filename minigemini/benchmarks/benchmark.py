@@ -1,4 +1,4 @@
-"""What a benchmark is, what it gives a model to answer, and what scores are made of.
+"""What a benchmark is, and what it gives a model to answer.
 
 Everything a scorer needs travels in the prediction line (``Example.reference``), so a score can be recomputed from the
 file alone, on a machine without the model, the images or torch.
@@ -13,6 +13,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what a benchmark is made of names its lines
+    from PIL import Image
+
     from minigemini.benchmarks.formats.hub import Hub
     from minigemini.benchmarks.formats.lines import Row as StoredRow
     from minigemini.benchmarks.formats.llava_layout import LlavaFolder
@@ -61,25 +63,6 @@ class Example:
         return images_of(self.messages)
 
 
-@dataclass(frozen=True)
-class Score:
-    """A number in 0..1 over ``n`` examples; ``interval`` is 95 %, or None where the number is an expected value."""
-
-    value: float
-    n: int
-    interval: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """A score and, beside it, what simpler ways of answering reach on the same examples."""
-
-    kind: str
-    metric: str
-    score: Score
-    controls: dict[str, Score] = field(default_factory=dict)
-
-
 def all_images(question: Question) -> tuple[StoredImage, ...]:
     return question.images
 
@@ -124,6 +107,7 @@ class Protocol:
         right_reply: a reply to a line that is right, by the gold answer of its verdict. With it every row is tried before the first is
             asked.
         misses_gold: the published rule calls some of the published gold answers wrong; such rows are counted, not refused.
+        controls: ways of answering that understand nothing, by name: lines -> the verdicts on those that such a way answers.
     """
 
     form: Form | None
@@ -135,6 +119,7 @@ class Protocol:
     check: Callable[[Sequence[Line]], None] | None = None
     right_reply: Callable[[Line, Any], str] = first_gold
     misses_gold: bool = False
+    controls: Mapping[str, Callable[[Sequence[Line]], list[Verdict]]] = field(default_factory=dict)
 
 
 Cells = dict[str, str]
@@ -162,6 +147,9 @@ class Benchmark:
         title: as its authors do, with the split.
         sizes: the numbers of rows that published numbers are of, with a name each; empty: not known.
         protocols: by name; the first is the default.
+        make: kinds, how many of each, and a seed -> the examples, where a program makes them.
+        read: a file -> the examples, where they are conversations and not rows of questions; its own file is ``items``.
+        see: of a picture that was drawn for an example without messages: what its line says of it.
         hub: where its parquet files are.
         columns: a row of them, and its number -> the question; None where the row is not the benchmark's.
         table: a row of VLMEvalKit's table, as it is read in general, and its cells -> the benchmark's rows; a text where such a table
@@ -185,8 +173,12 @@ class Benchmark:
     title: str
     sizes: Mapping[int, str]
     protocols: Mapping[str, Protocol]
-    hub: Hub
-    columns: Callable[[Record, int], Question | None]
+    make: Callable[[Sequence[str], int, int], list[Example]] | None = None
+    read: Callable[[Path], list[Example]] | None = None
+    items: Path | None = None
+    see: Callable[[Image.Image], dict[str, Any]] | None = None
+    hub: Hub | None = None
+    columns: Callable[[Record, int], Question | None] | None = None
     table: Callable[[StoredRow, Cells], list[StoredRow]] | str = as_it_is
     options: bool = False
     several_answers: bool = False
@@ -201,3 +193,8 @@ class Benchmark:
     judge: Judge | None = None
     notes: Callable[[Sequence[Line]], list[str]] = lambda lines: []
     upload: Callable[[Sequence[Line], Path], Path] | None = None
+
+    @property
+    def ours(self) -> bool:
+        """Whether its examples come with the repository: there is one protocol, and no row shares its picture with another."""
+        return self.make is not None or self.read is not None

@@ -1,17 +1,12 @@
-"""``minigemini eval score``: lines of predictions -> verdicts -> numbers, without a model."""
+"""Lines of predictions, in any format -> verdicts -> numbers, without a model."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from minigemini.benchmarks.benchmark import Benchmark, Line, Protocol
 from minigemini.benchmarks.formats import gold as gold_files
@@ -22,7 +17,7 @@ from minigemini.benchmarks.gold_check import FROM_JUDGES, GOLD, is_not_offered, 
 from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 from minigemini.benchmarks.rules.option_letter import LETTERS
 from minigemini.benchmarks.rules.verdict import JUDGE_FAILED, NOT_JUDGED, UNPARSABLE, Reading, Verdict, judged
-from minigemini.benchmarks.statistics.metric import RESAMPLES, SEED, Metric
+from minigemini.benchmarks.statistics.metric import Metric
 
 OFFICIAL_SEED = 42  # of the tools' random fallback
 READERS = {
@@ -36,7 +31,6 @@ READERS = {
 }
 SCORED, NEEDS_JUDGE, NO_GOLD = "scored", "needs judge", "no gold answers"
 OWN_PROMPT = "minigemini's own"  # of a judge
-NOTHING_BESIDE: Mapping[str, Mapping[str, float]] = {}
 JUDGE_FAILURES = 0.01  # the share of rows without a judge's answer above which there is no score
 
 
@@ -45,7 +39,8 @@ class Scored:
     """The result of one benchmark under one protocol.
 
     ``metrics`` is empty where a judge is needed or there are no gold answers; ``with_fallback`` holds the same metrics with what the
-    tool makes of unparsable replies, when that was asked for and the protocol has such a thing; ``whole`` is whether the lines may be
+    tool makes of unparsable replies, when that was asked for and the protocol has such a thing; ``controls`` those of the
+    protocol's ways of answering that understand nothing; ``whole`` is whether the lines may be
     all that published numbers are of.
     """
 
@@ -57,6 +52,7 @@ class Scored:
     with_fallback: Sequence[Metric] = ()
     notes: Sequence[str] = field(default_factory=tuple)
     whole: bool = True
+    controls: Mapping[str, Sequence[Metric]] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
@@ -68,131 +64,37 @@ class Scored:
     def unparsable(self) -> int:
         return sum(verdict.path == UNPARSABLE for verdict in self.verdicts)
 
-    def as_json(self) -> dict[str, Any]:
-        counted = sorted(Counter(verdict.path for verdict in self.verdicts).items())
-        return {
-            "benchmark": self.benchmark,
-            "protocol": self.protocol,
-            "says": BENCHMARKS[self.benchmark].protocols[self.protocol].says,
-            "judges": judges_of(self.lines) if uses_judge(self.benchmark, self.protocol, self.lines) else [],
-            "whole": self.whole,
-            "status": self.status,
-            "n": len(self.verdicts),
-            "unparsable": {"count": self.unparsable, "rate": self.unparsable / len(self.verdicts)},
-            "paths": dict(counted),
-            "metrics": [metric_as_json(metric) for metric in self.metrics],
-            "with_official_fallback": [metric_as_json(metric) for metric in self.with_fallback],
-            "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "clusters": "images"},
-            "notes": list(self.notes),
-            "verdicts": [
-                {
-                    **vars(verdict),
-                    "prompt": line.get("prompt") or line.get("question", ""),
-                    "answer": line["prediction"],
-                }
-                for verdict, line in zip(self.verdicts, self.lines, strict=True)
-            ],
-        }
 
-    def print(self, console: Console, beside: Mapping[str, Mapping[str, float]] = NOTHING_BESIDE) -> None:
-        """The protocol beside the number, the interval beside the value, the rate of unparsable replies below.
+@dataclass(frozen=True)
+class Predictions:
+    """Answers of any tool.
 
-        Args:
-            beside: further columns: heading -> name of the metric -> value.
-        """
-        title = f"{self.benchmark}@{self.protocol}: {BENCHMARKS[self.benchmark].protocols[self.protocol].says}"
-        console.print(title, style="bold", highlight=False)
-        if self.metrics:
-            table = Table(box=None, pad_edge=False)
-            table.add_column("")
-            for heading in ("value", "95 % interval", "n", "images"):
-                table.add_column(heading, justify="right")
-            if self.with_fallback:
-                beside = {**beside, "with the tool's fallback": {m.name: m.value for m in self.with_fallback}}
-            for heading in beside:
-                table.add_column(heading, justify="right")
-            for metric in self.metrics:
-                values = [column.get(metric.name) for column in beside.values()]
-                table.add_row(
-                    metric.name,
-                    value_text(metric),
-                    interval_text(metric),
-                    str(metric.n),
-                    str(len(metric.images)),
-                    *("" if value is None else f"{value:.2f}" for value in values),
-                )
-            console.print(table, highlight=False)
-        else:
-            console.print(f"{self.status}: no number", style="bold red")
-        rate = self.unparsable / len(self.verdicts)
-        console.print(
-            f"unparsable, counted as wrong: {self.unparsable} of {len(self.verdicts)} ({rate:.1%})", highlight=False
-        )
-        for note in self.notes:
-            console.print(note, style="dim", highlight=False)
-
-
-def value_text(metric: Metric) -> str:
-    return f"{metric.value:.2f}{' %' if metric.unit == '%' else ''}"
-
-
-def interval_text(metric: Metric) -> str:
-    interval = metric.interval
-    return f"{interval[0]:.2f} .. {interval[1]:.2f}" if interval else "too few images"
-
-
-def metric_as_json(metric: Metric) -> dict[str, Any]:
-    interval = metric.interval
-    return {
-        "name": metric.name,
-        "value": metric.value,
-        "unit": metric.unit,
-        "n": metric.n,
-        "images": len(metric.images),
-        "interval": list(interval) if interval else None,
-    }
-
-
-def score_file(
-    benchmark: str,
-    file: Path,
-    gold: Path | None = None,
-    protocol: str | None = None,
-    format: str = "minigemini",
-    official_random: bool = False,
-    out: Path | None = None,
-) -> int:
-    """``minigemini eval score``: prints the numbers and writes them, with every verdict, to ``out``. The exit code: 0.
-
-    Args:
-        file: predictions in one of the formats of :data:`READERS`; a folder for MME's tool and MGM's shards.
+    Attributes:
+        file: in one of the formats of :data:`READERS`; a folder for MME's tool and MGM's shards.
         gold: the gold answers, for formats that do not bring them (see ``formats/gold.py``).
+    """
+
+    file: Path
+    gold: Path | None = None
+    format: str = "minigemini"
+
+
+def read_lines(benchmark: str, predictions: Predictions) -> list[Row]:
+    """Predictions with their gold answers.
 
     Raises:
-        ValueError: what :func:`score` and the readers refuse.
-        FileNotFoundError: ``file`` or ``gold`` is not there.
+        FileNotFoundError: a file is not there.
+        ValueError: what the readers refuse.
     """
-    protocol_of(benchmark, protocol)  # a wrong name is said before anything is read
-    scored = score(benchmark, read_lines(benchmark, file, gold, format), protocol, official_random)
-    if out is not None:
-        write(scored, out)  # first: whoever reads what is printed may go away in the middle
-    scored.print(Console(soft_wrap=True))
-    if out is not None:
-        print(f"written: {out}")
-    return 0
-
-
-def read_lines(benchmark: str, file: Path, gold: Path | None, format: str) -> list[Row]:
-    """Predictions with their gold answers; see :func:`score_file`."""
-    if not file.exists():
-        raise FileNotFoundError(f"{file}: no such file or folder")
-    if format == "minigemini" and file.is_dir():
-        raise ValueError(f"{file} is a folder; of an eval, predictions are in its model/predictions.jsonl")
+    if not predictions.file.exists():
+        raise FileNotFoundError(f"{predictions.file}: no such file or folder")
+    if predictions.format == "minigemini" and predictions.file.is_dir():
+        raise ValueError(f"{predictions.file} is a folder; of an eval, predictions are in its model/predictions.jsonl")
     which = BENCHMARKS[benchmark]
-    rows = READERS[format](file, which)
-    if gold is None:
+    rows = READERS[predictions.format](predictions.file, which)
+    if predictions.gold is None:
         return identified(which, rows)
-    return join(which, rows, gold_files.read(gold, which))
+    return join(which, rows, gold_files.read(predictions.gold, which))
 
 
 def score(
@@ -239,7 +141,9 @@ def score(
         return Scored(benchmark, name, lines, verdicts, (), (), notes, whole)
     verdicts = [replace(verdict, points=0.0) if verdict.points is None else verdict for verdict in verdicts]
     fallback = chosen.metrics(_fallback(chosen, lines, verdicts)) if official_random else ()
-    return Scored(benchmark, name, lines, verdicts, chosen.metrics(verdicts), fallback, notes, whole)
+    guesses = {control: guess(lines) for control, guess in chosen.controls.items()}
+    controls = {control: chosen.metrics(guessed) for control, guessed in guesses.items() if guessed}
+    return Scored(benchmark, name, lines, verdicts, chosen.metrics(verdicts), fallback, notes, whole, controls)
 
 
 def _verdicts(protocol: Protocol, lines: Sequence[Line], places: Sequence[str]) -> tuple[list[Verdict], int]:
@@ -290,7 +194,7 @@ def _notes(benchmark: Benchmark, protocol: str, lines: Sequence[Line], whole: bo
     if not whole:
         known = ", ".join(f"{size} ({name})" for size, name in benchmark.sizes.items()) or "more"
         notes.append(f"{len(lines)} rows; the published data has {known}: not comparable with published numbers")
-    if not any("image" in line["reference"] for line in lines):
+    if not benchmark.ours and not any("image" in line["reference"] for line in lines):
         notes.append(
             "which rows share an image is not known; the interval takes them as independent and may be too narrow"
         )
@@ -298,7 +202,7 @@ def _notes(benchmark: Benchmark, protocol: str, lines: Sequence[Line], whole: bo
     hidden = sum(is_not_offered(line) or _is_not_shown(line) for line in lines)
     if hidden:
         notes.append(f"{hidden} of {len(lines)} rows: the right option is not among those that are shown")
-    empty = sum(not line["prediction"].strip() for line in lines)
+    empty = sum("prediction" in line and not line["prediction"].strip() for line in lines)
     if empty:
         notes.append(f"{empty} of {len(lines)} answers are empty")
     judges = judges_of(lines)
@@ -343,8 +247,3 @@ def _judge_names(line: Line) -> list[str]:
         return [line["judge"]["model"]]
     grade = line.get("grade")
     return list(grade.get("model", [])) if isinstance(grade, dict) else []
-
-
-def write(scored: Scored, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(scored.as_json(), ensure_ascii=False, indent=1) + "\n")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from minigemini.benchmarks.benchmark import Score
-from minigemini.benchmarks.statistics.wilson import wilson
 from minigemini.conversation import PROMPT_END, PROMPT_START, find_prompts
 
 
@@ -25,15 +21,3 @@ def is_one_prompt(answer: str) -> bool:
     answer = answer.strip()
     whole = [(span.start, span.end) for span in find_prompts(answer)] == [(0, len(answer))]
     return whole and has_well_formed_prompts(answer)
-
-
-def balanced_accuracy(wanted: Sequence[bool], decided: Sequence[bool]) -> Score:
-    """The mean of the accuracies of the two classes; of one, where the examples have only one."""
-    hits: dict[bool, list[bool]] = {True: [], False: []}
-    for want, got in zip(wanted, decided, strict=True):
-        hits[want].append(want == got)
-    sides = [side for side in hits.values() if side]  # a smoke run of two examples may have one class only
-    value = sum(sum(side) / len(side) for side in sides) / len(sides)
-    # The mean of two accuracies varies like one accuracy over 4 / (1/n1 + 1/n2) examples: n1 + n2 for even classes.
-    worth = len(sides) ** 2 / sum(1 / len(side) for side in sides)
-    return Score(value, len(decided), wilson(value, worth))

@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 from minigemini.evaluation.drawing.command_line import PICTURE_COMMANDS, add_picture_commands
-from minigemini.output_path import output_file, output_folder
+from minigemini.evaluation.run_options import MODEL, add_run_options
+from minigemini.output_path import output_file
 
 OVERRIDES = "key.path=value"
 EVAL_COMMANDS = (
@@ -47,21 +48,14 @@ def _add_what_answers(parser: argparse.ArgumentParser) -> None:
         help="a suite of eval/suites/ by name (smoke, tabletop, edits, paper, full), a YAML file, or benchmarks: mme,mmmu@mgm",
     )
     parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the suite")
-    parser.add_argument("--model", default="nano", help="checkpoint folder, hub id or shipped name (default: nano)")
-    parser.add_argument(
-        "--out", type=output_folder, required=True, help="folder for results; an interrupted run goes on there"
-    )
     parser.add_argument(
         "--data", metavar="FOLDER", help="where the published benchmarks' data is (default: the suite's)"
     )
-    parser.add_argument(
-        "--limit",
-        type=int,
-        metavar="N",
-        help="at most N examples of each kind; of published benchmarks, the rows of N images",
-    )
-    parser.add_argument(
-        "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"
+    add_run_options(
+        parser,
+        model="that answers",
+        limit="at most N examples of each kind; of published benchmarks, the rows of N images",
+        bits=True,
     )
 
 
@@ -146,11 +140,11 @@ def add_eval_score(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_score(parsed: argparse.Namespace) -> int:
-    from minigemini.benchmarks.score import score_file
+    from minigemini.benchmarks.score import Predictions
+    from minigemini.evaluation.reporting.scored import score_file
 
-    return score_file(
-        parsed.benchmark, parsed.file, parsed.gold, parsed.protocol, parsed.format, parsed.official_random, parsed.json
-    )
+    predictions = Predictions(parsed.file, parsed.gold, parsed.format)
+    return score_file(parsed.benchmark, predictions, parsed.protocol, parsed.official_random, parsed.json)
 
 
 def add_eval_judge(commands: argparse._SubParsersAction) -> None:
@@ -180,19 +174,12 @@ def add_eval_judge(commands: argparse._SubParsersAction) -> None:
 
 
 def run_eval_judge(parsed: argparse.Namespace) -> int:
+    from minigemini.benchmarks.score import Predictions
     from minigemini.evaluation.judging.ask import judge_file
 
-    return judge_file(
-        parsed.benchmark,
-        parsed.file,
-        parsed.url,
-        parsed.judge_model,
-        parsed.cache,
-        parsed.out,
-        parsed.gold,
-        parsed.format,
-        parsed.judge_prompt,
-    )
+    predictions = Predictions(parsed.file, parsed.gold, parsed.format)
+    judge = (parsed.url, parsed.judge_model, parsed.cache)
+    return judge_file(parsed.benchmark, predictions, *judge, parsed.out, parsed.judge_prompt)
 
 
 def add_eval_diff(commands: argparse._SubParsersAction) -> None:
@@ -266,7 +253,7 @@ def add_eval_vlmevalkit(commands: argparse._SubParsersAction) -> None:
         "after -- goes to its run.py: minigemini eval vlmevalkit --model nano --vlmevalkit ../VLMEvalKit -- --data MMBench_DEV_EN. "
         "Result tables are written as tsv unless PRED_FORMAT says otherwise.",
     )
-    parser.add_argument("--model", default="nano", help="checkpoint folder, hub id or shipped name (default: nano)")
+    parser.add_argument("--model", default="nano", help=MODEL)
     parser.add_argument("--vlmevalkit", metavar="PATH", type=Path, required=True, help="a checkout of VLMEvalKit")
     parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="of run.py, after --")
     parser.set_defaults(run=run_eval_vlmevalkit)

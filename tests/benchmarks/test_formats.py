@@ -125,7 +125,7 @@ def test_mmmu_of_mgm(tmp_path):
         tmp_path, "mmmu", write_jsonl(tmp_path / "merge.jsonl", rows), "--format", "mgm", "--official-random"
     )
     assert found["metrics"][0]["value"] * 9 == pytest.approx(309)
-    assert found["with_official_fallback"][0]["value"] * 9 == pytest.approx(325)
+    assert found["metrics"][0]["controls"]["the tool's fallback"]["value"] * 9 == pytest.approx(325)
     assert found["unparsable"] == {"count": 48, "rate": 48 / 900}
     kinds = {metric["name"] for metric in found["metrics"]}
     assert {"Art_Theory", "Clinical_Medicine"} < kinds

@@ -77,7 +77,11 @@ def test_every_rule_takes_the_usual_gold_answer():
     extra = {"choices": ["x", "y"], "is_multimodal": True, "image": "i", "question_type": "multiple-choice", **place}
     for name, benchmark in BENCHMARKS.items():
         for protocol in benchmark.protocols.values():
-            answer = "B" if benchmark.options else {"hallusionbench": "1", "mathvista": "[1, 2]"}.get(name, "yes")
+            answer = (
+                "B"
+                if benchmark.options
+                else {"hallusionbench": "1", "mathvista": "[1, 2]", "draw_decision": "draw"}.get(name, "yes")
+            )
             gold = {"answers": ["red"] * 10} if benchmark.several_answers else {"answer": answer}
             problem = (
                 {"question_type": "free_form", "answer_type": "list", "precision": None} if name == "mathvista" else {}

@@ -31,7 +31,7 @@ def test_our_own_predictions(tmp_path, capsys):
     )
     assert main(["eval", "score", "ai2d", file, "--json", str(tmp_path / "out.json")]) == 0
     printed = capsys.readouterr().out
-    assert "ai2d@lmms: lmms-eval" in printed
+    assert "ai2d@lmms\nlmms-eval" in printed
     assert "33.33 %" in printed
     assert "unparsable, counted as wrong: 1 of 3 (33.3%)" in printed
     assert "3 rows; the published data has 3088 (test): not comparable" in printed
@@ -97,7 +97,8 @@ def test_a_suite_may_still_be_named(capsys):
 
 
 NAMES = """textvqa vqav2 gqa vizwiz scienceqa pope mme mmbench mmbench_cn mmvet llava_bench seed_bench mmmu mmmu_pro
-mathvista ai2d chartqa docvqa infovqa ocrbench realworldqa mmstar hallusionbench blink"""
+mathvista ai2d chartqa docvqa infovqa ocrbench realworldqa mmstar hallusionbench blink
+tabletop draw_decision"""
 
 
 def test_every_benchmark_that_was_promised_has_a_scorer():
@@ -119,6 +120,7 @@ PROTOCOLS = {
     "official lmms paper": "docvqa infovqa",
     "official lmms": "ocrbench",
     "llava": "mmvet llava_bench",
+    "minigemini": "tabletop draw_decision",
 }
 
 

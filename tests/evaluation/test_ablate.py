@@ -7,12 +7,10 @@ import pytest
 
 from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.cli import main
-from minigemini.evaluation.running.ablate import compared
+from minigemini.evaluation.running.ablate import compare_views
 from minigemini.evaluation.running.evaluate import evaluate
 
-SUITE = (
-    "batch_size: 4\ntabletop:\n  seed: 3\n  examples_per_kind: 4\n  kinds: {colour: {}, tag: {}, draw_or_answer: {}}\n"
-)
+SUITE = "batch_size: 4\nparts:\n  tabletop:\n    seed: 3\n    examples_per_kind: 4\n    kinds: {colour: {}, tag: {}, draw_or_answer: {}}\n"
 
 
 def test_every_view_is_answered_and_compared(
@@ -33,14 +31,15 @@ def test_every_view_is_answered_and_compared(
     size = MiniGeminiForConditionalGeneration.from_pretrained(model).config.high_res_vision_config.image_size
     views = ["mining off", "high-res blank", f"high-res {2 * size}", "blind"]
     stored = json.loads((out / "ablation.json").read_text())["parts"]["tabletop"]
-    assert list(stored["views"]) == views
     assert all(view in shown for view in views)
     names = ["mean of kinds", "colour", "tag", "draw_or_answer"]
-    assert list(stored["model"]) == names
-    for found in stored["views"].values():
-        assert [one["name"] for one in found] == names
-        assert all(one["n"] == 3 for one in found[1:])
-        assert all(one["interval"][0] <= one["difference"] <= one["interval"][1] for one in found)
+    assert [one["name"] for one in stored["metrics"]] == names
+    found = stored["differences"]
+    assert [(one["a_is"], one["b_is"], one["name"]) for one in found] == [
+        ("model", view, name) for view in views for name in names
+    ]
+    assert all(one["n"] == (9 if one["name"] == "mean of kinds" else 3) for one in found)
+    assert all(one["interval"][0] <= one["difference"] <= one["interval"][1] for one in found)
     prompts = {
         view: [json.loads(line)["prompt"] for line in file.read_text().splitlines()]
         for view in views
@@ -48,7 +47,7 @@ def test_every_view_is_answered_and_compared(
     }
     assert any("<image>" in prompt for prompt in prompts["mining off"])
     assert not any("<image>" in prompt for prompt in prompts["blind"])
-    assert "| tag | 3 |" in (out / "ablation.md").read_text()
+    assert "| tag: mining off - model |" in (out / "ablation.md").read_text()
     assert main(["eval", "ablate", *asked, "--high-res-size", str(size + 1)]) == 1
     assert f"--high-res-size = {size + 1} does not fit" in capsys.readouterr().err
 
@@ -69,15 +68,16 @@ def test_a_difference_is_resolved_only_when_it_is() -> None:
             for n in range(100)
         ]
 
-    found = compared("tabletop", {"model": lines(90), "mining off": lines(40), "high-res blank": lines(89)}, False)
-    off, blank = found.differences["mining off"][0], found.differences["high-res blank"][0]
+    runs = {"model": lines(90), "mining off": lines(40), "high-res blank": lines(89)}
+    off, blank = (
+        pair.difference
+        for pair in compare_views("tabletop", "minigemini", runs).differences
+        if pair.difference.name == "tag"
+    )
     assert (off.a, off.b, off.resolved, blank.resolved) == (90, 40, True, False)
-    text = found.markdown()
-    assert "**40.00 (-50.00" in text
-    assert "**89.00" not in text
 
 
 def test_needs_a_judge() -> None:
     line = {"id": "v1_0", "kind": "", "prediction": "a cat", "reference": {}}
     with pytest.raises(ValueError, match="mmvet@llava: needs judge"):
-        compared("mmvet@llava", {"model": [line], "blind": [line]}, True)
+        compare_views("mmvet", "llava", {"model": [line], "blind": [line]})

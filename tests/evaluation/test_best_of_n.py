@@ -36,16 +36,16 @@ def test_gain_by_hand() -> None:
         "chosen picture": 75,
         "best picture": 100,
     }
-    assert [difference.value for difference in found.gains] == [25, 50]
-    assert found.gains[0].interval is not None
-    assert found.gains[0].interval[0] < 0 < found.gains[0].interval[1]
+    assert [pair.difference.value for pair in found.gains] == [25, 50]
+    assert found.gains[0].difference.interval is not None
+    assert found.gains[0].difference.interval[0] < 0 < found.gains[0].difference.interval[1]
     assert found.mcnemar == 1  # two against one
 
 
 def test_a_gain_that_is_there_is_resolved() -> None:
     found = gain({str(n): candidates((int(n < 5), 0.1), (1, 0.9)) for n in range(20)})
-    assert found.gains[0].resolved
-    assert found.gains[0].value == 75
+    assert found.gains[0].difference.resolved
+    assert found.gains[0].difference.value == 75
     assert found.mcnemar == 2 / 2**15
 
 
@@ -87,7 +87,7 @@ def test_best_of_n(checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert [metric["name"] for metric in results["metrics"]] == [
         "first picture", "any picture", "chosen picture", "best picture",
     ]  # fmt: skip
-    assert [metric["clusters"] for metric in results["metrics"]] == [3] * 4
+    assert [metric["images"] for metric in results["metrics"]] == [3] * 4
     assert (results["about"]["judge"], results["about"]["generator"]) == names
     assert set(results["versions"]) == {"minigemini", "torch", "transformers", "diffusers"}
     pictures = sorted(path.name for path in (tmp_path / "drawn" / "pictures").iterdir())

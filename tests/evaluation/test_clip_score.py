@@ -86,7 +86,7 @@ def test_clip_score(run: Path, clip: str, tmp_path: Path, capsys: pytest.Capture
     pictures = judge.of_pictures([Image.new("RGB", (40, 30), colour) for colour in COLOURS])
     own = (judge.of_texts(CAPTIONS) * pictures).sum(-1).clamp(min=0)
     assert score["value"] == pytest.approx(100 * own.mean().item(), rel=1e-4)
-    assert (score["n"], found["n"], score["clusters"]) == (6, 3, 3)
+    assert (score["n"], found["n"], score["images"]) == (6, 3, 3)
     assert results["about"]["clip_weights"] == judge.digest()
     assert results["about"]["captions_cut"] == 0
     assert len(results["notes"]) == 1

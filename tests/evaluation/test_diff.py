@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 import shared
 
-from minigemini.benchmarks.names.tabletop import Tabletop, tabletop_metrics, tabletop_verdict
+from minigemini.benchmarks.score import score
 from minigemini.benchmarks.statistics.paired import mcnemar
 from minigemini.cli import main
 from minigemini.evaluation.reporting.diff import compare
-from minigemini.evaluation.reporting.stored_run import JudgedRun, read_run
+from minigemini.evaluation.reporting.result import Result
+from minigemini.evaluation.reporting.scored import as_result
+from minigemini.evaluation.reporting.stored_run import read_run
+from minigemini.evaluation.reporting.table import write_result
 
 
 def write(path: Path, rows: list[dict]) -> Path:
@@ -26,7 +29,7 @@ def choice(id, right: bool, **reference) -> dict:
     return {"id": str(id), "kind": "", "prediction": "AB"[not right], "reference": reference}
 
 
-def runs(folder: Path, a: list[bool], b: list[bool], images: list | None = None) -> tuple[JudgedRun, JudgedRun]:
+def runs(folder: Path, a: list[bool], b: list[bool], images: list | None = None) -> tuple[Result, Result]:
     """Two runs of SEED-Bench, whose rule is that the reply is the letter."""
     found = []
     for name, rights in (("a", a), ("b", b)):
@@ -87,7 +90,7 @@ def test_order_does_not_matter_and_equal_runs_are_equal(tmp_path, capsys):
     rows = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
     write(tmp_path / "b.jsonl", rows[::-1])
     again = compare(read_run(tmp_path / "a.jsonl", "seed_bench"), read_run(tmp_path / "b.jsonl", "seed_bench"))
-    assert one.as_json() == again.as_json()
+    assert one.as_result().as_json() == again.as_result().as_json()
 
     file = str(tmp_path / "a.jsonl")
     assert main(["eval", "diff", file, file, "--benchmark", "seed_bench"]) == 0
@@ -102,9 +105,9 @@ def test_the_exit_code_is_for_ci(tmp_path, capsys):
     assert "B is worse than A in accuracy, at n = 100" in printed
     assert "rows only B has right: 0, only A: 12; exact McNemar p = 0.0004883" in printed
     written = json.loads(Path(out).read_text())
-    assert written["verdict"] == "worse"
-    assert written["flips"] == {"lost": [str(i) for i in range(12)], "gained": [], "mcnemar_p": 2 / 2**12}
-    assert written["metrics"][0]["difference"] == pytest.approx(-12)
+    assert written["about"]["verdict"] == "worse"
+    assert written["about"]["flips"] == {"lost": [str(i) for i in range(12)], "gained": [], "mcnemar_p": 2 / 2**12}
+    assert written["differences"][0]["difference"] == pytest.approx(-12)
     assert main(["eval", "diff", b, a, "--benchmark", "seed_bench"]) == 0
 
 
@@ -166,7 +169,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path, capsys):
     assert "protocol: 'llava' in" in refusal(capsys, scored["llava"], scored["lmms"])
     assert "its protocol is 'llava', not 'lmms'" in refusal(capsys, *[scored["llava"]] * 2, "--protocol", "lmms")
     (tmp_path / "other.json").write_text('{"verdicts": [{"id": "1"}]}')
-    assert "not written by `minigemini eval score --json`" in refusal(capsys, *[tmp_path / "other.json"] * 2)
+    assert "no results of `minigemini eval`" in refusal(capsys, *[tmp_path / "other.json"] * 2)
     assert "no such file" in refusal(capsys, tmp_path / "nothing.json", a)
 
     write(a, [{"id": "v1_0", "prediction": "a cat", "reference": {}}])
@@ -183,28 +186,25 @@ def test_what_score_writes_is_what_predictions_give(tmp_path):
     fresh = [read_run(tmp_path / f"{name}.jsonl", "seed_bench") for name in "ab"]
     assert stored[0].verdicts == fresh[0].verdicts
     assert stored[0].answers == fresh[0].answers == ["AB"[i % 3 != 0] for i in range(60)]
-    assert compare(*stored).as_json() | {"a": "", "b": ""} == compare(*fresh).as_json() | {"a": "", "b": ""}
+    assert compare(*stored).metrics == compare(*fresh).metrics
+    assert compare(*stored).lost == compare(*fresh).lost
 
 
-def tabletop(folder: Path, right: dict[str, list[bool]], seed: int = 1) -> Path:
+def tabletop(folder: Path, right: dict[str, list[bool]], colour: str = "red") -> Path:
     """A finished run of `eval tabletop`, without the model."""
-    (folder / "model").mkdir(parents=True)
+    folder.mkdir()
     lines = []
     for kind, rights in right.items():
         for i, is_right in enumerate(rights):
-            gold = ("draw", "answer")[i % 2] if kind == "draw_or_answer" else "red"
-            wrong, good = ("<h>", "no")[:: 1 if gold == "answer" else -1] if gold != "red" else ("blue", " Red ")
+            gold = ("draw", "answer")[i % 2] if kind == "draw_or_answer" else colour
+            wrong, good = (
+                ("<h>", "no")[:: 1 if gold == "answer" else -1] if gold != colour else ("blue", f" {colour.title()} ")
+            )
             reference = {"answer": gold}
             lines.append(
                 {"id": f"{kind}-{i}", "kind": kind, "prediction": good if is_right else wrong, "reference": reference}
             )
-    write(folder / "model" / "predictions.jsonl", lines)
-    rows = [
-        {"kind": kind, "value": 0.5, "n": len(rights), "interval": None, "controls": {}}
-        for kind, rights in right.items()
-    ]
-    results = {"benchmark": "tabletop", "model": "m", "rows": rows, "complaints": [], "about": {"seed": seed}}
-    (folder / "results.json").write_text(json.dumps(results))
+    write_result(folder, as_result(score("tabletop", lines)))
     return folder
 
 
@@ -220,34 +220,16 @@ def test_folders_of_the_tabletop(tmp_path, capsys):
         "colour": (100, 66.667),
         "draw_or_answer": (100, 90),
     }
-    other = tabletop(tmp_path / "c", good, seed=2)
-    assert "protocol: 'seed 1' in" in refusal(capsys, a, other)
-    lines = (b / "model" / "predictions.jsonl").read_text().splitlines(keepends=True)
-    (b / "model" / "predictions.jsonl").write_text("".join(lines[:-1]))
-    assert "10 examples of draw_or_answer in results.json, 9 predictions" in refusal(capsys, a, b)
+    other = tabletop(tmp_path / "c", good, colour="cyan")  # as of another seed
+    assert "row 'colour-0': gold is 'red' in" in refusal(capsys, a, other)
     (b / "results.json").unlink()
     assert "no results.json" in refusal(capsys, a, b)
-
-
-def test_the_verdicts_on_a_tabletop_run_give_the_numbers_of_its_table():
-    """Of every kind that has a rule of its own."""
-    benchmark = Tabletop(["colour", "draw_or_answer", "well_formed"], 6, seed=1)
-    examples = benchmark.examples()
-    answers = ["", "<h>a red circle</h>", "<h>a red", "red", "so: <h>a red circle</h>", "<h> </h>"]
-    lines = [
-        {"id": e.id, "kind": e.kind, "prediction": answers[n % 6], "reference": e.reference}
-        for n, e in enumerate(examples)
-    ]
-    rows = {row.kind: 100 * row.score.value for row in benchmark.score({"model": lines})}
-    found = {metric.name: metric.value for metric in tabletop_metrics([tabletop_verdict(line) for line in lines])}
-    assert {kind: found[kind] for kind in rows} == pytest.approx(rows)
-    assert rows["well_formed"] == pytest.approx(100 / 6)
 
 
 # Real outputs of two models
 
 
-def seed_bench(folder: Path, model: str) -> JudgedRun:
+def seed_bench(folder: Path, model: str) -> Result:
     rows = shared.read_rows("seedbench_image/rows.jsonl.gz")
     lines = [
         {"id": str(i), "prediction": row[model] or "", "reference": {"answer": row["gold"]}}

@@ -7,28 +7,39 @@ from typing import Any
 
 import pytest
 
-from minigemini.benchmarks.names.draw_decision import DrawDecision
+from minigemini.benchmarks.names.draw_decision import ITEMS, read_examples
+from minigemini.benchmarks.score import score
 from minigemini.benchmarks.written_prompt import has_well_formed_prompts
 
 PROMPT = "<h>a red circle</h>"
 
 
 def line(id: int, kind: str, draw: bool, prediction: str, asked: str = "draw a circle") -> dict[str, Any]:
-    return {"id": str(id), "kind": kind, "prediction": prediction, "reference": {"draw": draw, "asked": asked}}
+    return {
+        "id": str(id),
+        "kind": kind,
+        "prediction": prediction,
+        "reference": {"answer": "draw" if draw else "answer", "asked": asked},
+    }
 
 
 def values(lines: list[dict[str, Any]]) -> dict[str, float]:
-    return {row.kind: row.score.value for row in DrawDecision().score({"model": lines})}
+    return {metric.name: pytest.approx(metric.value) for metric in score("draw_decision", lines).metrics}
+
+
+def controls(lines: list[dict[str, Any]]) -> dict[str, float]:
+    """Balanced accuracy of each."""
+    return {name: metrics[0].value for name, metrics in score("draw_decision", lines).controls.items()}
 
 
 def test_the_set() -> None:
-    examples = DrawDecision().examples()
+    examples = read_examples(ITEMS)
     assert len({example.id for example in examples}) == len(examples) == 130
-    assert Counter(example.reference["draw"] for example in examples) == {True: 60, False: 70}
+    assert Counter(example.reference["answer"] for example in examples) == {"draw": 60, "answer": 70}
     assert len({example.reference["asked"] for example in examples}) > 125
     assert not any(example.constrained for example in examples)
     assert not any("<GEN>" in example.reference["asked"] for example in examples)
-    categories = {e.kind: {o.reference["draw"] for o in examples if o.kind == e.kind} for e in examples}
+    categories = {e.kind: {o.reference["answer"] for o in examples if o.kind == e.kind} for e in examples}
     assert all(len(labels) == 1 for labels in categories.values())
     assert min(Counter(example.kind for example in examples).values()) >= 10
     assert sum(len(example.images) > 0 for example in examples) >= 40
@@ -36,15 +47,10 @@ def test_the_set() -> None:
     for example in examples:
         roles = [message.role for message in example.messages]
         assert roles == ["user", "assistant", "user"][-len(roles) :]
-    control = (
-        DrawDecision()
-        .score(
-            {"model": [line(n, e.kind, e.reference["draw"], "", e.reference["asked"]) for n, e in enumerate(examples)]}
-        )[0]
-        .controls
-    )
-    assert (control["always draw"].value, control["never draw"].value) == (0.5, 0.5)
-    assert control["keyword"].value < 0.75  # else the hard negatives would not be hard
+    asked = [line(n, e.kind, e.reference["answer"] == "draw", "", e.reference["asked"]) for n, e in enumerate(examples)]
+    found = controls(asked)
+    assert (found["always draw"], found["never draw"]) == (50, 50)
+    assert found["keyword"] < 75  # else the hard negatives would not be hard
 
 
 def test_scores() -> None:
@@ -56,16 +62,15 @@ def test_scores() -> None:
         line(4, "talk", False, "It is a circle.", asked="describe the drawing"),
         line(5, "talk", False, PROMPT, asked="draw a conclusion"),
     ]
-    found = values(lines)
-    assert found == {
-        "draw_decision": (3 / 4 + 1 / 2) / 2,
-        "missed draws": 1 / 4,
-        "false draws": 1 / 2,
-        "well formed": 3 / 5,
-        "wish": 3 / 4,
-        "talk": 1 / 2,
+    assert values(lines) == {
+        "balanced accuracy": 100 * (3 / 4 + 1 / 2) / 2,
+        "missed draws": 25,
+        "false draws": 50,
+        "well formed": 60,
+        "wish": 75,
+        "talk": 50,
     }
-    assert DrawDecision().score({"model": lines})[0].controls["keyword"].value == (3 / 4 + 1 / 2) / 2
+    assert controls(lines)["keyword"] == 100 * (3 / 4 + 1 / 2) / 2
 
 
 def test_nothing_drawn_has_no_well_formed_rate() -> None:
@@ -96,4 +101,4 @@ def test_broken_items_are_named(tmp_path: Path) -> None:
     for bad in ({**good, "turns": ["a", "b"]}, {**good, "drawn": 1}):
         path.write_text(json.dumps(good) + "\n" + json.dumps(bad) + "\n")
         with pytest.raises(ValueError, match="items.jsonl, row 2"):
-            DrawDecision(path).examples()
+            read_examples(path)

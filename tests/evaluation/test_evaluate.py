@@ -6,22 +6,25 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from minigemini.benchmarks.names.tabletop import Tabletop
+from minigemini.benchmarks.score import score
+from minigemini.evaluation.reporting.result import parse_result
+from minigemini.evaluation.reporting.scored import as_result
 from minigemini.evaluation.running.evaluate import evaluate
 
 SUITE = """
 batch_size: 4
-tabletop:
-  seed: 3
-  examples_per_kind: 4
-  low_res_model: {folder}/low_res
-  image_generator: {folder}/generator
-  kinds:
-    colour: {{floor: 0.95, blind: true, low_res_only: true, must_fail: [blind, bag guess]}}
-    tag: {{low_res_only: true, ceilings: {{low-res only: 0.15}}}}
-    edit_1: {{floor: 0.9, must_fail: [prompt repeated]}}
-    draw_or_answer: {{floor: 0.95, must_fail: [always draw, never draw]}}
-    drawn_picture: {{floor: 0.85}}
+parts:
+  tabletop:
+    seed: 3
+    examples_per_kind: 4
+    low_res_model: {folder}/low_res
+    image_generator: {folder}/generator
+    kinds:
+      colour: {{floor: 95, blind: true, low_res_only: true, must_fail: [blind, bag guess]}}
+      tag: {{low_res_only: true, ceilings: {{low-res only: 15}}}}
+      edit_1: {{floor: 90, must_fail: [prompt repeated]}}
+      draw_or_answer: {{floor: 95, must_fail: [always draw, never draw]}}
+      drawn_picture: {{floor: 85}}
 """
 
 
@@ -42,15 +45,17 @@ def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.
     shown = capsys.readouterr().out
     assert "BELOW its floor" in shown  # random weights are no nano, and the report does not keep it to itself
     results = json.loads((tmp_path / "tabletop" / "results.json").read_text())
-    rows = {row["kind"]: row for row in results["rows"]}
+    assert json.loads(json.dumps(parse_result(results, tmp_path).as_json())) == results
+    mean, *of_kinds = results["metrics"]
+    assert (mean["name"], mean["n"]) == ("mean of kinds", 20)
+    rows = {row["name"]: row for row in of_kinds}
     assert {kind: row["n"] for kind, row in rows.items()} == dict.fromkeys(rows, 4)
     assert set(rows["colour"]["controls"]) == {"blind", "low-res only", "bag guess", "chance"}
     assert set(rows["tag"]["controls"]) == {"low-res only", "bag guess"}
     assert set(rows["edit_1"]["controls"]) == {"prompt repeated"}
     assert rows["edit_1"]["controls"]["prompt repeated"]["value"] == 0
-    assert rows["draw_or_answer"]["metric"] == "balanced accuracy"
     assert rows["drawn_picture"]["controls"]["another's prompt"]["value"] == 0
-    assert rows["colour"]["below_floor"]
+    assert rows["colour"]["controls"]["blind"]["below"] == 95
     assert any("colour" in complaint for complaint in results["complaints"])
     assert Image.open(tmp_path / "tabletop" / "drawn" / "pictures" / "drawn_picture-3.png").size == (48, 48)
 
@@ -67,10 +72,12 @@ def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.
         }.items()
     }
     lines["model"] += lines.pop("drawn")
-    for row in Tabletop(list(rows), 4, 3).score(lines):
-        assert rows[row.kind]["value"] == row.score.value
-        assert {name: control["value"] for name, control in rows[row.kind]["controls"].items()} == {
-            name: control.value for name, control in row.controls.items()
+    runs = {name: score("tabletop", of, partial=True).metrics for name, of in lines.items() if name != "model"}
+    for one in as_result(score("tabletop", lines["model"]), runs=runs).numbers:
+        row = rows.get(one.name, mean)
+        assert row["value"] == one.value
+        assert {name: control["value"] for name, control in row["controls"].items()} == {
+            name: control.value for name, control in one.controls.items()
         }
 
     before = files(tmp_path)
@@ -85,23 +92,52 @@ def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_limit_and_no_controls(suite: str, checkpoints: Path, tmp_path: Path) -> None:
-    overrides = ["tabletop.kinds={colour: {floor: 0.0, blind: true, low_res_only: true}}"]
+    overrides = ["parts.tabletop.kinds={colour: {floor: 0, blind: true, low_res_only: true}}"]
     out = tmp_path / "not" / "there" / "yet"
     code = evaluate(suite, str(checkpoints / "model"), out, limit=2, controls=False, strict=True, overrides=overrides)
     assert code == 0
-    (row,) = json.loads((out / "tabletop" / "results.json").read_text())["rows"]
+    _, row = json.loads((out / "tabletop" / "results.json").read_text())["metrics"]
     assert (row["n"], set(row["controls"])) == (2, {"bag guess", "chance"})
     assert not (out / "tabletop" / "blind").exists()
 
 
-def test_a_suite_without_the_models_it_needs(suite: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"low_res_only \(colour, tag\) needs low_res_model"):
-        evaluate(suite, "never loaded", tmp_path, overrides=["tabletop.low_res_model=null"])
-    with pytest.raises(ValueError, match="drawn_picture needs image_generator"):
-        evaluate(suite, "never loaded", tmp_path, overrides=["tabletop.image_generator=null"])
+def test_a_suite_that_does_not_fit_together(suite: str, checkpoints: Path, tmp_path: Path) -> None:
+    for override, message in (
+        ("low_res_model=null", r"low_res_only \(colour, tag\) needs low_res_model"),
+        ("image_generator=null", "drawn_picture needs image_generator"),
+        ("seed=null", "seed, examples_per_kind and kinds are needed"),
+        ("path=there.jsonl", "path and images would not be read"),
+        ("kinds.tag.ceilings={blnd: 3}", "kinds.tag: there is no control 'blnd'; there are always draw, "),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate(suite, str(checkpoints / "model"), tmp_path, overrides=[f"parts.tabletop.{override}"])
 
 
-def test_only_drawings(suite: str, tmp_path: Path) -> None:
-    assert evaluate(suite, "never loaded", tmp_path, limit=1, overrides=["tabletop.kinds={drawn_picture: {}}"]) == 0
+def test_a_model_that_is_not_there_is_said_before_the_questions_are_read(suite: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no such folder"):
+        evaluate(suite, "no model", tmp_path, overrides=["parts.tabletop.seed=null"])
+
+
+def test_only_drawings(suite: str, checkpoints: Path, tmp_path: Path) -> None:
+    model = str(checkpoints / "model")
+    assert evaluate(suite, model, tmp_path, limit=1, overrides=["parts.tabletop.kinds={drawn_picture: {}}"]) == 0
+    assert not (tmp_path / "tabletop" / "model").exists()
     with pytest.raises(ValueError, match="--limit 0"):
-        evaluate(suite, "never loaded", tmp_path, limit=0)
+        evaluate(suite, model, tmp_path, limit=0)
+
+
+def test_floors_and_controls_of_any_part(checkpoints: Path, tmp_path: Path) -> None:
+    """The same fields, of a benchmark whose examples are read."""
+    model, promised = str(checkpoints / "model"), "{balanced accuracy: {floor: 99, must_fail: [keyword]}}"
+    overrides = ["batch_size=8", f"parts.draw_decision.kinds={promised}"]
+    assert evaluate("draw_decision", model, tmp_path, limit=1, strict=True, overrides=overrides) == 1
+    result = json.loads((tmp_path / "draw_decision" / "results.json").read_text())
+    assert (result["metrics"][0]["name"], result["metrics"][0]["floor"]) == ("balanced accuracy", 99)
+    assert result["metrics"][0]["controls"]["keyword"]["below"] == 99
+    assert any("balanced accuracy" in complaint for complaint in result["complaints"])
+    for kinds, message in (
+        ("{balanced: {floor: 9}}", "there is no number 'balanced'; there are balanced accuracy, "),
+        ("{balanced accuracy: {blind: true}}", "no row is of this kind"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate("draw_decision", model, tmp_path, overrides=[f"parts.draw_decision.kinds={kinds}"])

@@ -12,9 +12,10 @@ from PIL import Image
 
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 from minigemini.cli import main
-from minigemini.evaluation.reporting.stored_run import parts_of, read_run
+from minigemini.evaluation.reporting.stored_run import find_parts, read_run
 from minigemini.evaluation.running.ablate import ablate
-from minigemini.evaluation.running.evaluate import evaluate, read_parts
+from minigemini.evaluation.running.evaluate import evaluate
+from minigemini.evaluation.running.rows import read_parts
 from minigemini.evaluation.running.suite import load_suite
 from minigemini.tabletop.benchmark import examples as tabletop_examples
 
@@ -64,7 +65,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def suite(data: Path) -> str:
     path = data / "suite.yaml"
     path.write_text(
-        f"batch_size: 3\ndata: {data}\npublished:\n  ai2d: {{path: ai2d.jsonl, blind: true}}\n  mme@llava: {{path: mme.jsonl}}\n"
+        f"batch_size: 3\ndata: {data}\nparts:\n  ai2d: {{path: ai2d.jsonl, blind: true}}\n  mme@llava: {{path: mme.jsonl}}\n"
     )
     return str(path)
 
@@ -95,13 +96,13 @@ def test_every_part_is_answered_scored_and_can_be_scored_again(finished: Path, t
     ]  # fmt: skip
     ai2d = read(finished / "ai2d@lmms" / "results.json")
     assert (ai2d["n"], ai2d["metrics"][0]["name"], ai2d["metrics"][0]["n"]) == (4, "accuracy", 4)
-    assert [one["name"] for one in ai2d["blind"]] == [one["name"] for one in ai2d["metrics"]]
+    assert all("blind" in one["controls"] for one in ai2d["metrics"])
     mme = read(finished / "mme@llava" / "results.json")
     assert {one["name"] for one in mme["metrics"]} >= {"perception", "count"}
-    assert mme["blind"] is None
+    assert not any(one["controls"] for one in mme["metrics"])
     together = read(finished / "results.json")
     assert together["parts"]["mme@llava"]["metrics"] == mme["metrics"]
-    assert "verdicts" not in together["parts"]["mme@llava"]
+    assert together["parts"]["mme@llava"]["verdicts"] == []
     markdown = (finished / "results.md").read_text()
     assert "| accuracy |" in markdown
     assert "not comparable with published numbers" in markdown
@@ -169,9 +170,9 @@ def test_limit_is_of_images_so_that_pairs_stay_together(suite: str, model: str, 
 
 def test_data_that_is_missing_is_said_before_the_model_is_loaded(suite: str, tmp_path: Path, data: Path) -> None:
     with pytest.raises(ValueError, match=r"^ai2d: .*nothing.jsonl: no such file"):
-        evaluate(suite, "never loaded", tmp_path, overrides=["published.ai2d.path=nothing.jsonl"])
+        evaluate(suite, "nano", tmp_path, overrides=["parts.ai2d.path=nothing.jsonl"])
     with pytest.raises(ValueError, match=r"mme: /nowhere: .*\npope: /nowhere: "):  # each of them
-        evaluate("mme,pope", "never loaded", tmp_path, overrides=["data=/nowhere"])
+        evaluate("mme,pope", "nano", tmp_path, overrides=["data=/nowhere"])
 
 
 def test_another_question_under_the_same_id_is_refused(
@@ -180,7 +181,7 @@ def test_another_question_under_the_same_id_is_refused(
     changed = data / "changed.jsonl"
     changed.write_text((data / "ai2d.jsonl").read_text().replace("what ", "which ").replace("?", "??"))
     with pytest.raises(ValueError, match=r"of the example .* prompt, reference are not what it was"):
-        evaluate(suite, model, finished, overrides=["published.ai2d.path=changed.jsonl"])
+        evaluate(suite, model, finished, overrides=["parts.ai2d.path=changed.jsonl"])
 
 
 def test_what_would_give_a_wrong_number_is_refused(
@@ -189,12 +190,12 @@ def test_what_would_give_a_wrong_number_is_refused(
     """Before the model is loaded."""
     file = str(data / "ai2d.jsonl")
     with pytest.raises(ValueError, match="ai2d.jsonl is one file, for 2 benchmarks; give the folder"):
-        evaluate("ai2d,mmstar", "never loaded", tmp_path, overrides=[f"data={file}"])
+        evaluate("ai2d,mmstar", "nano", tmp_path, overrides=[f"data={file}"])
     with pytest.raises(ValueError, match="ai2d is there twice"):
-        evaluate("ai2d,ai2d", "never loaded", tmp_path, overrides=[f"data={file}"])
+        evaluate("ai2d,ai2d", "nano", tmp_path, overrides=[f"data={file}"])
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit):
-        main(["eval", suite, "--out", str(tmp_path / "file" / "x"), "--model", "never loaded"])
+        main(["eval", suite, "--out", str(tmp_path / "file" / "x"), "--model", "nano"])
     assert "file is a file, and a folder is needed" in capsys.readouterr().err
     assert main(["eval", "score", "ai2d", str(tmp_path)]) == 1
     assert "predictions are in its model/predictions.jsonl" in capsys.readouterr().err
@@ -220,12 +221,12 @@ def test_a_broken_picture_is_found_before_the_first_answer(data: Path, model: st
 def test_where_a_part_finds_its_data_and_its_images(data: Path, tmp_path: Path) -> None:
     (tmp_path / "q").mkdir()
     shutil.copy(data / "ai2d.jsonl", tmp_path / "q" / "mine.jsonl")
-    suite = load_suite("ai2d", [f"data={tmp_path}", "published.ai2d.path=q/mine.jsonl"])
+    suite = load_suite("ai2d", [f"data={tmp_path}", "parts.ai2d.path=q/mine.jsonl"])
     with pytest.raises(ValueError, match="ai2d: .*images"):
         read_parts(suite, None)  # they do not lie beside the questions
     shutil.copytree(data / "images", tmp_path / "pictures" / "images")
-    suite = load_suite("ai2d", [f"data={tmp_path}", "published.ai2d={path: q/mine.jsonl, images: pictures}"])
-    (part,) = read_parts(suite, None).values()
+    suite = load_suite("ai2d", [f"data={tmp_path}", "parts.ai2d={path: q/mine.jsonl, images: pictures}"])
+    (part,) = read_parts(suite, None)
     assert [example.images[0].open().size for example in part.examples] == [
         Image.open(data / example.reference["image"]).size for example in part.examples
     ]
@@ -265,7 +266,7 @@ def test_another_suite_in_the_same_folder_takes_nothing_away(
     out = tmp_path / "run"
     shutil.copytree(finished, out)
     assert evaluate("mmstar", model, out, overrides=[f"data={data / 'ai2d.jsonl'}"]) == 0
-    assert sorted(part.name for part in parts_of(out)) == ["ai2d@lmms", "mme@llava", "mmstar@official"]
+    assert sorted(part.name for part in find_parts(out)) == ["ai2d@lmms", "mme@llava", "mmstar@official"]
 
 
 def test_runs_are_compared_part_by_part(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,7 +275,7 @@ def test_runs_are_compared_part_by_part(finished: Path, tmp_path: Path, capsys: 
     assert set(read(out)["parts"]) == {"ai2d@lmms", "mme@llava"}
     assert capsys.readouterr().out.count("not resolvable at n =") == 2
     run = read_run(finished / "ai2d@lmms")
-    assert (run.benchmark, set(run.beside)) == ("ai2d", {"blind"})
+    assert (run.benchmark, set(run.numbers[0].controls)) == ("ai2d", {"blind"})
     with pytest.raises(ValueError, match="has several parts; name one: .*ai2d@lmms"):
         read_run(finished)
 

@@ -1,8 +1,8 @@
 """Real tiny detectors and a real tiny CLIP, and the whole of `eval geneval` with the nano's generator on two prompts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from transformers import pipeline
 from minigemini.evaluation.drawing.clip_similarity import Clip
 from minigemini.evaluation.drawing.geneval import COLOURS, Detection, counted
 from minigemini.evaluation.drawing.geneval_detectors import TEMPLATES, ColourClassifier, cut_out, load_detector
-from minigemini.evaluation.drawing.geneval_run import geneval
+from minigemini.evaluation.drawing.geneval_run import Cast, geneval
 
 ROWS = [
     {
@@ -124,8 +124,8 @@ def test_boxes_beyond_the_edges_are_cut_at_them_and_none_is_empty(picture: Image
 @pytest.mark.parametrize("detector", ["detr", "owlvit", "mask2former"])
 def test_geneval(folder: Path, detector: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     named = str(folder / detector)
-    arguments: dict[str, Any] = {"clip": str(folder / "clip"), "batch_size": 4}
-    assert geneval("nano", named, folder / "prompts.jsonl", tmp_path, **arguments) == 0
+    cast = Cast("nano", named, clip=str(folder / "clip"))
+    assert geneval(cast, folder / "prompts.jsonl", tmp_path, batch_size=4) == 0
     assert "GenEval-like[" in capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text())
     overall, *tags = results["metrics"]
@@ -143,19 +143,19 @@ def test_geneval(folder: Path, detector: str, tmp_path: Path, capsys: pytest.Cap
     detected = tmp_path / "detected" / "predictions.jsonl"
     before = detected.read_bytes()
     detected.write_bytes(before[: len(before) // 2])
-    assert geneval("nano", named, folder / "prompts.jsonl", tmp_path, **arguments) == 0
+    assert geneval(cast, folder / "prompts.jsonl", tmp_path, batch_size=4) == 0
     assert detected.read_bytes() == before
     other = str(folder / {"detr": "owlvit", "owlvit": "mask2former", "mask2former": "detr"}[detector])
     with pytest.raises(ValueError, match="other settings"):
-        geneval("nano", other, folder / "prompts.jsonl", tmp_path, **arguments)
+        geneval(replace(cast, detector=other), folder / "prompts.jsonl", tmp_path, batch_size=4)
 
 
 def test_prompts_written_and_pictures_chosen_by_a_model(folder: Path, checkpoints: Path, tmp_path: Path) -> None:
     model = str(checkpoints / "model")
     named = str(folder / "owlvit")
-    arguments: dict[str, Any] = {"clip": str(folder / "clip"), "batch_size": 4, "limit": 1}
+    cast = Cast("nano", named, model=model, judge=model, clip=str(folder / "clip"))
     # Random weights write until they are stopped: far more than the nano's generator reads.
-    assert geneval("nano", named, folder / "prompts.jsonl", tmp_path, model=model, judge=model, **arguments) == 0
+    assert geneval(cast, folder / "prompts.jsonl", tmp_path, limit=1, batch_size=4) == 0
     results = json.loads((tmp_path / "results.json").read_text())
     written = [json.loads(line) for line in (tmp_path / "written" / "predictions.jsonl").read_text().splitlines()]
     drawn = [json.loads(line) for line in (tmp_path / "drawn" / "predictions.jsonl").read_text().splitlines()]
@@ -170,7 +170,7 @@ def test_prompts_written_and_pictures_chosen_by_a_model(folder: Path, checkpoint
     assert (cut > 0) == any("without their end" in note for note in results["notes"])
     names = [metric["name"] for metric in results["metrics"]]
     assert names[-4:] == ["first picture", "any picture", "chosen picture", "best picture"]
-    assert [difference["name"] for difference in results["differences"]][0] == "gain: chosen - first"
+    assert [difference["name"] for difference in results["differences"]][0] == "gain"
     (row,) = {
         line["questions"][0]
         for line in map(json.loads, (tmp_path / "judged" / "predictions.jsonl").read_text().splitlines())
@@ -184,5 +184,7 @@ def test_a_class_the_detector_does_not_know_is_said_first(folder: Path, tmp_path
         json.dumps({"tag": "single_object", "include": [{"class": "bench", "count": 1}], "prompt": "a bench"}) + "\n"
     )
     with pytest.raises(ValueError, match="has no class 'bench'"):
-        geneval("nano", str(folder / "detr"), tmp_path / "prompts.jsonl", tmp_path / "out", clip=str(folder / "clip"))
+        geneval(
+            Cast("nano", str(folder / "detr"), clip=str(folder / "clip")), tmp_path / "prompts.jsonl", tmp_path / "out"
+        )
     assert not (tmp_path / "out").exists()

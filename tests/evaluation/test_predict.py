@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from minigemini.benchmarks.benchmark import Example, Sampling
-from minigemini.benchmarks.names.tabletop import Tabletop
+from minigemini.benchmarks.names.tabletop import make_examples
+from minigemini.benchmarks.score import score
 from minigemini.benchmarks.stored_image import StoredImage
 from minigemini.checkpoints.load import load
 from minigemini.conversation import find_prompts, for_template, message, with_images
@@ -29,7 +30,7 @@ KINDS = ["colour", "tag", "relation", "draw_prompt", "edit_1", "edit_2", "draw_o
 
 @pytest.fixture(scope="module")
 def examples() -> list[Example]:
-    return [replace(e, max_new_tokens=12) for e in Tabletop(KINDS, 4, seed=5).examples()]
+    return [replace(e, max_new_tokens=12) for e in make_examples(KINDS, 4, seed=5)]
 
 
 class Quiet(Progress):
@@ -85,8 +86,8 @@ def test_lines_hold_what_scoring_and_a_reader_need(
 ) -> None:
     lines = run(loaded, examples, tmp_path)
     assert [line["id"] for line in lines] == [e.id for e in examples]
-    rows = Tabletop(KINDS, 4, seed=5).score({"model": lines})
-    assert [(row.kind, row.score.n) for row in rows] == [(kind, 4) for kind in KINDS]
+    _, *of_kinds = score("tabletop", lines).metrics
+    assert [(metric.name, metric.n) for metric in of_kinds] == [(kind, 4) for kind in KINDS]
     for line in lines:
         assert line["prompt"].count("<image>") == {"draw_prompt": 0, "edit_1": 1, "edit_2": 2}.get(
             line["kind"], line["prompt"].count("<image>")

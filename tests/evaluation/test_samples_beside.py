@@ -115,10 +115,10 @@ def test_totals_of_mme_have_differences(tmp_path):
     runs = [read_run(write_jsonl(tmp_path / f"{name}.jsonl", rows), "mme") for name, rows in lines.items()]
     found = {one.name: one for one in compare(*runs).metrics}
     assert found["perception"].a == pytest.approx(963.6114445778312)
-    for one, other in zip(runs[0].shown, runs[1].shown, strict=True):
-        assert found[one["name"]].value == pytest.approx(other["value"] - one["value"])
+    for one, other in zip(runs[0].numbers, runs[1].numbers, strict=True):
+        assert found[one.name].value == pytest.approx(other.value - one.value)
     low, high = found["perception"].interval
     assert low < found["perception"].value < high
     # paired, the interval is narrower than that of either run alone
-    alone = runs[0].shown[0]["interval"]
+    alone = runs[0].numbers[0].interval
     assert high - low < 0.7 * (alone[1] - alone[0])

@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from minigemini.benchmarks.names.tabletop import Tabletop
+from minigemini.benchmarks.names.tabletop import make_examples
 from minigemini.cli import main
 from minigemini.conversation import Image
 from minigemini.evaluation.harnesses.vlmevalkit_run import name_of
@@ -69,7 +69,7 @@ def checkout(tmp_path):
 def write_data(folder):
     """Questions about one picture and about none, as VLMEvalKit's messages; the gold answers."""
     rows = []
-    for example in Tabletop(["tag", "draw_prompt"], 2, seed=9).examples():
+    for example in make_examples(["tag", "draw_prompt"], 2, seed=9):
         message = []
         for part in example.messages[-1].parts:
             if isinstance(part, Image):

@@ -6,11 +6,11 @@ from lmms_eval.api.instance import Instance
 from lmms_eval.models import get_model
 from PIL import Image
 
-from minigemini.benchmarks.names.tabletop import Tabletop
+from minigemini.benchmarks.names.tabletop import make_examples
 from minigemini.conversation import for_template
 from minigemini.evaluation.harnesses.lmms_eval_model import ChatModel, SimpleModel
 
-EXAMPLES = Tabletop(["tag", "colour", "count", "edit_1"], 2, seed=21).examples()
+EXAMPLES = make_examples(["tag", "colour", "count", "edit_1"], 2, seed=21)
 GREEDY = {"until": ["\n\n"], "max_new_tokens": 80, "temperature": 0.0, "top_p": 1.0, "num_beams": 1, "do_sample": False}
 
 

@@ -232,7 +232,9 @@ def verdict_of(task, row, reply):
 def line_of(benchmark, row, reply, id="1"):
     """Our line of the same row, by our reader of the tool's data."""
     picture = (("picture", None),)
-    question = BENCHMARKS[benchmark].columns(Record(row, {"image": picture, "image_1": picture}, "row"), 1)
+    columns = BENCHMARKS[benchmark].columns
+    assert columns is not None
+    question = columns(Record(row, {"image": picture, "image_1": picture}, "row"), 1)
     return {"id": id, "kind": question.kind, "prediction": reply, "reference": question.reference}
 
 

@@ -48,6 +48,7 @@ def fetched(benchmark: Benchmark, asked: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     hub = benchmark.hub
+    assert hub is not None, benchmark.name
     name, _, revision = asked.removeprefix(HUB).partition("@")
     name = name or hub.repositories[0]
     try:
@@ -65,5 +66,6 @@ def fetched(benchmark: Benchmark, asked: str) -> Path:
 
 def pinned(benchmark: Benchmark, asked: str) -> str:
     """``asked`` with repository and commit, so that the same files are read again. Arguments and errors as of :func:`fetched`."""
+    assert benchmark.hub is not None, benchmark.name
     name = asked.removeprefix(HUB).partition("@")[0] or benchmark.hub.repositories[0]
     return f"{HUB}{name}@{fetched(benchmark, asked).name}"

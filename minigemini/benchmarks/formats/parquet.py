@@ -108,6 +108,8 @@ def read(path: Path, benchmark: Benchmark) -> list[Question]:
     Raises:
         ValueError: pyarrow is not installed, there are no files of the split, a column is missing, or a picture is.
     """
+    assert benchmark.hub is not None, benchmark.name
+    assert benchmark.columns is not None, benchmark.name
     files = shards(path, benchmark.hub) if path.is_dir() else [path]
     records = [record for file in files for record in records_of(file)]
     if benchmark.hub.pictures is not None:

@@ -7,6 +7,7 @@ from minigemini.benchmarks.names.ai2d import AI2D
 from minigemini.benchmarks.names.blink import BLINK
 from minigemini.benchmarks.names.chartqa import CHARTQA
 from minigemini.benchmarks.names.docvqa import DOCVQA, INFOVQA
+from minigemini.benchmarks.names.draw_decision import DRAW_DECISION
 from minigemini.benchmarks.names.gqa import GQA
 from minigemini.benchmarks.names.hallusionbench import HALLUSIONBENCH
 from minigemini.benchmarks.names.llava_bench import LLAVA_BENCH
@@ -22,6 +23,7 @@ from minigemini.benchmarks.names.pope import POPE
 from minigemini.benchmarks.names.realworldqa import REALWORLDQA
 from minigemini.benchmarks.names.scienceqa import SCIENCEQA
 from minigemini.benchmarks.names.seed_bench import SEED_BENCH
+from minigemini.benchmarks.names.tabletop import TABLETOP
 from minigemini.benchmarks.names.textvqa import TEXTVQA
 from minigemini.benchmarks.names.vizwiz import VIZWIZ
 from minigemini.benchmarks.names.vqav2 import VQAV2
@@ -45,6 +47,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             MATHVISTA,
         ),
         *(AI2D, MMSTAR, BLINK, REALWORLDQA, CHARTQA, DOCVQA, INFOVQA, OCRBENCH, HALLUSIONBENCH, MMVET, LLAVA_BENCH),
+        *(TABLETOP, DRAW_DECISION),
     )
 }
 

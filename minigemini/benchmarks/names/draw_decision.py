@@ -11,80 +11,98 @@ each is a text, or ``{"picture", "text"}`` with a picture of the tabletop, given
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from minigemini import shipped
-from minigemini.benchmarks.benchmark import Example, Line, Row, Score
+from minigemini.benchmarks.benchmark import Benchmark, Example, Line, Protocol
 from minigemini.benchmarks.formats.lines import read_jsonl
-from minigemini.benchmarks.statistics.wilson import wilson
-from minigemini.benchmarks.written_prompt import balanced_accuracy, has_well_formed_prompts
-from minigemini.conversation import PROMPT_END, PROMPT_START, Message, message
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
+from minigemini.benchmarks.statistics.metric import Metric, balanced_accuracy, by_kind, share
+from minigemini.benchmarks.written_prompt import has_well_formed_prompts
+from minigemini.conversation import PROMPT_END, PROMPT_START, Message, Role, message
 from minigemini.tabletop.language import parse_prompt
-from minigemini.tabletop.picture import render
 
 ITEMS = shipped.ROOT / "eval" / "draw_decision.jsonl"
 MOST_TOKENS = 128
 KEYWORDS = re.compile(r"\b(draw|paint|sketch|generate|create|make|show)\b", re.IGNORECASE)
 """For the control: whoever draws when one of these words is said."""
+FORMED, BROKEN, NO_PROMPT = "well-formed prompts", "broken prompts", "no prompt"
 
 
-class DrawDecision:
-    """The benchmark; see the module's docstring.
-
-    Args:
-        path: of the items.
+def read_examples(path: Path) -> list[Example]:
     """
-
-    name = "draw_decision"
-
-    def __init__(self, path: Path = ITEMS) -> None:
-        self.path = path
-
-    def examples(self) -> list[Example]:
-        """
-        Raises:
-            ValueError: an item is not as it should be; it names file and row.
-            FileNotFoundError: no such file.
-        """
-        made = []
-        for number, item in enumerate(read_jsonl(self.path), start=1):
-            if set(item) != {"id", "category", "draw", "turns"} or len(item["turns"]) % 2 == 0:
-                raise ValueError(f"{self.path}, row {number}: not id, category, draw and an odd number of turns")
-            messages = [_message(turn, place) for place, turn in enumerate(item["turns"])]
-            reference = {"draw": item["draw"], "asked": messages[-1].text}
-            made.append(Example(item["id"], item["category"], messages, reference, max_new_tokens=MOST_TOKENS))
-        return made
-
-    def score(self, runs: Mapping[str, Sequence[Line]]) -> list[Row]:
-        """Balanced accuracy with controls; missed and false draws; the share of well-formed prompts; each category."""
-        lines = runs["model"]
-        wanted = [line["reference"]["draw"] for line in lines]
-        drawn = [PROMPT_START in line["prediction"] for line in lines]
-        said = [KEYWORDS.search(line["reference"]["asked"]) is not None for line in lines]
-        decisions = {"always draw": [True] * len(lines), "never draw": [False] * len(lines), "keyword": said}
-        controls = {name: balanced_accuracy(wanted, decided) for name, decided in decisions.items()}
-        rows = [Row(self.name, "balanced accuracy", balanced_accuracy(wanted, drawn), controls)]
-        pairs = list(zip(wanted, drawn, strict=True))
-        answers = [line["prediction"] for line in lines]
-        prompts = [has_well_formed_prompts(a) for a in answers if PROMPT_START in a or PROMPT_END in a]
-        rows += _share("missed draws", "wishes without a prompt", [not got for want, got in pairs if want])
-        rows += _share("false draws", "others with a prompt", [got for want, got in pairs if not want])
-        rows += _share("well formed", "of the answers with a marker of prompts", prompts)
-        for kind in dict.fromkeys(line["kind"] for line in lines):
-            right = [w == d for line, (w, d) in zip(lines, pairs, strict=True) if line["kind"] == kind]
-            rows += _share(kind, "decided right", right)
-        return rows
-
-
-def _share(kind: str, metric: str, hits: Sequence[bool]) -> list[Row]:
-    """A row, or none where there is nothing to take a share of."""
-    if not hits:
-        return []
-    value = sum(hits) / len(hits)
-    return [Row(kind, metric, Score(value, len(hits), wilson(value, len(hits))))]
+    Raises:
+        ValueError: an item is not as it should be; it names file and row.
+        FileNotFoundError: no such file.
+    """
+    made = []
+    for number, item in enumerate(read_jsonl(path), start=1):
+        if set(item) != {"id", "category", "draw", "turns"} or len(item["turns"]) % 2 == 0:
+            raise ValueError(f"{path}, row {number}: not id, category, draw and an odd number of turns")
+        messages = [_message(turn, place) for place, turn in enumerate(item["turns"])]
+        reference = {"answer": "draw" if item["draw"] else "answer", "asked": messages[-1].text}
+        made.append(Example(item["id"], item["category"], messages, reference, max_new_tokens=MOST_TOKENS))
+    return made
 
 
 def _message(turn: str | Mapping[str, str], place: int) -> Message:
-    pictures = [] if isinstance(turn, str) else [render(parse_prompt(turn["picture"]))]
-    return message("assistant" if place % 2 else "user", turn if isinstance(turn, str) else turn["text"], pictures)
+    role: Role = "assistant" if place % 2 else "user"
+    if isinstance(turn, str):
+        return message(role, turn)
+    from minigemini.tabletop.picture import render  # scoring draws no pictures
+
+    return message(role, turn["text"], [render(parse_prompt(turn["picture"]))])
+
+
+def rule(line: Line) -> Verdict:
+    """Whether the decision is right; the path says how its prompts are formed, or that there is not even half of one."""
+    answer = line["prediction"]
+    drawn = PROMPT_START in answer
+    path = FORMED if has_well_formed_prompts(answer) else BROKEN if drawn or PROMPT_END in answer else NO_PROMPT
+    decided = "draw" if drawn else "answer"
+    return judged(line, float(decided == line["reference"]["answer"]), Reading(decided, path))
+
+
+def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
+    """Balanced accuracy; missed and false draws; of the answers with a marker of prompts the share of well-formed ones; each category."""
+    wrong = [replace(verdict, points=1 - (verdict.points or 0)) for verdict in verdicts]
+    shares = {
+        "missed draws": [verdict for verdict in wrong if verdict.gold == "draw"],
+        "false draws": [verdict for verdict in wrong if verdict.gold == "answer"],
+        "well formed": [replace(v, points=float(v.path == FORMED)) for v in verdicts if v.path != NO_PROMPT],
+        **by_kind(verdicts),
+    }
+    return [balanced_accuracy("balanced accuracy", verdicts), *(share(name, of) for name, of in shares.items() if of)]
+
+
+def _answers(answer: Callable[[Line], str]) -> Callable[[Sequence[Line]], list[Verdict]]:
+    return lambda lines: [rule({**line, "prediction": answer(line)}) for line in lines]
+
+
+def _draw_at_keyword(line: Line) -> str:
+    return PROMPT_START if KEYWORDS.search(line["reference"]["asked"]) else ""
+
+
+DRAW_DECISION = Benchmark(
+    name="draw_decision",
+    title="draw or answer, in plain English",
+    sizes={},
+    protocols={
+        "minigemini": Protocol(
+            None,
+            rule,
+            "free decoding; an answer that opens a prompt is a decision to draw",
+            metrics,
+            right_reply=lambda line, gold: PROMPT_START if gold == "draw" else "",
+            controls={
+                "always draw": _answers(lambda line: PROMPT_START),
+                "never draw": _answers(lambda line: ""),
+                "keyword": _answers(_draw_at_keyword),
+            },
+        )
+    },
+    read=read_examples,
+    items=ITEMS,
+)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minigemini.benchmarks.benchmark import Line
+if TYPE_CHECKING:
+    from minigemini.benchmarks.benchmark import Line
 
 UNPARSABLE = "unparsable"
 FALLBACK = "fallback"
 NOT_JUDGED, JUDGE_FAILED = "not judged", "judge failed"
+EXPECTED = "expected value"  # of a guess
 
 
 class Reading(NamedTuple):

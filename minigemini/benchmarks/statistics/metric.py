@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minigemini.benchmarks.rules.verdict import Verdict
+from minigemini.benchmarks.statistics.wilson import wilson
 
 Array = NDArray[np.float64]
 RESAMPLES = 2000
@@ -33,6 +34,7 @@ class Metric:
         sums: [images, k]; row i is what image i contributes.
         formula: maps sums [..., k] to values [...]; must be vectorised over the leading axes.
         images: the name of each row of ``sums``, so that two runs can be paired.
+        worth: of a share of rows that are independent of each other: that of how many answers it is. Its interval is then Wilson's.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Metric:
     sums: Array
     formula: Callable[[Array], Array]
     images: tuple[str, ...]
+    worth: float | None = None
 
     @property
     def value(self) -> float:
@@ -60,11 +63,14 @@ class Metric:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """95 % percentile bootstrap interval (Efron and Tibshirani 1993, ch. 13) clustered by image.
+        """95 % percentile bootstrap interval (Efron and Tibshirani 1993, ch. 13) clustered by image; Wilson's where there is a ``worth``.
 
         None with fewer than two images, or where most resamples lack a task that the formula needs. It is of width zero where all
         answers are right or all are wrong; that says something about the bootstrap, not about the model.
         """
+        if self.worth is not None:
+            low, high = wilson(self.value / 100, self.worth)
+            return 100 * low, 100 * high
         defined = self.resampled[np.isfinite(self.resampled)]
         if len(self.sums) < 2 or len(defined) < RESAMPLES / 2:
             return None
@@ -136,6 +142,21 @@ def mean_of_groups(name: str, verdicts: Sequence[Verdict], groups: Mapping[str, 
         return np.stack([ratio(sums[..., 2 * i : 2 * i + 2]) for i in range(len(names))]).mean(axis=0)
 
     return metric(name, verdicts, rows, formula)
+
+
+def share(name: str, verdicts: Sequence[Verdict]) -> Metric:
+    """The mean of the points of rows that are independent of each other, in percent."""
+    return replace(mean_points(name, verdicts), worth=len(verdicts))
+
+
+def balanced_accuracy(name: str, verdicts: Sequence[Verdict]) -> Metric:
+    """The mean of the accuracies of two classes, by gold answer; of one, where a few examples have only one."""
+    classes: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        classes[verdict.gold].append(verdict)
+    # The mean of two accuracies varies like one accuracy over 4 / (1/n1 + 1/n2) examples: n1 + n2 for even classes.
+    worth = len(classes) ** 2 / sum(1 / len(part) for part in classes.values())
+    return replace(mean_of_groups(name, verdicts, classes), worth=worth)
 
 
 def mean_of(kinds: str) -> Callable[[Sequence[Verdict]], list[Metric]]:

@@ -13,15 +13,18 @@ from typing import Any
 
 import diffusers
 import transformers
+from rich.console import Console
 
 from minigemini.benchmarks.benchmark import Example
-from minigemini.benchmarks.names.tabletop import DRAWN, Tabletop, shows, what_the_oracle_sees
+from minigemini.benchmarks.names.tabletop import DRAWN, make_examples, shows, what_the_oracle_sees
 from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
 from minigemini.benchmarks.statistics.metric import Metric, mean_points
-from minigemini.benchmarks.statistics.paired import Difference, differences, mcnemar
+from minigemini.benchmarks.statistics.paired import differences, mcnemar
 from minigemini.evaluation.drawing.draw import draw
-from minigemini.evaluation.drawing.picture_results import show_and_write
 from minigemini.evaluation.drawing.self_judgement import judge_pictures, tabletop_questions
+from minigemini.evaluation.reporting.result import Pair, Result
+from minigemini.evaluation.reporting.scored import as_number
+from minigemini.evaluation.reporting.table import show_result
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel, alone
 from minigemini.generation.image_generator import ImageGenerator
 from minigemini.progress import progress_bar
@@ -47,7 +50,7 @@ class Gain:
     """
 
     metrics: Sequence[Metric]
-    gains: Sequence[Difference]
+    gains: Sequence[Pair]
     mcnemar: float
 
 
@@ -73,7 +76,10 @@ def gain(candidates: Mapping[str, Sequence[Candidate]]) -> Gain:
     pairs = list(zip(choices["first picture"], choices["chosen picture"], strict=True))
     return Gain(
         [mean_points(name, own) for name, own in verdicts.items()],
-        [replace(won, name="gain: chosen - first"), replace(possible, name="to be gained: best - first")],
+        [
+            Pair("first", "chosen", replace(won, name="gain")),
+            Pair("first", "best", replace(possible, name="to be gained")),
+        ],
         mcnemar(sum(a > b for a, b in pairs), sum(b > a for a, b in pairs)),
     )
 
@@ -109,7 +115,7 @@ def best_of_n(
     diffusers.utils.logging.disable_progress_bar()
     drawing = ImageGenerator.from_pretrained(generator).with_settings(steps=steps, guidance=guidance)
     settings = {"steps": steps, "guidance": guidance}
-    asked = Tabletop([DRAWN], prompts, SEED).examples()
+    asked = make_examples([DRAWN], prompts, SEED)
     pictures = [_candidate(example, number) for number in range(n) for example in asked]
     answering = EvaluatedModel(model, None, batch_size)
     with progress_bar() as progress:
@@ -133,12 +139,14 @@ def best_of_n(
     about = {"judge": model, "generator": generator, "n": n, "prompts": prompts, "seed": SEED, **settings}
     about["mcnemar_p"] = found.mcnemar
     how = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
-    title = f"best of {n} on the tabletop, drawn by {generator}{f' ({how})' if how else ''}, chosen by {model}"
+    says = f"best of {n} on the tabletop, drawn by {generator}{f' ({how})' if how else ''}, chosen by {model}"
     notes = [
         f"% of prompts with a right picture by the strict oracle; exact McNemar of chosen against first: p = {found.mcnemar:.4g}",
         "the model is asked of everything in the prompt whether it is there; places are not asked",
     ]
-    show_and_write(out, title, found.metrics, about, found.gains, notes)
+    numbers = [as_number(metric) for metric in found.metrics]
+    result = Result("best-of-n", "tabletop", says, numbers, model, differences=found.gains, notes=notes, about=about)
+    show_result(out, result, Console(soft_wrap=True))
     return 0
 
 

@@ -12,12 +12,15 @@ from typing import Any
 
 import torch
 import transformers
+from rich.console import Console
 
 from minigemini.benchmarks.formats.lines import read_jsonl, required
 from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
 from minigemini.benchmarks.statistics.metric import Metric, mean_points, metric
 from minigemini.evaluation.drawing.clip_similarity import CLIP, Clip
-from minigemini.evaluation.drawing.picture_results import show_and_write
+from minigemini.evaluation.reporting.result import Result
+from minigemini.evaluation.reporting.scored import as_number
+from minigemini.evaluation.reporting.table import show_result
 from minigemini.media import open_image
 from minigemini.progress import progress_bar
 
@@ -116,5 +119,7 @@ def clip_score(run: Path, out: Path, clip: str = CLIP) -> int:
         f"By chance {100 / len(captions):.2f} %",
         f"{cut} captions are longer than the {judge.most_tokens} tokens CLIP reads; their ends were not read",
     ]
-    show_and_write(out, f"{run}", metrics(clip, cosines, captions, own), about, notes=notes[: 1 + bool(cut)])
+    numbers = [as_number(one) for one in metrics(clip, cosines, captions, own)]
+    result = Result("clip-score", clip, f"pictures of {run}", numbers, notes=notes[: 1 + bool(cut)], about=about)
+    show_result(out, result, Console(soft_wrap=True))
     return 0

@@ -1,11 +1,11 @@
 """The subcommands of ``minigemini eval`` that are about drawing; see ``command_line.py``."""
 
 import argparse
+import json
 from pathlib import Path
 
-from minigemini.output_path import output_folder
+from minigemini.evaluation.run_options import MODEL, add_run_options
 
-MODEL = "checkpoint folder, hub id or shipped name (default: %(default)s)"
 PICTURE_COMMANDS = ("draw-decision", "best-of-n", "geneval", "clip-score")
 
 
@@ -23,20 +23,18 @@ def add_eval_draw_decision(commands: argparse._SubParsersAction) -> None:
         description="Answer a labelled set of wishes for pictures and of what only sounds like them, and report balanced accuracy, "
         "missed and false draws, the share of well-formed prompts, and each category.",
     )
-    parser.add_argument("--model", default="nano", help=MODEL)
-    parser.add_argument(
-        "--out", type=output_folder, required=True, help="folder for results; an interrupted run goes on there"
-    )
     parser.add_argument("--items", type=Path, help="another labelled set than eval/draw_decision.jsonl")
-    parser.add_argument("--batch-size", metavar="N", type=int, default=16, help="(default: %(default)s)")
+    add_run_options(parser, model="that answers", batch_size=16)
     parser.set_defaults(run=run_eval_draw_decision)
 
 
 def run_eval_draw_decision(parsed: argparse.Namespace) -> int:
-    from minigemini.benchmarks.names.draw_decision import ITEMS
-    from minigemini.evaluation.drawing.evaluate_draw_decision import evaluate_draw_decision
+    from minigemini.evaluation.running.evaluate import evaluate
 
-    return evaluate_draw_decision(parsed.model, parsed.out, parsed.items or ITEMS, parsed.batch_size)
+    overrides = [f"batch_size={parsed.batch_size}"]
+    if parsed.items is not None:
+        overrides.append(f"parts.draw_decision.path={json.dumps(str(parsed.items.resolve()))}")
+    return evaluate("draw_decision", parsed.model, parsed.out, overrides=overrides)
 
 
 def add_eval_best_of_n(commands: argparse._SubParsersAction) -> None:
@@ -46,16 +44,12 @@ def add_eval_best_of_n(commands: argparse._SubParsersAction) -> None:
         description="Draw n pictures of each true tabletop prompt, ask the model of each whether everything in the prompt is there, "
         "and compare the first, the chosen and the best picture by the oracle.",
     )
-    parser.add_argument("--model", default="nano", help=f"that chooses: {MODEL}")
     parser.add_argument("--generator", default="nano", help=f"that draws: {MODEL}")
     parser.add_argument("--n", type=int, default=4, help="pictures of each prompt (default: %(default)s)")
     parser.add_argument("--prompts", metavar="N", type=int, default=100, help="(default: %(default)s)")
     parser.add_argument("--steps", type=int, help="of the generator, instead of its own")
     parser.add_argument("--guidance", type=float, help="likewise")
-    parser.add_argument(
-        "--out", type=output_folder, required=True, help="folder for results; an interrupted run goes on there"
-    )
-    parser.add_argument("--batch-size", metavar="N", type=int, default=32, help="(default: %(default)s)")
+    add_run_options(parser, model="that chooses", batch_size=32)
     parser.set_defaults(run=run_eval_best_of_n)
 
 
@@ -94,28 +88,15 @@ def add_eval_geneval(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--clip", default="openai/clip-vit-large-patch14", help="names the colours (default: %(default)s)"
     )
-    parser.add_argument("--limit", metavar="N", type=int, help="the first N prompts of each tag")
-    parser.add_argument(
-        "--out", type=output_folder, required=True, help="folder for results; an interrupted run goes on there"
-    )
-    parser.add_argument("--batch-size", metavar="N", type=int, default=8, help="(default: %(default)s)")
+    add_run_options(parser, limit="the first N prompts of each tag", batch_size=8)
     parser.set_defaults(run=run_eval_geneval)
 
 
 def run_eval_geneval(parsed: argparse.Namespace) -> int:
-    from minigemini.evaluation.drawing.geneval_run import geneval
+    from minigemini.evaluation.drawing.geneval_run import Cast, geneval
 
-    return geneval(
-        parsed.generator,
-        parsed.detector,
-        parsed.prompts,
-        parsed.out,
-        parsed.model,
-        parsed.judge,
-        parsed.clip,
-        parsed.limit,
-        parsed.batch_size,
-    )
+    cast = Cast(parsed.generator, parsed.detector, parsed.model, parsed.judge, parsed.clip)
+    return geneval(cast, parsed.prompts, parsed.out, parsed.limit, parsed.batch_size)
 
 
 def add_eval_clip_score(commands: argparse._SubParsersAction) -> None:
@@ -129,7 +110,7 @@ def add_eval_clip_score(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--clip", default="openai/clip-vit-large-patch14", help="folder or hub id (default: %(default)s)"
     )
-    parser.add_argument("--out", type=output_folder, required=True, help="folder for results")
+    add_run_options(parser)
     parser.set_defaults(run=run_eval_clip_score)
 
 

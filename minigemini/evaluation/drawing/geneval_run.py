@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import transformers
 from PIL import Image
+from rich.console import Console
 from rich.progress import Progress
 
 from minigemini.benchmarks.benchmark import Example
@@ -20,8 +21,10 @@ from minigemini.evaluation.drawing.clip_similarity import CLIP, Clip
 from minigemini.evaluation.drawing.draw import draw
 from minigemini.evaluation.drawing.geneval import THRESHOLD, classes_of, coloured, metrics, read_prompts, verdict
 from minigemini.evaluation.drawing.geneval_detectors import ColourClassifier, Detector, load_detector
-from minigemini.evaluation.drawing.picture_results import show_and_write
 from minigemini.evaluation.drawing.self_judgement import judge_pictures, plain_question
+from minigemini.evaluation.reporting.result import Result
+from minigemini.evaluation.reporting.scored import as_number
+from minigemini.evaluation.reporting.table import show_result
 from minigemini.evaluation.running.digest import code_digest, short
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel, alone
 from minigemini.evaluation.running.predict import predict
@@ -35,26 +38,30 @@ OFFICIAL = 553  # prompts
 PROMPT_TOKENS = 128
 
 
-def geneval(
-    generator: str,
-    detector: str,
-    prompts: Path,
-    out: Path,
-    model: str | None = None,
-    judge: str | None = None,
-    clip: str = CLIP,
-    limit: int | None = None,
-    batch_size: int = 8,
-) -> int:
+@dataclass(frozen=True)
+class Cast:
+    """Who does what, each a folder or a hub id ("nano" too, but for detector and clip).
+
+    Attributes:
+        generator: draws.
+        detector: finds the objects; it stands in the name of the score.
+        model: writes the prompts that are drawn; without one GenEval's prompts are drawn as they are.
+        judge: says which of the four pictures it likes best; the gain is reported.
+        clip: names the colours.
+    """
+
+    generator: str
+    detector: str
+    model: str | None = None
+    judge: str | None = None
+    clip: str = CLIP
+
+
+def geneval(cast: Cast, prompts: Path, out: Path, limit: int | None = None, batch_size: int = 8) -> int:
     """Leaves in ``out`` the written prompts, pictures, detections and ``results.json``. Interrupted, it goes on where it stopped.
 
     Args:
-        generator: "nano", a folder or a hub id.
-        detector: a folder or hub id; it stands in the name of the score.
         prompts: GenEval's ``evaluation_metadata.jsonl``.
-        model: writes the prompt that is drawn; without one GenEval's prompts are drawn as they are.
-        judge: a model that says which of the four pictures it likes best; the gain is reported.
-        clip: names the colours.
         limit: the first so many prompts of each tag.
 
     Returns:
@@ -69,13 +76,17 @@ def geneval(
     diffusers.utils.logging.disable_progress_bar()
     rows = read_prompts(prompts)
     chosen = [n for n, row in enumerate(rows) if limit is None or _place_in_tag(rows, n) < limit]
-    drawing, finder, colours = ImageGenerator.from_pretrained(generator), load_detector(detector), Clip(clip)
+    drawing, finder, colours = (
+        ImageGenerator.from_pretrained(cast.generator),
+        load_detector(cast.detector),
+        Clip(cast.clip),
+    )
     finder.check(list(dict.fromkeys(name for n in chosen for name in classes_of(rows[n]))))
     asked = [_wish(n, rows[n]) for n in chosen]
     with progress_bar() as progress:
         cut = 0
-        if model is not None:
-            writer = EvaluatedModel(model, None, batch_size)
+        if cast.model is not None:
+            writer = EvaluatedModel(cast.model, None, batch_size)
             written = predict(writer, "geneval", asked, out / "written", progress)
             asked = [_rewritten(e, line["prediction"], drawing) for e, line in zip(asked, written, strict=True)]
             cut = sum(example.reference["cut"] for example in asked)
@@ -84,8 +95,8 @@ def geneval(
         lines = detect(finder, ColourClassifier(colours), drawn, out / "drawn", out / "detected", progress)
         verdicts = [verdict(line) for line in lines]
         gains: Any = []
-        if judge is not None:
-            answering = EvaluatedModel(judge, None, batch_size)
+        if cast.judge is not None:
+            answering = EvaluatedModel(cast.judge, None, batch_size)
             questions = {line["id"]: plain_question(line["reference"]["asked"]) for line in lines}
             liked = judge_pictures(
                 answering.loaded,
@@ -101,23 +112,25 @@ def geneval(
             for one in verdicts:
                 candidates.setdefault(one.image, []).append(Candidate(points_of(one), liked[one.id]))
             gains = [gain(candidates)]
-    name = f"GenEval-like[{detector}]"
+    name = f"GenEval-like[{cast.detector}]"
     about = {
-        "generator": generator, "prompts_written_by": model, "judge": judge, "detector": detector, "clip": clip,
+        "generator": cast.generator, "prompts_written_by": cast.model, "judge": cast.judge, "detector": cast.detector, "clip": cast.clip,
         "prompts": str(prompts), "number_of_prompts": len(asked), "pictures_of_each": PICTURES, "limit": limit,
         "prompts_cut": cut,
     }  # fmt: skip
     notes = [
         f"mean of the tags' shares of right pictures, {PICTURES} of each prompt; "
-        f"colours named by {clip} in objects cut out by {finder.cuts}"
+        f"colours named by {cast.clip} in objects cut out by {finder.cuts}"
     ]
     if len(asked) != OFFICIAL:
         notes.append(f"{len(asked)} of {OFFICIAL} prompts: not comparable with a score on all of them")
     if cut:
-        notes.append(f"{cut} written prompts were longer than {generator} reads and were drawn without their end")
-    found = [*metrics(name, verdicts), *(m for g in gains for m in g.metrics)]
-    title = f"{name}: {generator}, prompts {'as they are' if model is None else f'written by {model}'}"
-    show_and_write(out, title, found, about, [d for g in gains for d in g.gains], notes)
+        notes.append(f"{cut} written prompts were longer than {cast.generator} reads and were drawn without their end")
+    numbers = [as_number(one) for one in (*metrics(name, verdicts), *(m for g in gains for m in g.metrics))]
+    says = f"prompts {'as they are' if cast.model is None else f'written by {cast.model}'}"
+    pairs = [pair for g in gains for pair in g.gains]
+    result = Result("geneval", name, says, numbers, cast.generator, differences=pairs, notes=notes, about=about)
+    show_result(out, result, Console(soft_wrap=True))
     return 0
 
 
@@ -148,7 +161,7 @@ def detect(
         "clip": colours.clip.name,
         "clip_weights": colours.clip.digest(),
         "threshold": THRESHOLD,
-        "code": code_digest(("evaluation/pictures/geneval*.py", "evaluation/pictures/clip_similarity.py")),
+        "code": code_digest(("evaluation/drawing/geneval*.py", "evaluation/drawing/clip_similarity.py")),
         "transformers": transformers.__version__,
     }
     file = PredictionFile(folder, keys, settings)

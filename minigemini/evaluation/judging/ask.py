@@ -19,7 +19,7 @@ from minigemini.benchmarks.benchmark import Line
 from minigemini.benchmarks.judge import Judge as HowToJudge
 from minigemini.benchmarks.judge import Said
 from minigemini.benchmarks.names import BENCHMARKS
-from minigemini.benchmarks.score import OWN_PROMPT, read_lines
+from minigemini.benchmarks.score import OWN_PROMPT, Predictions, read_lines
 from minigemini.evaluation.judging.client import Judge, Messages, RefusedRequest
 from minigemini.evaluation.running.predictions import to_json
 from minigemini.progress import progress_bar
@@ -57,16 +57,14 @@ def judge_of(benchmark: str) -> HowToJudge:
 
 def judge_file(
     benchmark: str,
-    file: Path,
+    predictions: Predictions,
     url: str,
     model: str,
     cache: Path,
     out: Path,
-    gold: Path | None = None,
-    format: str = "minigemini",
     prompt_file: Path | None = None,
 ) -> int:
-    """``minigemini eval judge``: writes the judged lines of ``file`` to ``out``. The exit code: 0.
+    """``minigemini eval judge``: writes the judged lines to ``out``. The exit code: 0.
 
     Args:
         url, model, cache: see :class:`minigemini.evaluation.judging.client.Judge`.
@@ -78,7 +76,7 @@ def judge_file(
         FileNotFoundError: a file is not there.
     """
     how = judge_of(benchmark)
-    if out.resolve() in (file.resolve(), cache.resolve()):
+    if out.resolve() in (predictions.file.resolve(), cache.resolve()):
         raise ValueError(f"{out}: is read as well; choose another --out")
     if prompt_file is not None and not prompt_file.exists():
         raise FileNotFoundError(f"{prompt_file}: no such file")
@@ -87,7 +85,7 @@ def judge_file(
         "name": OWN_PROMPT if prompt_file is None else prompt_file.name,
         "sha256": hashlib.sha256(template.encode()).hexdigest()[:12],
     }
-    lines = read_lines(benchmark, file, gold, format)
+    lines = read_lines(benchmark, predictions)
     with Judge(url, model, cache) as judge:
         judged = judge_lines(benchmark, lines, judge, template, prompt)
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from minigemini.benchmarks.names import protocol_of
 from minigemini.benchmarks.rules.verdict import Verdict
 from minigemini.benchmarks.statistics.metric import points_of
 from minigemini.benchmarks.statistics.paired import RESAMPLES, SEED, Difference, differences, mcnemar
-from minigemini.evaluation.reporting.stored_run import JudgedRun, parts_of, read_run
+from minigemini.evaluation.reporting.result import Pair, Result, parts_as_json, write_json
+from minigemini.evaluation.reporting.stored_run import find_parts, read_run
+from minigemini.evaluation.reporting.table import print_result
 
 BETTER, WORSE, NOT_RESOLVABLE = "better", "worse", "not resolvable"
 SAME_IN_BOTH = ("kind", "gold", "image", "together")  # of a row; what the benchmark says, not what the model answered
@@ -30,8 +30,8 @@ class Comparison:
         unpaired: names of metrics that only one run has (as a second grading of MM-Vet).
     """
 
-    a: JudgedRun
-    b: JudgedRun
+    a: Result
+    b: Result
     metrics: Sequence[Difference]
     unpaired: Sequence[str]
 
@@ -76,64 +76,44 @@ class Comparison:
             f"not resolvable at {rows}: the interval of the difference in {first.name} is {half:.2f} wide on each side"
         )
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "a": str(self.a.path),
-            "b": str(self.b.path),
-            "benchmark": self.a.benchmark,
-            "protocol": self.a.protocol,
-            "verdict": self.verdict,
-            "says": self.sentence(),
-            "n": len(self.a.verdicts),
-            "metrics": [
-                {
-                    **vars(one),
-                    "interval": list(one.interval) if one.interval else None,
-                    "difference": one.value,
-                    "resolved": one.resolved,
-                }
-                for one in self.metrics
-            ],
-            "unpaired_metrics": list(self.unpaired),
-            "flips": {"lost": self.lost, "gained": self.gained, "mcnemar_p": self.mcnemar},
-            "unparsable": {"a": self.a.unparsable, "b": self.b.unparsable},
-            "resamples": {"number": RESAMPLES, "seed": SEED, "clusters": "images"},
-        }
-
-    def print(self, console: Console) -> None:
-        def say(text: str, style: str = "") -> None:
-            console.print(text, style=style, highlight=False, markup=False)
-
-        say(f"{self.a.benchmark}@{self.a.protocol}: {self.a.says}", "bold")
-        say(f"A  {self.a.path}\nB  {self.b.path}")
-        table = Table(box=None, pad_edge=False)
-        table.add_column("", overflow="fold")
-        for heading in ("A", "B", "B - A", "95 % interval", "p", "n"):
-            table.add_column(heading, justify="right")
-        for one in self.metrics:
-            interval = f"{one.interval[0]:+.2f} .. {one.interval[1]:+.2f}" if one.interval else "one image"
-            numbers = (f"{one.a:.2f}", f"{one.b:.2f}", f"{one.value:+.2f}", interval, f"{one.p:.4f}", str(one.n))
-            table.add_row(one.name, *numbers, style="bold" if one is self.metrics[0] else "")
-        console.print(table, highlight=False)
-        lost, gained, p = len(self.lost), len(self.gained), self.mcnemar
-        if p is None:
-            say(f"rows with more points in B: {gained}, with fewer: {lost} (points are not 0 or 1: no McNemar test)")
-        else:
-            say(
-                f"rows only B has right: {gained}, only A: {lost}; exact McNemar p = {p:.4g}, rows taken as independent"
-            )
-        say(f"unparsable: {self.a.unparsable} in A, {self.b.unparsable} in B, of {len(self.a.verdicts)}")
-        notes = [note for note in self.b.notes if note not in self.a.notes]
-        for letter, run_notes in (("A", self.a.notes), ("B", notes)):
-            for note in run_notes:
-                say(f"{letter}: {note}", "dim")
+    def as_result(self) -> Result:
+        """For the one schema and the one writer of tables."""
+        p = self.mcnemar
+        flips = {"lost": self.lost, "gained": self.gained, "mcnemar_p": p}
+        unparsable = {"a": self.a.unparsable, "b": self.b.unparsable}
+        lost, gained, rows = len(self.lost), len(self.gained), len(self.a.verdicts)
+        notes = [
+            f"rows with more points in B: {gained}, with fewer: {lost} (points are not 0 or 1: no McNemar test)"
+            if p is None
+            else f"rows only B has right: {gained}, only A: {lost}; exact McNemar p = {p:.4g}, rows taken as independent",
+            f"unparsable: {unparsable['a']} in A, {unparsable['b']} in B, of {rows}",
+            *(f"A: {note}" for note in self.a.notes),
+            *(f"B: {note}" for note in self.b.notes if note not in self.a.notes),
+        ]
         if self.unpaired:
-            say(f"only in one of the runs, not compared: {', '.join(self.unpaired)}")
-        say(
-            "interval: paired bootstrap by image; p: swapping A and B by image; of several rows some differ by chance",
-            "dim",
+            notes.append(f"only in one of the runs, not compared: {', '.join(self.unpaired)}")
+        notes.append(
+            "interval: paired bootstrap by image; p: swapping A and B by image; of several rows some differ by chance"
         )
-        say(self.sentence(), {BETTER: "bold green", WORSE: "bold red", NOT_RESOLVABLE: "bold"}[self.verdict])
+        return Result(
+            benchmark=self.a.benchmark,
+            protocol=self.a.protocol,
+            says=f"{self.a.says}\nA  {self.a.path}\nB  {self.b.path}",
+            numbers=(),
+            differences=[Pair("A", "B", one) for one in self.metrics],
+            notes=notes,
+            about={
+                "a": str(self.a.path),
+                "b": str(self.b.path),
+                "verdict": self.verdict,
+                "sentence": self.sentence(),
+                "n": rows,
+                "unpaired_metrics": list(self.unpaired),
+                "flips": flips,
+                "unparsable": unparsable,
+                "resamples": {"number": RESAMPLES, "seed": SEED, "clusters": "images"},
+            },
+        )
 
 
 def diff(a: Path, b: Path, benchmark: str | None = None, protocol: str | None = None, out: Path | None = None) -> int:
@@ -143,32 +123,32 @@ def diff(a: Path, b: Path, benchmark: str | None = None, protocol: str | None = 
         The exit code: 1 where B is worse (in some part), 0 where it is better or where that cannot be resolved.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`compare` and :func:`judged_run.read_run`; suites with other parts.
+        FileNotFoundError, ValueError: as :func:`compare` and :func:`stored_run.read_run`; suites with other parts.
     """
     found: dict[str, Comparison] = {}
-    for of_a, of_b in paired_parts(a, b):
+    for of_a, of_b in pair_parts(a, b):
         comparison = compare(read_run(of_a, benchmark, protocol), read_run(of_b, benchmark, protocol))
         found[f"{comparison.a.benchmark}@{comparison.a.protocol}"] = comparison
+    results = {name: comparison.as_result() for name, comparison in found.items()}
     if out is not None:  # first: whoever reads what is printed may go away in the middle
-        stored = {name: comparison.as_json() for name, comparison in found.items()}
-        (single,) = stored.values() if len(stored) == 1 else ({"parts": stored},)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(single, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_json(out, next(iter(results.values())).as_json() if len(results) == 1 else parts_as_json(results))
     console = Console(soft_wrap=True)
-    for number, comparison in enumerate(found.values()):
+    for number, (name, comparison) in enumerate(found.items()):
         if number:
             console.print()
-        comparison.print(console)
+        print_result(results[name], console)
+        style = {BETTER: "bold green", WORSE: "bold red", NOT_RESOLVABLE: "bold"}[comparison.verdict]
+        console.print(comparison.sentence(), style=style, highlight=False, markup=False)
     if out is not None:
         print(f"written: {out}")
     return int(any(comparison.verdict == WORSE for comparison in found.values()))
 
 
-def paired_parts(a: Path, b: Path) -> list[tuple[Path, Path]]:
+def pair_parts(a: Path, b: Path) -> list[tuple[Path, Path]]:
     """What is to be compared with what: the two, or the parts of two suites by their names."""
     if not (a.is_dir() and b.is_dir()):
         return [(a, b)]
-    of_a, of_b = parts_of(a), parts_of(b)
+    of_a, of_b = find_parts(a), find_parts(b)
     if len(of_a) == len(of_b) == 1:
         return [(of_a[0], of_b[0])]
     names = [[part.name for part in parts] for parts in (of_a, of_b)]
@@ -177,19 +157,20 @@ def paired_parts(a: Path, b: Path) -> list[tuple[Path, Path]]:
     return [(part, b / part.name) for part in of_a]
 
 
-def compare(a: JudgedRun, b: JudgedRun) -> Comparison:
+def compare(a: Result, b: Result) -> Comparison:
     """
     Raises:
         ValueError: rows, gold answers or protocol are not the same; the first difference is named. Or a judge has not spoken.
     """
-    b = paired(a, b)
-    in_a, in_b = ({metric.name: metric for metric in run.metrics(run.verdicts)} for run in (a, b))
+    b = pair_rows(a, b)
+    _, protocol = protocol_of(a.benchmark, a.protocol)
+    in_a, in_b = ({metric.name: metric for metric in protocol.metrics(run.verdicts)} for run in (a, b))
     names = [name for name in in_a if name in in_b]
     found = differences([in_a[name] for name in names], [in_b[name] for name in names])
     return Comparison(a, b, found, sorted(in_a.keys() ^ in_b.keys()))
 
 
-def paired(a: JudgedRun, b: JudgedRun) -> JudgedRun:
+def pair_rows(a: Result, b: Result) -> Result:
     """``b`` with its rows in the order of ``a``'s. Raises as :func:`compare`."""
     same = (
         ("benchmark", a.benchmark, b.benchmark),
@@ -200,7 +181,9 @@ def paired(a: JudgedRun, b: JudgedRun) -> JudgedRun:
         if of_a != of_b:
             raise ValueError(f"{name}: {of_a!r} in {a.path}, {of_b!r} in {b.path}; these numbers cannot be compared")
     for run in (a, b):
-        if any(verdict.points is None for verdict in run.verdicts) or not run.shown:
+        if not run.verdicts:
+            raise ValueError(f"{run.path}: it holds no verdicts on rows; there is nothing to pair")
+        if any(verdict.points is None for verdict in run.verdicts) or not run.numbers:
             raise ValueError(f"{run.path}: {run.status}; there is no number to compare")
     rows = {verdict.id: number for number, verdict in enumerate(b.verdicts)}
     ids = {verdict.id for verdict in a.verdicts}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from minigemini import shipped
 from minigemini.benchmarks.formats.lines import read_json
+from minigemini.benchmarks.names import BENCHMARKS
+from minigemini.evaluation.reporting.result import Result, parse_result
 
 EXPECTED = shipped.ROOT / "eval" / "expected"
 
@@ -53,26 +54,31 @@ def published_numbers(folder: Path = EXPECTED) -> list[PublishedNumber]:
     return found
 
 
-def comparable(benchmark: str, protocol: str, metrics: Collection[str]) -> list[PublishedNumber]:
-    """The published ones among a run's own metrics, under its benchmark and protocol. Only for a run on all rows."""
-    return [
-        number
-        for number in published_numbers()
-        if (number.benchmark, number.protocol) == (benchmark, protocol) and number.metric in metrics
-    ]
+def find_comparable(result: Result) -> list[PublishedNumber]:
+    """The published ones among a result's own numbers, under its benchmark and protocol. None beside a part of the rows."""
+    if not result.whole:
+        return []
+    names = [number.name for number in result.numbers]
+    asked = (result.benchmark, result.protocol)
+    return [one for one in published_numbers() if (one.benchmark, one.protocol) == asked and one.metric in names]
 
 
-def _of_results(file: Path, results: dict[str, Any]) -> list[PublishedNumber]:
-    """A tabletop's results.json: its shares as percent, and its seed as the protocol, as ``judged_run`` has them."""
+def list_published(result: Result) -> list[str]:
+    """Numbers that others printed, a line a metric and split. Those of our own benchmarks are a suite's ``expected``."""
+    if result.benchmark not in BENCHMARKS or BENCHMARKS[result.benchmark].ours:
+        return []
+    found: dict[str, list[str]] = {}
+    for one in find_comparable(result):
+        split = f" ({one.split})" if one.split else ""
+        found.setdefault(f"{one.metric}{split}", []).append(f"{one.model} {one.value:g}")
+    return [f"published, {metric}: {', '.join(values)}" for metric, values in found.items()]
+
+
+def _of_results(file: Path, stored: dict[str, Any]) -> list[PublishedNumber]:
+    """The numbers of a results file of ours."""
+    result = parse_result(stored, file)
+    source = f"eval/expected/{file.name}"
     return [
-        PublishedNumber(
-            results["benchmark"],
-            f"n = {row['n']}",
-            row["kind"],
-            f"seed {results['about']['seed']}",
-            results["model"],
-            100 * row["value"],
-            f"eval/expected/{file.name}",
-        )
-        for row in results["rows"]
+        PublishedNumber(result.benchmark, f"n = {one.n}", one.name, result.protocol, result.model, one.value, source)
+        for one in result.numbers
     ]

@@ -14,8 +14,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from minigemini.evaluation.reporting.diff import Comparison, compare, paired_parts
-from minigemini.evaluation.reporting.expected import comparable
+from minigemini.evaluation.reporting.diff import Comparison, compare, pair_parts
+from minigemini.evaluation.reporting.expected import find_comparable
+from minigemini.evaluation.reporting.result import Result
 from minigemini.evaluation.reporting.row_pictures import (
     InlinedPictures,
     RowPicture,
@@ -26,7 +27,7 @@ from minigemini.evaluation.reporting.row_pictures import (
     rows_to_look_at,
     where_it_looked,
 )
-from minigemini.evaluation.reporting.stored_run import JudgedRun, parts_of, read_run
+from minigemini.evaluation.reporting.stored_run import find_parts, read_run
 
 COLUMNS = 4  # of the table of published numbers
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -45,7 +46,7 @@ def report(
     """Writes the page and prints where. The exit code: 0.
 
     Args:
-        path: what :func:`judged_run.read_run` reads; or the folder of a suite, all of whose parts are then on the page.
+        path: what :func:`stored_run.read_run` reads; or the folder of a suite, all of whose parts are then on the page.
         against: a run before it on the same rows; its answers and the flips are then shown.
         images: folder of the benchmark's images. A folder of ``eval`` needs none: it says where the data is.
         model: the one that answered, to draw where it looked; of a folder of ``eval``.
@@ -56,9 +57,9 @@ def report(
     """
     pairs: list[tuple[Path, Path | None]]
     if against is not None:
-        pairs = [*paired_parts(path, against)]
+        pairs = [*pair_parts(path, against)]
     else:
-        pairs = [(part, None) for part in (parts_of(path) if path.is_dir() else [path])]
+        pairs = [(part, None) for part in (find_parts(path) if path.is_dir() else [path])]
     parts = []
     for part, before in pairs:
         run = read_run(part, benchmark, protocol)
@@ -75,11 +76,11 @@ def report(
 
 
 def part_data(
-    run: JudgedRun, comparison: Comparison | None, images: Path | None, model: str | None, most_looked: int
+    run: Result, comparison: Comparison | None, images: Path | None, model: str | None, most_looked: int
 ) -> dict[str, Any]:
     """What the page shows of one part; arguments and errors as of :func:`report`."""
     pictures = InlinedPictures()
-    notes = list(run.notes)
+    notes = [*run.complaints(), *run.notes]
     rows: list[list[RowPicture]] = [[] for _ in run.verdicts]
     if images is not None:
         rows, missing = from_folder(run, images, pictures)
@@ -112,7 +113,7 @@ def page(parts: list[dict[str, Any]]) -> str:
 
 
 def page_data(
-    run: JudgedRun,
+    run: Result,
     comparison: Comparison | None,
     row_pictures: list[list[RowPicture]],
     pictures: InlinedPictures,
@@ -120,7 +121,10 @@ def page_data(
 ) -> dict[str, Any]:
     """Everything the page shows of a part, plain JSON."""
     published = _published(run)
-    beside = dict(run.beside)
+    beside = {
+        name: {one.name: one.controls[name].value for one in run.numbers if name in one.controls}
+        for name in dict.fromkeys(name for one in run.numbers for name in one.controls)
+    }
     if len(published["metrics"]) > COLUMNS:  # many numbers of few models stand better beside the run's own
         beside |= {model["name"]: model["values"] for model in published["models"]}
         notes = [*notes, *(f"{model['name']}: {model['split']}" for model in published["models"])]
@@ -149,7 +153,7 @@ def page_data(
     return {
         "benchmark": run.benchmark,
         "protocol": run.protocol,
-        "says": run.says,
+        "says": f"{run.model}: {run.says}" if run.model else run.says,
         "path": str(run.path),
         "status": run.status,
         "unparsable": run.unparsable,
@@ -157,10 +161,10 @@ def page_data(
         "columns": list(beside),
         "metrics": [
             {
-                **one,
-                "beside": {name: values[one["name"]] for name, values in beside.items() if one["name"] in values},
+                **{name: getattr(one, name) for name in ("name", "value", "unit", "n", "images", "interval")},
+                "beside": {name: values[one.name] for name, values in beside.items() if one.name in values},
             }
-            for one in run.shown
+            for one in run.numbers
         ],
         "comparison": None if comparison is None else _compared(comparison),
         "published": published,
@@ -180,8 +184,8 @@ def as_text(value: Any) -> str:
 
 
 def _compared(comparison: Comparison) -> dict[str, Any]:
-    stored = comparison.as_json()
-    p = stored["flips"]["mcnemar_p"]
+    p = comparison.mcnemar
+    differences = comparison.as_result().as_json()["differences"]
     flips = f"{len(comparison.gained)} rows gained, {len(comparison.lost)} lost"
     return {
         "path": str(comparison.a.path),
@@ -190,15 +194,15 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
             flips + ("" if p is None else f"; exact McNemar p = {p:.4g}, rows taken as independent"),
             "interval: paired bootstrap by image; p: swapping the runs' answers by image",
         ],
-        "metrics": {one["name"]: one for one in stored["metrics"]},
+        "metrics": {one["name"]: one for one in differences},
     }
 
 
-def _published(run: JudgedRun) -> dict[str, Any]:
+def _published(run: Result) -> dict[str, Any]:
     """Published numbers under the run's protocol that it has too: the metrics, and each model's values. None beside a run on a part
     of the rows."""
-    names = [one["name"] for one in run.shown]
-    found = comparable(run.benchmark, run.protocol, names) if run.whole else []
+    names = [one.name for one in run.numbers]
+    found = find_comparable(run)
     models: dict[tuple[str, str], dict[str, float]] = {}
     for number in found:
         models.setdefault((number.model, number.split), {})[number.metric] = number.value

@@ -15,11 +15,9 @@ from PIL import Image
 
 from minigemini.benchmarks.benchmark import Example
 from minigemini.benchmarks.formats.lines import read_json, read_jsonl
-from minigemini.benchmarks.formats.read import read_examples
-from minigemini.benchmarks.names.tabletop import DRAWN, TABLETOP, Tabletop
-from minigemini.benchmarks.statistics.metric import by_kind
 from minigemini.benchmarks.stored_image import StoredImage
-from minigemini.evaluation.reporting.stored_run import JudgedRun
+from minigemini.evaluation.reporting.result import Result
+from minigemini.evaluation.running.rows import Source, read_source
 from minigemini.media import open_image
 
 SIDE = 256  # of the longer side; shown at 192
@@ -62,7 +60,7 @@ def data_uri(image: Image.Image) -> str:
     return f"data:image/{'png' if exact else 'jpeg'};base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
-def from_folder(run: JudgedRun, folder: Path, pictures: InlinedPictures) -> tuple[list[list[RowPicture]], list[str]]:
+def from_folder(run: Result, folder: Path, pictures: InlinedPictures) -> tuple[list[list[RowPicture]], list[str]]:
     """The picture of every row that lies in ``folder`` under the name that the gold answers give it.
 
     Returns:
@@ -90,7 +88,7 @@ def _inside(folder: Path, name: str) -> Path | None:
     return None
 
 
-def examples_of_run(run: JudgedRun) -> list[Example] | None:
+def examples_of_run(run: Result) -> list[Example] | None:
     """The examples that were answered, in the order of the run's rows; None where the run is no folder of ``eval``.
 
     Raises:
@@ -99,13 +97,10 @@ def examples_of_run(run: JudgedRun) -> list[Example] | None:
     """
     if not run.path.is_dir():
         return None
-    about = read_json(run.path / "results.json")["about"]
-    if run.benchmark == TABLETOP:
-        kinds = by_kind(run.verdicts)
-        found = Tabletop(list(kinds), max(map(len, kinds.values())), about["seed"]).examples()
-    else:
-        images = None if about["images"] is None else Path(about["images"])
-        found = read_examples(run.benchmark, run.protocol, about["data"], images)
+    if not run.verdicts:
+        return []
+    source = Source(**{name: run.about[name] for name in Source.__dataclass_fields__})
+    found = read_source(run.benchmark, run.protocol, source)
     examples = {example.id: example for example in found}
     files = [run.path / folder / "predictions.jsonl" for folder in ("model", "drawn")]
     answered = {line["id"]: line["reference"] for file in files if file.is_file() for line in read_jsonl(file)}
@@ -116,11 +111,11 @@ def examples_of_run(run: JudgedRun) -> list[Example] | None:
     return [examples[verdict.id] for verdict in run.verdicts]
 
 
-def of_examples(run: JudgedRun, examples: Sequence[Example], pictures: InlinedPictures) -> list[list[RowPicture]]:
+def of_examples(run: Result, examples: Sequence[Example], pictures: InlinedPictures) -> list[list[RowPicture]]:
     """The pictures that the model was shown, or the one that was drawn."""
     rows = []
     for verdict, example in zip(run.verdicts, examples, strict=True):
-        if example.kind == DRAWN:
+        if not example.messages:
             file = _inside(run.path / "drawn" / "pictures", f"{verdict.id}.png")
             rows.append([] if file is None else [pictures.add(open_image(file), "drawn")])
         else:
@@ -132,7 +127,7 @@ def _added(image: Any, pictures: InlinedPictures) -> RowPicture:
     return pictures.add_stored(image) if isinstance(image, StoredImage) else pictures.add(image)
 
 
-def rows_to_look_at(run: JudgedRun, examples: Sequence[Example], first: Sequence[str], most: int) -> list[int]:
+def rows_to_look_at(run: Result, examples: Sequence[Example], first: Sequence[str], most: int) -> list[int]:
     """Rows with a picture and an answer, at most ``most``: those whose ids are in ``first``, then what is wrong, then what is
     right, the kinds taking turns."""
     turn: Counter[tuple[int, str]] = Counter()
@@ -146,7 +141,7 @@ def rows_to_look_at(run: JudgedRun, examples: Sequence[Example], first: Sequence
     return [row for _, _, row in sorted(ranked)[:most]]
 
 
-def load_answering_model(run: JudgedRun, model: str) -> tuple[Any, Any]:
+def load_answering_model(run: Result, model: str) -> tuple[Any, Any]:
     """Model and processor, of which the weights are those that answered.
 
     Raises:

@@ -1,210 +1,168 @@
-"""The results for the terminal, as Markdown and as JSON: every number with n, interval, floor and controls."""
+"""The one writer of tables, for the terminal and as Markdown: every number with n, interval, floor and controls; every difference."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as TerminalTable
 from rich.text import Text
 
-from minigemini.benchmarks.benchmark import Row, Score
+from minigemini.benchmarks.score import NEEDS_JUDGE
+from minigemini.evaluation.reporting.expected import list_published
+from minigemini.evaluation.reporting.result import Number, Result, parts_as_json, value_text, write_json
 
-SHARED_CONTROLS = ("blind", "low-res only", "bag guess", "chance")  # a column each
 NO_COMPLAINT = "Every floor is reached, and every control that must fail does."
 
 
 @dataclass(frozen=True)
-class Result:
-    """A row judged.
+class Table:
+    """Cells as text; the first column names the row. What ends with "!" is not as it should be."""
 
-    ``floor`` is what the score must reach, None where nothing is promised. The controls in ``must_fail`` must stay
-    below the floor, those in ``ceilings`` must not exceed their own number: it means nothing to reach what guessing
-    reaches too. ``expected`` is what somebody else reached, and the score may not be lower by more than ``within``.
-    """
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
-    row: Row
-    floor: float | None = None
-    must_fail: Collection[str] = ()
-    ceilings: Mapping[str, float] = field(default_factory=dict)
-    expected: float | None = None
-    within: float = 0.0
-
-    @property
-    def below_floor(self) -> bool:
-        return self.floor is not None and self.row.score.value < self.floor
-
-    @property
-    def below_expected(self) -> bool:
-        return self.expected is not None and self.row.score.value < self.expected - self.within
-
-    def too_good(self, control: str) -> bool:
-        """Whether a control reaches what it must not."""
-        value = self.row.controls[control].value
-        if control in self.ceilings:
-            return value > self.ceilings[control]
-        return control in self.must_fail and self.floor is not None and value >= self.floor
-
-    def verdict(self) -> str:
-        return "" if self.floor is None else "BELOW" if self.below_floor else "ok"
-
-    def control_text(self, control: str) -> str:
-        return number(self.row.controls[control].value) + ("!" if self.too_good(control) else "")
-
-
-@dataclass(frozen=True)
-class Report:
-    """All results of one evaluation, and what is needed to say where they come from (``about``: plain JSON)."""
-
-    benchmark: str
-    model: str
-    results: Sequence[Result]
-    about: Mapping[str, Any]
-    expected_name: str | None = None  # whose results are expected
-
-    def complaints(self) -> list[str]:
-        """What is not as it should be, one sentence each; empty when every floor is reached and every control fails."""
-        found = []
-        for result in self.results:
-            row = result.row
-            if result.below_floor:
-                low, high = row.score.interval or (row.score.value,) * 2
-                found.append(
-                    f"{row.kind}: {row.score.value:.3f} is BELOW its floor of {result.floor:.2f}"
-                    f" (n = {row.score.n}, 95 % interval {low:.3f} to {high:.3f})"
-                )
-            if result.below_expected:
-                found.append(
-                    f"{row.kind}: {row.score.value:.3f} is more than {result.within:.2f} below"
-                    f" the {result.expected:.3f} of {self.expected_name}"
-                )
-            for name, control in row.controls.items():
-                if result.too_good(name):
-                    limit = (
-                        f"exceed {result.ceilings[name]:.2f}"
-                        if name in result.ceilings
-                        else f"reach {result.floor:.2f}"
-                    )
-                    found.append(f"{row.kind}: the control '{name}' is at {control.value:.3f} and must not {limit}")
-        return found
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "benchmark": self.benchmark,
-            "model": self.model,
-            "rows": [
-                {
-                    "kind": result.row.kind,
-                    "metric": result.row.metric,
-                    **_score_as_json(result.row.score),
-                    "floor": result.floor,
-                    "below_floor": result.below_floor,
-                    "expected": result.expected,
-                    "controls": {name: _score_as_json(score) for name, score in result.row.controls.items()},
-                }
-                for result in self.results
-            ],
-            "complaints": self.complaints(),
-            "about": dict(self.about),
-        }
-
-    def _promises(self) -> bool:
-        """Whether anything is promised of the scores."""
-        return any(result.floor is not None or result.ceilings for result in self.results)
-
-    def _columns(self) -> list[str]:
-        return [name for name in SHARED_CONTROLS if any(name in result.row.controls for result in self.results)]
-
-    def _headings(self) -> list[str]:
-        return ["what", "n", "score", "95 % interval", "floor", *self._columns()]
-
-    def _cells(self, result: Result) -> list[str]:
-        row = result.row
-        floor = "" if result.floor is None else f"{number(result.floor, 2)} {result.verdict()}"
-        controls = [result.control_text(name) if name in row.controls else "" for name in self._columns()]
-        return [
-            row.kind.replace("_", " "),
-            str(row.score.n),
-            number(row.score.value),
-            interval_text(row.score),
-            floor,
-            *controls,
-        ]
-
-    def _notes(self) -> list[str]:
-        """What does not fit into the table: the rules of scoring, and the controls that only one or two rows have."""
-        kinds: dict[str, list[str]] = {}  # of each metric that is not the usual one
-        for result in self.results:
-            if result.row.metric != "exact match":
-                kinds.setdefault(result.row.metric, []).append(result.row.kind)
-        rules = "".join(f"; {', '.join(of)}: {metric}" for metric, of in kinds.items())
-        notes = [f"Greedy decoding, exact match{rules}."]
-        others = [
-            f"{result.row.kind}: {name} {result.control_text(name)}"
-            for result in self.results
-            for name in result.row.controls
-            if name not in SHARED_CONTROLS
-        ]
-        if others:
-            notes.append("Other controls: " + "; ".join(others) + ".")
-        if self.expected_name is not None:
-            differences = [
-                f"{result.row.kind} {result.row.score.value - result.expected:+.3f}"
-                for result in self.results
-                if result.expected is not None
-            ]
-            notes.append(f"Against {self.expected_name}: " + ", ".join(differences) + ".")
-        if self.about["unfinished"]:
-            notes.append(f"{self.about['unfinished']} answers did not end by themselves and were cut.")
-        if self.about["limit"] is not None:
-            notes.append(f"Only {self.about['limit']} examples of each kind: a smoke run.")
-        return notes
-
-    def markdown(self) -> str:
-        lines = [f"# {self.benchmark}: {self.model}", ""]
-        lines.append("| " + " | ".join(self._headings()) + " |")
-        lines.append("|---|" + "---:|" * (len(self._headings()) - 1))
-        lines += ["| " + " | ".join(self._cells(result)) + " |" for result in self.results]
-        for note in self._notes():
-            lines += ["", note]
-        lines.append("")
-        lines += [f"- **{complaint}**" for complaint in self.complaints()] or (
-            [NO_COMPLAINT] if self._promises() else []
-        )
-        return "\n".join(lines) + "\n"
+    def markdown(self) -> list[str]:
+        lines = [self.headings, ["---", *["---:"] * (len(self.headings) - 1)], *self.rows]
+        return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
 
     def print(self, console: Console) -> None:
-        """A table that fits into 80 columns, then what there is to complain about."""
-        table = Table(title=f"{self.benchmark}: {self.model}", title_justify="left", title_style="bold")
-        table.box, table.padding = SIMPLE_HEAD, (0, 0)
-        for heading in self._headings():
-            left = heading in ("what", "floor")
-            heading = " floor" if heading == "floor" else "\n".join(heading.rsplit(" ", 1))
-            table.add_column(heading, justify="left" if left else "right", no_wrap=True)
-        for result in self.results:
-            cells: list[str | Text] = list(self._cells(result))
-            cells[4] = Text(f" {cells[4]}", style="bold red" if result.below_floor else "green")
-            table.add_row(*cells)
-        console.print(table)
-        for note in self._notes():
-            console.print(note, style="dim", highlight=False)
-        for complaint in self.complaints():
-            console.print(complaint, style="bold red", highlight=False)
-        if self._promises() and not self.complaints():
-            console.print(NO_COMPLAINT, style="green", highlight=False)
+        table = TerminalTable(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        for number, heading in enumerate(self.headings):
+            justify = "right" if number else "left"
+            table.add_column(Text("\n".join(heading.rsplit(" ", 1))), justify=justify, overflow="fold")  # type: ignore[arg-type]
+        for row in self.rows:
+            table.add_row(*(Text(cell, "bold red" if cell.endswith("!") else "") for cell in row))
+        console.print(table, highlight=False)
 
 
-def number(value: float, digits: int = 3) -> str:
-    """``.977``; a share needs no zero in front."""
-    return f"{value:.{digits}f}".removeprefix("0")
+def columns_of(numbers: Sequence[Number]) -> list[str]:
+    """The controls that have a column: those of a quarter of the numbers or more. The others stand in a sentence."""
+    names = dict.fromkeys(name for one in numbers for name in one.controls)
+    return [name for name in names if 4 * sum(name in one.controls for one in numbers) >= len(numbers)]
 
 
-def interval_text(score: Score) -> str:
-    return f"{number(score.interval[0])}-{number(score.interval[1])}" if score.interval else ""
+def table_of_numbers(numbers: Sequence[Number]) -> Table:
+    columns = columns_of(numbers)
+    floors = any(one.floor is not None for one in numbers)
+    images = any(one.images != one.n for one in numbers)
+    rows = []
+    for one in numbers:
+        cells = [one.name, value_text(one.value, one.unit)]
+        cells += [f"{one.interval[0]:.2f} .. {one.interval[1]:.2f}" if one.interval else "too few images", str(one.n)]
+        cells += [str(one.images)] if images else []
+        if floors:
+            cells += ["" if one.floor is None else f"{one.floor:g}{' !' if one.below_floor else ''}"]
+        rows.append([*cells, *(control_text(one, name) for name in columns)])
+    headings = ["", "value", "95 % interval", "n", *["images"] * images, *["floor"] * floors]
+    return Table([*headings, *columns], rows)
 
 
-def _score_as_json(score: Score) -> dict[str, Any]:
-    return {"value": score.value, "n": score.n, "interval": list(score.interval) if score.interval else None}
+def control_text(number: Number, control: str) -> str:
+    if control not in number.controls:
+        return ""
+    found = number.controls[control]
+    return f"{found.value:.2f}" + ("!" if found.too_good else "")
+
+
+def table_of_differences(result: Result) -> Table:
+    several = len({(pair.a_is, pair.b_is) for pair in result.differences}) > 1
+    rows = []
+    for pair in result.differences:
+        one = pair.difference
+        interval = f"{one.interval[0]:+.2f} .. {one.interval[1]:+.2f}" if one.interval else "one image"
+        name = f"{one.name}: {pair.b_is} - {pair.a_is}" if several else one.name
+        numbers = (f"{one.a:.2f}", f"{one.b:.2f}", f"{one.value:+.2f}", interval, f"{one.p:.4f}", str(one.n))
+        rows.append([name, *numbers, "yes" if one.resolved else "no"])
+    return Table(["", "A", "B", "B - A", "95 % interval", "p", "n", "resolved"], rows)
+
+
+def tables_of(result: Result) -> list[Table]:
+    tables = [table_of_numbers(result.numbers)] if result.numbers else []
+    return [*tables, table_of_differences(result)] if result.differences else tables
+
+
+def title_of(result: Result) -> str:
+    return f"{result.benchmark}@{result.protocol}" + (f": {result.model}" if result.model else "")
+
+
+def notes_of(result: Result) -> list[str]:
+    """What does not fit into the tables."""
+    notes = []
+    if result.verdicts:
+        rate = result.unparsable / len(result.verdicts)
+        notes.append(f"unparsable, counted as wrong: {result.unparsable} of {len(result.verdicts)} ({rate:.1%})")
+    columns = columns_of(result.numbers)
+    others = [
+        f"{one.name}: {name} {control_text(one, name)}"
+        for one in result.numbers
+        for name in one.controls
+        if name not in columns
+    ]
+    if others:
+        notes.append(f"other controls: {'; '.join(others)}")
+    apart = [f"{one.name} {one.value - one.expected:+.2f}" for one in result.numbers if one.expected is not None]
+    if apart:
+        notes.append(f"against {result.expected_of}: {', '.join(apart)}")
+    return [*notes, *result.notes, *list_published(result)]
+
+
+def status_of(result: Result) -> str | None:
+    """Why there is nothing in the table."""
+    if result.numbers or result.differences:
+        return None
+    how = "; see `minigemini eval judge`" if result.status == NEEDS_JUDGE else ""
+    return f"{result.status}: no number{how}"
+
+
+def as_markdown(result: Result) -> str:
+    lines = [f"# {title_of(result)}", "", result.says]
+    if status := status_of(result):
+        lines += ["", f"**{status}**"]
+    for table in tables_of(result):
+        lines += ["", *table.markdown()]
+    lines += ["", "  \n".join(notes_of(result))]
+    if result.makes_promises:
+        lines += ["", *([f"- **{complaint}**" for complaint in result.complaints()] or [NO_COMPLAINT])]
+    return "\n".join(lines) + "\n"
+
+
+def print_result(result: Result, console: Console) -> None:
+    """The tables, fit for 80 columns, then what there is to complain about."""
+
+    def say(text: str, style: str) -> None:
+        console.print(text, style=style, highlight=False, markup=False)
+
+    say(title_of(result), "bold")
+    say(result.says, "dim")
+    if status := status_of(result):
+        say(status, "bold red")
+    for table in tables_of(result):
+        table.print(console)
+    for note in notes_of(result):
+        say(note, "dim")
+    for complaint in result.complaints():
+        say(complaint, "bold red")
+    if result.makes_promises and not result.complaints():
+        say(NO_COMPLAINT, "green")
+
+
+def write_result(folder: Path, result: Result) -> None:
+    """``results.json`` and ``results.md``."""
+    write_json(folder / "results.json", result.as_json())
+    (folder / "results.md").write_text(as_markdown(result), encoding="utf-8")
+
+
+def show_result(folder: Path, result: Result, console: Console) -> None:
+    """Writes it, then prints it: whoever reads what is printed may go away in the middle."""
+    write_result(folder, result)
+    print_result(result, console)
+
+
+def write_parts(folder: Path, name: str, parts: Mapping[str, Result], after: str = "") -> None:
+    """``NAME.json`` and ``NAME.md`` of all parts: the numbers, without the rows."""
+    write_json(folder / f"{name}.json", parts_as_json(parts))
+    text = "\n".join([*map(as_markdown, parts.values()), *([after] if after else [])])
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")

@@ -1,7 +1,8 @@
 """A suite is answered.
 
 suite             what to evaluate, from eval/suites/*.yaml
-evaluate          all of it in a straight line; evaluate_tabletop and evaluate_published are its parts
+rows              the rows of a suite's parts, read before anything is answered
+evaluate          all of it in a straight line; evaluate_part: one benchmark, its controls and drawings
 ablate            the same rows with less of the pictures, or more (view)
 evaluated_model   the model that answers; share: which process answers what
 predict           the model answers, in batches

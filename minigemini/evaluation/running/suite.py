@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minigemini import shipped, strict_yaml
+from minigemini.benchmarks.benchmark import Benchmark
 from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 
 SUITES = shipped.ROOT / "eval" / "suites"
@@ -18,13 +19,21 @@ DATA = "data/eval"  # likewise
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the tabletop's table: what the score must reach, which models answer as controls, which controls must fail."""
+    """What is promised of one number, in its own unit, and which controls answer its rows.
+
+    Attributes:
+        floor: what the number must reach.
+        blind: the same model without the pictures answers the rows of this kind, too.
+        low_res_only: the part's low-res-only model answers them, too.
+        must_fail: controls that must stay below the floor.
+        ceilings: controls that must not exceed a number of their own.
+    """
 
     floor: float | None = None
-    blind: bool = False  # the same model without the picture answers too
-    low_res_only: bool = False  # the suite's low-res-only model answers too
-    must_fail: list[str] = field(default_factory=list)  # controls that must stay below the floor
-    ceilings: dict[str, float] = field(default_factory=dict)  # controls that must not exceed a number of their own
+    blind: bool = False
+    low_res_only: bool = False
+    must_fail: list[str] = field(default_factory=list)
+    ceilings: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.must_fail and self.floor is None:
@@ -33,77 +42,83 @@ class Kind:
 
 @dataclass(frozen=True)
 class Expected:
-    """Results that were published or shipped, to be compared with: no score may be lower by more than ``within``."""
+    """Results that were published or shipped, to be compared with: no number may be lower by more than ``within``."""
 
     name: str
-    results: str  # a results.json, relative to the suite's file
+    results: str  # a results.json of a part, relative to the suite's file
     within: float
 
     def scores(self) -> dict[str, float]:
-        """Score of each kind."""
-        return {row["kind"]: row["value"] for row in json.loads(Path(self.results).read_text())["rows"]}
+        """The value of each number."""
+        return {one["name"]: one["value"] for one in json.loads(Path(self.results).read_text())["metrics"]}
 
 
 @dataclass(frozen=True)
-class TabletopPart:
-    """The nano's own benchmark."""
-
-    seed: int
-    examples_per_kind: int
-    kinds: dict[str, Kind]
-    low_res_model: str | None = None
-    image_generator: str | None = None  # for kinds that are drawn
-    expected: Expected | None = None
-
-    def __post_init__(self) -> None:
-        asked = [name for name, kind in self.kinds.items() if kind.low_res_only]
-        if asked and self.low_res_model is None:
-            raise ValueError(f"low_res_only ({', '.join(asked)}) needs low_res_model")
-
-
-@dataclass(frozen=True)
-class PublishedPart:
-    """A benchmark that others publish numbers on.
+class Part:
+    """One benchmark of a suite.
 
     Attributes:
-        path: file, folder or ``hub:``, below the suite's data; by default what ``evaluate_published.data_of`` finds there.
+        path: file, folder or ``hub:``, below the suite's data; by default what ``rows.find_source`` finds there.
         images: folder of the images, below the suite's data, where the layout does not say.
-        blind: the same model without the pictures answers too.
+        seed, examples_per_kind: of examples that are made.
+        blind: the same model without the pictures answers every row, too.
+        low_res_only: the ``low_res_model`` answers every row, too.
+        low_res_model: a model that was trained the same way without the high-resolution tower.
+        image_generator: draws the examples that are drawings.
+        expected: what to compare the numbers with.
+        kinds: by the name of a number, what is promised of it. Of a benchmark whose examples are made: the kinds that are made.
     """
 
     path: str | None = None
     images: str | None = None
+    seed: int | None = None
+    examples_per_kind: int | None = None
     blind: bool = False
+    low_res_only: bool = False
+    low_res_model: str | None = None
+    image_generator: str | None = None
+    expected: Expected | None = None
+    kinds: dict[str, Kind] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        asked = [name for name, kind in self.kinds.items() if kind.low_res_only]
+        if (asked or self.low_res_only) and self.low_res_model is None:
+            raise ValueError(f"low_res_only ({', '.join(asked) or 'every row'}) needs low_res_model")
+
+    def asks_blind(self, kind: str) -> bool:
+        return self.blind or self.kinds.get(kind, Kind()).blind
+
+    def asks_low_res(self, kind: str) -> bool:
+        return self.low_res_only or self.kinds.get(kind, Kind()).low_res_only
 
 
 @dataclass(frozen=True)
 class Suite:
     """
     Attributes:
-        published: ``benchmark`` or ``benchmark@protocol`` -> where its data is.
-        data: folder that the paths of ``published`` are relative to; of a single benchmark also its file, or ``hub:``. In a suite's
+        parts: ``benchmark`` or ``benchmark@protocol`` -> where its data is and what is promised.
+        data: folder that the paths of the parts are relative to; of a single benchmark also its file, or ``hub:``. In a suite's
             file it is relative to the file, on the command line to the working directory. None: ``data/eval`` of the latter.
     """
 
+    parts: dict[str, Part]
     batch_size: int = BATCH_SIZE
-    tabletop: TabletopPart | None = None
-    published: dict[str, PublishedPart] = field(default_factory=dict)
     data: str | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size: {self.batch_size} is less than 1")
-        if self.tabletop is None and not self.published:
-            raise ValueError("nothing to evaluate: neither tabletop nor published")
+        if not self.parts:
+            raise ValueError("parts: nothing to evaluate")
         named: dict[str, str] = {}
-        for key in self.published:
+        for key in self.parts:
             full = part_name(key)
             if full in named:
-                raise ValueError(f"published: {named[full]} and {key} are the same")
+                raise ValueError(f"parts: {named[full]} and {key} are the same")
             named[full] = key
-        of_their_own = [part for part in self.published.values() if part.path is not None]
-        if Path(self.place).is_file() and len(self.published) - len(of_their_own) > 1:
-            raise ValueError(f"data: {self.place} is one file, for {len(self.published)} benchmarks; give the folder")
+        of_the_data = [key for key, part in self.parts.items() if part.path is None and not benchmark_of(key).ours]
+        if Path(self.place).is_file() and len(of_the_data) > 1:
+            raise ValueError(f"data: {self.place} is one file, for {len(of_the_data)} benchmarks; give the folder")
 
     @property
     def place(self) -> str:
@@ -111,14 +126,19 @@ class Suite:
         return DATA if self.data is None else self.data
 
 
+def benchmark_of(key: str) -> Benchmark:
+    return BENCHMARKS[key.partition("@")[0]]
+
+
 def part_name(key: str) -> str:
-    """``benchmark@protocol`` with the benchmark's first protocol where none is named; also the name of the folder.
+    """``benchmark@protocol`` with the benchmark's first protocol where none is named; of ours just the name. Also the folder's name.
 
     Raises:
         ValueError: there is no such benchmark or protocol.
     """
     benchmark, _, protocol = key.partition("@")
-    return f"{benchmark}@{protocol_of(benchmark, protocol or None)[0]}"
+    name = protocol_of(benchmark, protocol or None)[0]
+    return benchmark if BENCHMARKS[benchmark].ours else f"{benchmark}@{name}"
 
 
 def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
@@ -139,15 +159,20 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
         twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:
             raise ValueError(f"{name}: {twice[0]} is there twice")
-        return strict_yaml.from_tree({"published": {key: {} for key in keys}}, Suite, name, overrides)
+        return strict_yaml.from_tree({"parts": {key: {} for key in keys}}, Suite, name, overrides)
     suite = strict_yaml.load(path, Suite, overrides)
     said_by_file = suite.data is not None and not any(override.startswith("data=") for override in overrides)
     if said_by_file and not suite.place.startswith("hub:"):  # what the file says, it says of its own place
         suite = replace(suite, data=os.path.relpath(path.parent / suite.place))
-    tabletop = suite.tabletop
-    if tabletop is not None and tabletop.expected is not None:
-        results = path.parent / tabletop.expected.results
-        if not results.is_file():
-            raise ValueError(f"{path}: tabletop.expected.results: {results} does not exist")
-        suite = replace(suite, tabletop=replace(tabletop, expected=replace(tabletop.expected, results=str(results))))
-    return suite
+    parts = {key: _place_expected(part, path, key) for key, part in suite.parts.items()}
+    return replace(suite, parts=parts)
+
+
+def _place_expected(part: Part, path: Path, key: str) -> Part:
+    """With the expected results where they lie beside the suite's file."""
+    if part.expected is None:
+        return part
+    results = path.parent / part.expected.results
+    if not results.is_file():
+        raise ValueError(f"{path}: parts.{key}.expected.results: {results} does not exist")
+    return replace(part, expected=replace(part.expected, results=str(results)))

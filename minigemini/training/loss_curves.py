@@ -1,6 +1,6 @@
 """The losses of the training stages as one picture.
 
-    python -m minigemini.evaluation.loss_curves runs/nano/align runs/nano/finetune --out runs/nano/loss.png
+    python -m minigemini.training.loss_curves runs/nano/align runs/nano/finetune --out runs/nano/loss.png
 
 Reads the ``trainer_state.json`` that the HF Trainer leaves in each output folder.
 """

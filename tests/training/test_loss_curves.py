@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigemini.evaluation.loss_curves import draw_loss_curves, read_losses, smooth
+from minigemini.training.loss_curves import draw_loss_curves, read_losses, smooth
 
 
 def stage(folder: Path, losses: list[float], every: int = 1) -> Path:
