@@ -127,7 +127,7 @@ def test_the_console_script(installed):
 DATA = "{folder}/data/eval: no such file or folder"
 REFUSED = {
     "train nano/align": "data/tabletop/align.json: no such data file; this makes it: minigemini data tabletop data/tabletop\n",
-    "train nano/finetune": "init_from: runs/nano/align: no checkpoint can be loaded from there",
+    "train nano/finetune": "runs/nano/align: there is no such folder",
     "train nano/tune": "no recipe of that name (there are mgm/finetune, nano/align, nano/finetune",
     "eval paper --out runs/paper": f"textvqa@llava: {DATA}\n",
     "eval full --out runs/full": f"chartqa@lmms: {DATA}\n",

@@ -8,7 +8,7 @@ import tiny_clip
 import torch
 from PIL import Image
 
-from minigemini.evaluation.drawing.clip_score import clip_score, metrics, numbered, read_pictures
+from minigemini.evaluation.drawing.clip_score import clip_score, metrics, number_captions, read_pictures
 from minigemini.evaluation.drawing.clip_similarity import Clip
 
 CAPTIONS = ["a red table", "a blue table", "a green table"]
@@ -46,11 +46,11 @@ class Compared(str):
 
 def test_captions_are_numbered_in_one_pass() -> None:
     given = [Compared(f"caption {number % 900}") for number in range(1000)]
-    captions, own = numbered(given)
+    captions, own = number_captions(given)
     assert captions == given[:900]
     assert own == [*range(900), *range(100)]
     Compared.comparisons = 0
-    numbered(given)
+    number_captions(given)
     assert Compared.comparisons < 2 * len(given)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.cli import main
-from minigemini.evaluation.reporting.expected import EXPECTED, PublishedNumber, published_numbers
+from minigemini.evaluation.reporting.expected import EXPECTED, PublishedNumber, read_published
 from minigemini.evaluation.reporting.page import as_text, page, page_data
 from minigemini.evaluation.reporting.row_pictures import InlinedPictures
 from minigemini.evaluation.reporting.stored_run import read_run
@@ -315,9 +315,9 @@ def test_other_examples_are_not_shown_for_these_answers(answered, tmp_path, caps
 # Published numbers
 
 
-def test_published_numbers_are_of_known_protocols():
+def test_read_published_are_of_known_protocols():
     """MMMU's test set is scored by EvalAI alone."""
-    numbers = published_numbers()
+    numbers = read_published()
     keys = [(one.benchmark, one.split, one.metric, one.protocol, one.model) for one in numbers]
     assert len(set(keys)) == len(keys)
     for one in numbers:
@@ -334,7 +334,7 @@ def test_published_numbers_are_of_known_protocols():
     assert sum(one.model.startswith("MGM") for one in numbers) == 8 * 11 - 5
 
 
-def test_published_numbers_stand_beside_their_own_protocol_only(tmp_path):
+def test_read_published_stand_beside_their_own_protocol_only(tmp_path):
     rows = [{"id": str(i), "prediction": "red", "reference": {"answers": ["red"] * 10}} for i in range(5000)]
     file, part = write(tmp_path / "run.jsonl", rows), write(tmp_path / "part.jsonl", rows[:-1])
     shown = {}
@@ -351,7 +351,7 @@ def test_a_wrong_entry_is_named(tmp_path):
     entry = vars(PublishedNumber("mme", "", "perception", "llava", "m", 1.0, "s"))
     (tmp_path / "a.json").write_text(json.dumps([entry, entry | {"note": "?"}]))
     with pytest.raises(ValueError, match=r"a.json, entry 1: .*note"):
-        published_numbers(tmp_path)
+        read_published(tmp_path)
 
 
 def test_the_same_run_gives_the_same_bytes(two_runs):

@@ -242,7 +242,7 @@ def test_a_test_split_is_answered_and_written_for_upload(data: Path, model: str,
     part = out / "mmbench@llava"
     results = read(part / "results.json")
     assert (results["status"], results["metrics"], results["n"]) == ("no gold answers", [], 4)
-    assert "**no gold answers**: no number." in (part / "results.md").read_text()
+    assert "**no gold answers: no number**" in (part / "results.md").read_text()
     assert "upload.xlsx is what the benchmark's server takes" in (part / "results.md").read_text()
     assert (part / "upload.xlsx").is_file()
     assert read_run(part).status == "no gold answers"

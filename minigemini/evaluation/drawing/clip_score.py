@@ -52,7 +52,7 @@ def _caption(row: Mapping[str, Any], file: Path) -> str:
     return caption
 
 
-def numbered(captions: Sequence[str]) -> tuple[list[str], list[int]]:
+def number_captions(captions: Sequence[str]) -> tuple[list[str], list[int]]:
     """Each caption once, and the number of each one given."""
     numbers: dict[str, int] = {}
     own = [numbers.setdefault(caption, len(numbers)) for caption in captions]
@@ -109,7 +109,7 @@ def clip_score(run: Path, out: Path, clip: str = CLIP) -> int:
     """
     transformers.utils.logging.disable_progress_bar()
     rows = read_pictures(run)
-    captions, own = numbered([caption for _, caption in rows])
+    captions, own = number_captions([caption for _, caption in rows])
     judge = Clip(clip)
     cut = sum(judge.is_cut(caption) for caption in captions)
     cosines = similarities(judge, [path for path, _ in rows], captions)

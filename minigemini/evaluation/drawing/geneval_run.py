@@ -82,13 +82,13 @@ def geneval(cast: Cast, prompts: Path, out: Path, limit: int | None = None, batc
         Clip(cast.clip),
     )
     finder.check(list(dict.fromkeys(name for n in chosen for name in classes_of(rows[n]))))
-    asked = [_wish(n, rows[n]) for n in chosen]
+    asked = [_ask(n, rows[n]) for n in chosen]
     with progress_bar() as progress:
         cut = 0
         if cast.model is not None:
             writer = EvaluatedModel(cast.model, None, batch_size)
             written = predict(writer, "geneval", asked, out / "written", progress)
-            asked = [_rewritten(e, line["prediction"], drawing) for e, line in zip(asked, written, strict=True)]
+            asked = [_rewrite(e, line["prediction"], drawing) for e, line in zip(asked, written, strict=True)]
             cut = sum(example.reference["cut"] for example in asked)
         pictures = [replace(e, id=f"{e.id}-{k}") for e in asked for k in range(PICTURES)]
         drawn = draw(drawing, pictures, lambda picture: {}, out / "drawn", batch_size, progress)
@@ -169,14 +169,14 @@ def detect(
     for line in drawn:
         if line["id"] in file:
             continue
-        found = _seen(open_image(pictures / line["picture"]), line["reference"]["row"], detector, colours)
+        found = _look(open_image(pictures / line["picture"]), line["reference"]["row"], detector, colours)
         kept = {key: line[key] for key in ("id", "kind", "picture")}
         file.append([{**kept, "detections": found, "reference": line["reference"]}])
         progress.advance(task)
     return file.finish()
 
 
-def _seen(
+def _look(
     picture: Image.Image, row: Mapping[str, Any], detector: Detector, colours: ColourClassifier
 ) -> list[dict[str, Any]]:
     """The detections as plain JSON, with the colours that the rules ask for."""
@@ -191,7 +191,7 @@ def _place_in_tag(rows: Sequence[Mapping[str, Any]], number: int) -> int:
     return sum(row["tag"] == rows[number]["tag"] for row in rows[:number])
 
 
-def _wish(number: int, row: Mapping[str, Any]) -> Example:
+def _ask(number: int, row: Mapping[str, Any]) -> Example:
     """The prompt as a user's wish to the model that writes, and as what is drawn when nobody does."""
     text = ask_for_drawing(row["prompt"])
     reference = {"number": number, "row": dict(row), "asked": row["prompt"], "prompt": row["prompt"]}
@@ -200,7 +200,7 @@ def _wish(number: int, row: Mapping[str, Any]) -> Example:
     )
 
 
-def _rewritten(example: Example, answer: str, generator: ImageGenerator) -> Example:
+def _rewrite(example: Example, answer: str, generator: ImageGenerator) -> Example:
     """The prompt in the model's words; words at its end that the generator does not read are left out, and that is said."""
     words = find_prompts(answer)[0].prompt.split()
     whole = len(words)

@@ -34,7 +34,7 @@ class PublishedNumber:
     source: str
 
 
-def published_numbers(folder: Path = EXPECTED) -> list[PublishedNumber]:
+def read_published(folder: Path = EXPECTED) -> list[PublishedNumber]:
     """Every number in ``folder``.
 
     Raises:
@@ -60,7 +60,7 @@ def find_comparable(result: Result) -> list[PublishedNumber]:
         return []
     names = [number.name for number in result.numbers]
     asked = (result.benchmark, result.protocol)
-    return [one for one in published_numbers() if (one.benchmark, one.protocol) == asked and one.metric in names]
+    return [one for one in read_published() if (one.benchmark, one.protocol) == asked and one.metric in names]
 
 
 def list_published(result: Result) -> list[str]:

@@ -120,7 +120,7 @@ def page_data(
     notes: list[str],
 ) -> dict[str, Any]:
     """Everything the page shows of a part, plain JSON."""
-    published = _published(run)
+    published = _find_published(run)
     beside = {
         name: {one.name: one.controls[name].value for one in run.numbers if name in one.controls}
         for name in dict.fromkeys(name for one in run.numbers for name in one.controls)
@@ -166,7 +166,7 @@ def page_data(
             }
             for one in run.numbers
         ],
-        "comparison": None if comparison is None else _compared(comparison),
+        "comparison": None if comparison is None else _describe_comparison(comparison),
         "published": published,
         "pictures": pictures.uris,
         "rows": rows,
@@ -183,7 +183,7 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _compared(comparison: Comparison) -> dict[str, Any]:
+def _describe_comparison(comparison: Comparison) -> dict[str, Any]:
     p = comparison.mcnemar
     differences = comparison.as_result().as_json()["differences"]
     flips = f"{len(comparison.gained)} rows gained, {len(comparison.lost)} lost"
@@ -198,7 +198,7 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _published(run: Result) -> dict[str, Any]:
+def _find_published(run: Result) -> dict[str, Any]:
     """Published numbers under the run's protocol that it has too: the metrics, and each model's values. None beside a run on a part
     of the rows."""
     names = [one.name for one in run.numbers]

@@ -76,7 +76,7 @@ def table_of_differences(result: Result) -> Table:
         name = f"{one.name}: {pair.b_is} - {pair.a_is}" if several else one.name
         numbers = (f"{one.a:.2f}", f"{one.b:.2f}", f"{one.value:+.2f}", interval, f"{one.p:.4f}", str(one.n))
         rows.append([name, *numbers, "yes" if one.resolved else "no"])
-    return Table(["", "A", "B", "B - A", "95 % interval", "p", "n", "resolved"], rows)
+    return Table(["", "A", "B", "B-A", "95 % interval", "p", "n", "resolved"], rows)
 
 
 def tables_of(result: Result) -> list[Table]:

@@ -38,7 +38,7 @@ EXPLAINED = """
 - high-res N: the picture is N pixels wide for the high-resolution tower; nothing was trained for it.
 - blind: no picture at all.
 
-B - A is the view's number less the whole model's, with a 95 % interval (paired bootstrap by image).
+B-A is the view's number less the whole model's, with a 95 % interval (paired bootstrap by image).
 """
 
 
