@@ -181,5 +181,5 @@ def test_every_command_in_an_empty_folder(installed):
     assert "equal in every pixel" in ran["draw-again drawings/drawing-1.png"].out
     assert json.loads(left("runs/smoke/results.json"))["parts"].keys() == {"tabletop", "gqa@llava"}
     assert json.loads(left("runs/tabletop/tabletop/results.json"))["metrics"][0]["expected"] > 95
-    assert json.loads(left("runs/decision/results.json"))["rows"][0]["n"] == 130
+    assert json.loads(left("runs/decision/draw_decision/results.json"))["metrics"][0]["n"] == 130
     assert "MGM-34B-HD" in left("textvqa.html")
