@@ -119,7 +119,7 @@ def test_options_that_llavas_prompt_leaves_out_are_counted(tmp_path):
     """Its list ends at the first gap."""
     path = table(tmp_path / "t.tsv", "mmbench", *GAPS)
     examples = read_examples("mmbench", None, path)
-    prompts = [example.messages[0]["content"][-1]["text"] for example in examples]
+    prompts = [example.messages[0].text for example in examples]
     assert prompts[0].startswith("Which?\nA. Two\nB. One\nAnswer")
     assert examples[0].reference["choices"] == ["Two", "One", "", "Three"]
     lines = [

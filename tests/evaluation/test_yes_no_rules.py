@@ -156,7 +156,7 @@ def test_hallusionbench():
         hallusion("1", "0", reply="No.", answer="0"),
         hallusion("1", "1", "no"),
     ]
-    found = {metric.name: metric.value for metric in score("hallusionbench", lines).metrics}
+    found = {metric.name: metric.value for metric in score("hallusionbench", lines, "vlmevalkit").metrics}
     assert found == {"aAcc": 75, "fAcc": 50, "qAcc": 50}
 
 
