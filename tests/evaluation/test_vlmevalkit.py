@@ -95,7 +95,7 @@ def test_run_py_asks_our_model_and_our_scorer_reads_its_table(checkout, tmp_path
         predictions = [row["prediction"] for row in csv.DictReader(file, delimiter="\t")]
     assert predictions[:2] == golds[:2]  # the tags are read
     assert all(prediction.startswith("<h>") for prediction in predictions[2:])
-    score = ["eval", "score", "gqa", str(table), "--format", "vlmevalkit"]
+    score = ["eval", "score", "chartqa", str(table), "--format", "vlmevalkit", "--protocol", "lmms"]
     assert main([*score, "--json", str(tmp_path / "scored.json")]) == 0
     assert json.loads((tmp_path / "scored.json").read_text())["n"] == 4
 
