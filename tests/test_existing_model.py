@@ -100,9 +100,7 @@ def test_what_is_no_model(tmp_path):
 
 def test_a_missing_generator_is_said_before_the_model_is_loaded(capsys, monkeypatch):
     loaded = []
-    monkeypatch.setattr(
-        "minigemini.serving.load_session.MiniGeminiForConditionalGeneration.from_pretrained", loaded.append
-    )
+    monkeypatch.setattr("minigemini.serving.load_session.load", loaded.append)
     assert main(["chat", "--generator", "./gen", "--prompt", "hi"]) == 1
     assert capsys.readouterr().err == "minigemini: ./gen: there is no such folder\n"
     assert not loaded

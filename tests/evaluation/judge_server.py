@@ -44,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
         if answer is None:
             self.close_connection = True
             return
-        headers: dict[str, str] = {}
+        headers = {"Content-Type": "application/json"}
         if isinstance(answer, str):
             message = {"role": "assistant", "content": answer}
             choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
         else:
             status, body, *more = answer
-            headers = more[0] if more else {}
+            headers |= more[0] if more else {}
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body.encode())), **headers}.items():
             self.send_header(name, value)

@@ -2,16 +2,21 @@
 
 import json
 import socket
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from judge_server import judge_server
 
+from minigemini.evaluation.judging import client
 from minigemini.evaluation.judging.client import Judge, RefusedRequest, Reply
 
 QUESTION = [{"role": "user", "content": "good? ☂\u2028"}]
+SOON = {"retry-after-ms": "1"}
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +26,7 @@ def no_surroundings(monkeypatch):
 
 
 def ask(server, cache, messages=QUESTION, temperature=0.0, max_tokens=3, model="judge"):
-    with Judge(server.url, model, cache, backoff=0.01) as judge:
+    with Judge(server.url, model, cache) as judge:
         return judge.ask(messages, temperature, max_tokens)
 
 
@@ -92,36 +97,59 @@ def test_the_same_asked_by_two_threads_at_once_has_one_reply(tmp_path):
     assert len(cache.read_text().splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    "failure", [(500, "oh"), (408, "late"), (429, "slowly", {"Retry-After": "0"}), (503, ""), None]
-)
+@pytest.mark.parametrize("failure", [(500, "oh"), (408, "late"), (429, "slowly"), (503, "")])
 def test_it_is_asked_again_when_the_server_fails(failure, tmp_path):
-    with judge_server(lambda number, content: failure if number < 3 else "good") as server:
+    with judge_server(lambda number, content: (*failure, SOON) if number < 4 else "good") as server:
         assert ask(server, tmp_path / "cache.jsonl").text == "good"
-    assert len(server.requests) == 4
+    assert len(server.requests) == 5
+
+
+def test_it_is_asked_again_when_the_connection_breaks(tmp_path):
+    with judge_server(lambda number, content: "good" if number else None) as server:
+        assert ask(server, tmp_path / "cache.jsonl").text == "good"
+    assert len(server.requests) == 2
 
 
 def test_it_gives_up(tmp_path):
     with (
-        judge_server(lambda number, content: (500, "out of  memory\n")) as server,
-        pytest.raises(
-            ValueError, match=r"no reply in 5 tries, the last time: HTTP 500: out of memory\. .*cache\.jsonl"
-        ),
+        judge_server(lambda number, content: (500, "out of  memory\n", SOON)) as server,
+        pytest.raises(ValueError, match=r"no reply, the last time: HTTP 500: out of memory\. .*cache\.jsonl"),
     ):
         ask(server, tmp_path / "cache.jsonl")
     assert len(server.requests) == 5
 
 
-def test_a_server_that_wants_to_be_left_alone_is(tmp_path, monkeypatch):
-    waited: list[float] = []
-    answers = [(429, "", {"Retry-After": "7"}), (429, "", {"Retry-After": "99999"}), (500, ""), "good"]
+def test_a_server_that_wants_to_be_left_alone_is(tmp_path):
+    times: list[float] = []
+
+    def answer(number, content):
+        times.append(time.monotonic())
+        return "good" if number else (429, "", {"Retry-After": "1"})
+
+    with judge_server(answer) as server:
+        assert ask(server, tmp_path / "cache.jsonl").text == "good"
+    assert times[1] - times[0] >= 1  # without being told so, it would be half a second at most
+
+
+def test_nobody_waits_for_a_day(tmp_path):
     with (
-        judge_server(lambda number, content: answers[number]) as server,
-        Judge(server.url, "judge", tmp_path / "cache.jsonl", backoff=0.5) as judge,
+        judge_server(lambda number, content: (429, "no quota", {"Retry-After": "86400"})) as server,
+        pytest.raises(ValueError, match=r"HTTP 429: no quota \(Retry-After: 86400\)\. .*cache\.jsonl"),
     ):
-        monkeypatch.setattr(judge._stopped, "wait", waited.append)
-        assert judge.ask(QUESTION, 0.0, 3).text == "good"
-    assert waited == [7, 60, 2]
+        ask(server, tmp_path / "cache.jsonl")
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_says_nothing(tmp_path, monkeypatch):
+    """The time is limited, and it is asked again."""
+    monkeypatch.setattr(client, "TIMEOUT", 0.2)
+    monkeypatch.setattr(client, "TRIES", 2)
+    over = threading.Event()
+    with judge_server(lambda number, content: None if over.wait(10) else "good") as server:
+        with pytest.raises(ValueError, match=r"no reply within 0\.2 s\. .*cache\.jsonl"):
+            ask(server, tmp_path / "cache.jsonl")
+        over.set()
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -143,6 +171,7 @@ def test_a_request_that_is_refused_is_not_sent_again(status, tmp_path):
         ((401, ""), r"HTTP 401: Unauthorized \(the key is read from OPENAI_API_KEY\)"),
         ((302, "", {"Location": "http://127.0.0.1:1/v1"}), "HTTP 302: Found"),
         ((200, "<html>"), "no reply of an OpenAI-compatible server but '<html>'"),
+        ((200, "<html>", {"Content-Type": "text/html"}), "no reply of an OpenAI-compatible server but '<html>'"),
         ((200, '{"choices": []}'), "no reply of an OpenAI-compatible server"),
     ],
 )
@@ -158,7 +187,8 @@ def test_no_content_is_an_empty_reply_of_the_model_asked(tmp_path):
         assert ask(server, tmp_path / "cache.jsonl") == Reply("", "judge")
 
 
-def test_nobody_there(tmp_path):
+def test_nobody_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "TRIES", 1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -171,7 +201,9 @@ def test_nobody_there(tmp_path):
         judge.ask(QUESTION, 0.0, 3)
 
 
-@pytest.mark.parametrize("url", ["localhost:8000/v1", "file:///etc/passwd", "http:///v1", ""])
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/v1", "file:///etc/passwd", "http:///v1", "http://localhost:80a/v1", ""]
+)
 def test_what_is_no_url(url, tmp_path):
     with pytest.raises(ValueError, match="is no URL of a judge; one looks like http"):
         Judge(url, "judge", tmp_path / "cache.jsonl")
@@ -201,3 +233,39 @@ def test_after_stop_nothing_is_sent(tmp_path):
         with pytest.raises(ValueError, match="not asked any more"):
             judge.ask(QUESTION, 0.0, 4)
     assert len(server.requests) == 1
+
+
+def test_after_stop_nothing_is_sent_again(tmp_path):
+    judges: list[Judge] = []
+
+    def answer(number, content):
+        judges[0].stop()
+        return (500, "", SOON)
+
+    with judge_server(answer) as server, Judge(server.url, "judge", tmp_path / "cache.jsonl") as judge:
+        judges.append(judge)
+        with pytest.raises(ValueError, match="not asked any more"):
+            judge.ask(QUESTION, 0.0, 3)
+    assert len(server.requests) == 1
+
+
+def test_a_cache_of_before_openai(tmp_path):
+    """The key of a line is the sha256 of what was once sent byte by byte."""
+    cache = tmp_path / "cache.jsonl"
+    key = "fc20be658655d2809ea93546ecfd02a465b8316e498d699bc96f8c11e542afc3"
+    cache.write_text(json.dumps({"key": key, "model": "judge-2024", "reply": "0.7"}) + "\n")
+    with Judge("http://127.0.0.1:9/v1", "judge", cache) as judge:
+        assert judge.ask(QUESTION, 0.0, 3) == Reply("0.7", "judge-2024")
+
+
+def test_without_openai_it_says_what_to_install(tmp_path):
+    """In a process of its own, where openai cannot be imported."""
+    code = (
+        "import sys; sys.modules['openai'] = None\n"
+        "from pathlib import Path\n"
+        "from minigemini.evaluation.judging.client import Judge\n"
+        f"Judge('http://localhost/v1', 'judge', Path({str(tmp_path / 'cache.jsonl')!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ValueError: a judge is asked by the openai package: pip install 'minigemini[judge]'" in done.stderr
+    assert not (tmp_path / "cache.jsonl").exists()

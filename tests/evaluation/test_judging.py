@@ -11,6 +11,7 @@ from judge_server import judge_server
 from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.benchmarks.names.mmvet import as_grade
 from minigemini.cli import main
+from minigemini.evaluation.judging import client
 from minigemini.evaluation.judging.ask import filled, judge_of
 
 
@@ -172,7 +173,8 @@ def test_a_server_that_dies_and_a_rerun(tmp_path, capsys):
     assert [line["grade"]["score"] for line in lines] == [[0.5]] * 60
 
 
-def test_nobody_there_is_one_clear_line(tmp_path, capsys):
+def test_nobody_there_is_one_clear_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(client, "TRIES", 2)
     code, lines = judge(tmp_path, "mmvet", [mmvet_row(i) for i in range(20)], "http://127.0.0.1:9/v1")
     assert (code, lines) == (1, [])
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("minigemini:")]
