@@ -231,8 +231,7 @@ def _likeliest_first(scores: torch.Tensor, among: torch.Tensor) -> Iterator[list
 
 @dataclass(eq=False)
 class NoPrompt(LogitsProcessor):
-    """``<h>`` is never written, whatever tokens it is cut into. Only the last tokens are looked at: nothing is drawn, so nothing else
-    needs to be kept in order."""
+    """``<h>`` is never written, whatever tokens it is cut into; with nothing drawn, nothing else needs to be kept in order."""
 
     tokenizer: PreTrainedTokenizerBase
     end_token_ids: tuple[int, ...]
