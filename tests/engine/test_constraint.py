@@ -206,3 +206,13 @@ def test_a_picture_token_is_never_written() -> None:
     for draw in (True, False, "auto"):
         scores = well_formed_prompt(tokenizer, 2, 40, draw=draw)(ids, torch.zeros(1, len(tokenizer)))
         assert scores[0, tokenizer.convert_tokens_to_ids("<image>")] == -torch.inf
+
+
+def test_an_answer_may_end_however_unlikely_that_is() -> None:
+    """The length of prompts is no matter for it."""
+    tokenizer = TOKENIZERS["byte level"]
+    scores = torch.randn(1, len(tokenizer), generator=torch.Generator().manual_seed(0))
+    scores[0, tokenizer.eos_token_id] = -50
+    ids = torch.tensor([[0, *tokenizer.encode("hi", add_special_tokens=False)]])
+    constrained = well_formed_prompt(tokenizer, 1, 40, draw="auto", max_prompt_tokens=9)(ids, scores)
+    assert constrained[0, tokenizer.eos_token_id] == -50

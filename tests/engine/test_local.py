@@ -7,6 +7,7 @@ import torch
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
 from minigemini.conversation import PromptSpan, find_prompts, message, with_images
+from minigemini.engine.constraint import NoPrompt, WellFormedPrompt
 from minigemini.engine.local import Answer, LocalEngine
 from minigemini.engine.request import Decoding, DrawPolicy, Request
 from minigemini.tabletop.benchmark import examples
@@ -54,6 +55,27 @@ def test_where_nothing_may_be_drawn_no_prompt_is_opened(engine, asked):
     request = Request(asked[0]["messages"], Decoding(40, drawing=DrawPolicy(False)))
     assert "<h>" not in engine.answer([request])[0].text
     assert "<h>" not in streamed(engine, request)[1].text
+
+
+def test_where_nothing_can_be_drawn_the_grammar_does_not_run(engine, asked, monkeypatch):
+    """A harness decodes freely; in a chat only the opening marker is kept away."""
+    ran = []
+
+    def count(constraint):
+        call = constraint.__call__
+
+        def counted(self, input_ids, scores):
+            ran.append(constraint)
+            return call(self, input_ids, scores)
+
+        monkeypatch.setattr(constraint, "__call__", counted)
+
+    for constraint in (WellFormedPrompt, NoPrompt):
+        count(constraint)
+    for drawing, expected in ((None, set()), (DrawPolicy(False), {NoPrompt}), (DrawPolicy("auto"), {WellFormedPrompt})):
+        ran.clear()
+        engine.answer([Request(asked[0]["messages"], Decoding(3, drawing=drawing))])
+        assert set(ran) == expected
 
 
 def test_an_answer_ends_where_it_should(engine, asked):

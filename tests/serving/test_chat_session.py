@@ -7,6 +7,7 @@ from PIL import Image
 
 from minigemini.conversation import Image as Shown
 from minigemini.conversation import Message, Text, find_prompts, images_of, message
+from minigemini.engine.constraint import WellFormedPrompt
 from minigemini.engine.local import LocalEngine, opened
 from minigemini.generation.generation_record import pixel_hash
 from minigemini.serving.chat_session import (
@@ -109,7 +110,8 @@ def test_markers_typed_by_the_user_do_not_act_and_the_user_is_told(session):
     assert session.conversation.turns[0].notices == [notice.text]
 
 
-def test_without_a_generator_nothing_is_drawn(model, processor):
+def test_without_a_generator_nothing_is_drawn(model, processor, monkeypatch):
+    monkeypatch.setattr(WellFormedPrompt, "__call__", None)  # nor does its grammar run
     session = ChatSession(LocalEngine(model, processor), None, max_new_tokens=16)
     with pytest.raises(ValueError, match="no image generator"):
         session.reply("draw", draw=True)
