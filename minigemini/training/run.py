@@ -45,6 +45,7 @@ def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool =
     recipe = load_recipe(recipe_name, overrides)
     output = Path(recipe.trainer["output_dir"])
     arguments = TrainingArguments(**arguments_of(recipe.trainer))
+    check_processes(arguments)
     if arguments.device.type == "cpu":
         # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")

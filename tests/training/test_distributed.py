@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from small_run import align_recipe, finetune_recipe, losses, write_data
 
@@ -49,8 +50,7 @@ def aligned(align) -> Path:
     return train(align)
 
 
-def two_processes(recipe: Path, name: str, script: list[str], overrides: list[str]) -> Path:
-    output = recipe.parent / name
+def launch(recipe: Path, output: Path, script: list[str], overrides: list[str]) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *script]
     command += [
         "train",
@@ -60,7 +60,12 @@ def two_processes(recipe: Path, name: str, script: list[str], overrides: list[st
         *overrides,
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+
+
+def two_processes(recipe: Path, name: str, script: list[str], overrides: list[str]) -> Path:
+    output = recipe.parent / name
+    done = launch(recipe, output, script, overrides)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     assert "trained; the checkpoint is in" in done.stdout
     return output
@@ -84,6 +89,16 @@ def assert_learnt_the_same(one: Path, two: Path) -> None:
 )
 def test_two_processes_learn_what_one_learns(align, aligned, name, script, overrides):
     assert_learnt_the_same(aligned, two_processes(align, name, script, overrides))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU the processes find each other")
+def test_processes_that_would_train_alone_are_refused(align):
+    """Without a GPU and without `use_cpu` nobody tells the processes of each other: both would write the same checkpoint."""
+    output = align.parent / "alone"
+    done = launch(align, output, ["-m", "minigemini"], ["trainer.use_cpu=false"])
+    assert done.returncode != 0
+    assert "2 processes were launched, but each would train alone" in done.stderr
+    assert not output.exists()
 
 
 @pytest.mark.slow
