@@ -283,8 +283,10 @@ def mmmu_examples():
 
 
 def mme_examples():
+    if not shared.BESIDE_IS_THERE:
+        pytest.skip("MME's sample may not be passed on: it is not in tests/recorded")
     for task in (*PERCEPTION, *COGNITION):
-        for text in (shared.FIXTURES / "mme_lavin" / f"{task}.txt").read_text().splitlines():
+        for text in (shared.BESIDE / "fixtures" / "mme_lavin" / f"{task}.txt").read_text().splitlines():
             image, question, answer, reply = text.split("\t")
             name = f"{task}/{image}"
             yield {"question_id": name, "question": question, "answer": answer, "category": task}, reply
