@@ -76,3 +76,22 @@ def test_a_name_that_is_gone_is_seen():
     assert exists("minigemini.cli.main")
     assert set(PATHS.findall(prose)) == {"train/none.yaml"}
     assert set(ROLES.findall(prose)) == {"gone_away"}
+
+
+ROOMS = sorted(file for file in FILES if file.name == "__init__.py" and "weights" not in file.parts)
+
+
+@pytest.mark.parametrize("file", ROOMS, ids=lambda file: str(file.parent.relative_to(ROOT)))
+def test_a_room_lists_what_is_in_it(file):
+    """In its docstring, a line a module: the words in front of two blanks are modules, and every module is named somewhere."""
+    text = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").replace("`", "")
+    inside = {path.stem for path in file.parent.glob("*.py")} | {
+        path.parent.name for path in file.parent.glob("*/__init__.py")
+    }
+    inside.discard("__init__")
+    listed = {
+        name for names in re.findall(r"^ *(\w+(?:, \w+)*)  +\S", text, re.MULTILINE) for name in names.split(", ")
+    }
+    assert listed <= inside
+    if listed:
+        assert not {name for name in inside if not re.search(rf"\b{name}\b", text)}

@@ -4,6 +4,7 @@ benchmark      Benchmark and its Protocols; what a model is given to answer, and
 names          the benchmarks, one file each
 question       a row before a protocol made a prompt of it; stored_image: a picture that is opened when its question is answered
 prompts        parts of prompts that several share; vlmevalkit_letters: a protocol that several have
+written_prompt what an answer says to the image generator, and whether it is well formed
 judge          what a language model is told that grades answers, and how it is understood
 formats        questions, predictions and gold answers as other tools store them; ``read`` gives the examples
 gold_check     gold answers that no reply can equal

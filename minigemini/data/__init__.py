@@ -1,1 +1,9 @@
-"""Records on disk -> conversations -> batches. The processor is an argument; no model is built here."""
+"""Records on disk -> conversations -> batches. The processor is an argument; no model is built here.
+
+sources    which files, and where their pictures lie
+records    LLaVA's JSON -> records
+check      every record is looked at before the first step; all that is wrong is listed
+tokens     a record's token ids, and which of them are learnt
+mixture    in which order records come
+collator   records -> a batch
+"""

@@ -1,4 +1,15 @@
-"""The model layer. Importing it registers its classes with the Auto classes of transformers."""
+"""What could move into transformers as it stands. Importing it registers its classes with the Auto classes.
+
+patch_info_mining            the heart: low-resolution tokens read the high-resolution patch under them
+configuration_minigemini     sizes, and whether they fit each other
+modeling_minigemini          towers, mining, projector, language model (outputs: what it returns)
+high_res_vision_tower        a ConvNeXt of timm, stage by stage
+image_processing_minigemini  a picture -> the pixels of both towers
+processing_minigemini        text and pictures -> inputs of the model
+image_token                  a token that may stand behind the vocabulary
+remote_code                  what saved folders carry for a process that knows only transformers (import_minigemini)
+transformers_versions        what depends on the version of transformers
+"""
 
 from transformers import (
     AutoConfig,

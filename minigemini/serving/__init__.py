@@ -8,4 +8,6 @@
 ``options``              what ``minigemini chat`` is told
 ``terminal``             ``minigemini chat``
 ``one_shot``             ``minigemini chat --prompt``, for scripts
+``load_session``         a model and its generator -> a session
+``drawing_files``        drawings and attention pictures as files
 """

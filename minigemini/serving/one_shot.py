@@ -47,9 +47,9 @@ def answer_once(options: ChatOptions) -> int:
         events = session.reply(prompt, pictures, options.draw)
     for event in events:
         if isinstance(event, TextDelta):
+            if not as_json:  # models write a blank before their first word
+                print(event.text if found["text"].strip() else event.text.lstrip(), end="", flush=True)
             found["text"] += event.text
-            if not as_json:
-                print(event.text, end="", flush=True)
         elif isinstance(event, ImageDrawn):
             file = write_drawing(event.image, event.record, options.out)
             found["images"].append({"file": str(file), "record": asdict(event.record)})

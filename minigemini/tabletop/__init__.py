@@ -9,6 +9,7 @@ relations (binding), tags that only the high-resolution tower can read, and draw
     language   phrases, drawing prompts and back
     questions  questions about a scene, with answers
     drawing    instructions to draw and to edit, with the exact target prompt
+    talk       small talk, with nothing to draw
     conversations   all of it mixed into conversations to train on
     training_data   conversations -> LLaVA-format JSON and PNG files
     benchmark  held-out examples to evaluate on

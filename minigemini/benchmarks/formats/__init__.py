@@ -5,11 +5,10 @@ lines          our own predictions.jsonl, JSON and JSONL in general; own_lines: 
 llava          answers of LLaVA's evaluation scripts: question_id, prompt, text
 llava_layout   LLaVA's playground/data/eval, and MGM-Eval
 mgm            MGM's shards CHUNKS_IDX.jsonl, and its MMMU and MathVista rows, which bring their gold answers
-mathvista      testmini.json
 mme_tool       a folder of MME's eval_tool: one file a task, image, question, gold and reply
 lmms_eval      DATE_samples_TASK.jsonl of lmms-eval
-vlmevalkit     result tables of VLMEvalKit (xlsx or tsv), and its data; tsv: VLMEvalKit's and OpenMMLab's tables of questions
-parquet        files as on the Hugging Face hub; ``columns`` says what is in them, ``hub`` where they are
+vlmevalkit     VLMEvalKit's and OpenMMLab's tables of questions and of results (tsv or xlsx)
+parquet        files as on the Hugging Face hub; hub: where they are
 grades         what a judge said of the answers: MM-Vet, LLaVA-Bench, MathVista
 gold           the benchmarks' own files of gold answers
 join           which reply belongs to which gold answer; anything missing, twice or unknown is refused

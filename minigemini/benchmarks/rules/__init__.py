@@ -7,7 +7,7 @@
     containment         OCRBench
     exact_match         GQA, RealWorldQA
     yes_no, pope, mme, hallusionbench
-    option_letter       how each tool reads a letter; ScienceQA, SEED-Bench, AI2D, MMStar, BLINK, MMBench
+    option_letter       how each tool reads a letter (scienceqa: LLaVA's); SEED-Bench, AI2D, MMStar, BLINK, MMBench
     lmms_letter         how lmms-eval reads it
     circular            MMBench: a question counts when all its rotations are right
     mmmu, mathvista

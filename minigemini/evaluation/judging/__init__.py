@@ -1,1 +1,5 @@
-"""A language model grades answers: the client, the prompts, and what is asked of which benchmark and made of the replies (ask)."""
+"""A language model grades answers; what it is told is each benchmark's own.
+
+client   any OpenAI-compatible server, with a cache of its replies
+ask      the rows of a run, and what is made of the replies
+"""
