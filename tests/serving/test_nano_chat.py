@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from minigemini.cli import main
 from minigemini.generation import draw_again
 from minigemini.generation.generation_record import save_png
 from minigemini.media import open_image
@@ -36,3 +37,9 @@ def test_in_few_bits_it_still_reads_tags(bits, capfd):
     events = session.reply("what is the tag of the yellow circle?", [open_image(TAGS)], draw=False)
     assert "".join(event.text for event in events if isinstance(event, TextDelta)).strip() == "K7"
     assert "MatMul8bitLt" not in capfd.readouterr().err
+
+
+def test_an_answer_on_the_command_line_is_the_answer_and_nothing_else(capsys):
+    tags = str(Path(__file__).parents[2] / "eval" / "pictures" / "tags.png")
+    assert main(["chat", "nano", "--image", tags, "--prompt", "what is the tag of the yellow circle?"]) == 0
+    assert capsys.readouterr().out == "K7\n"
