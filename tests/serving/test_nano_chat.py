@@ -40,6 +40,5 @@ def test_in_few_bits_it_still_reads_tags(bits, capfd):
 
 
 def test_an_answer_on_the_command_line_is_the_answer_and_nothing_else(capsys):
-    tags = str(Path(__file__).parents[2] / "eval" / "pictures" / "tags.png")
-    assert main(["chat", "nano", "--image", tags, "--prompt", "what is the tag of the yellow circle?"]) == 0
+    assert main(["chat", "nano", "--image", str(TAGS), "--prompt", "what is the tag of the yellow circle?"]) == 0
     assert capsys.readouterr().out == "K7\n"
