@@ -1,5 +1,7 @@
 """Examples -> a batch for the model."""
 
+from typing import Any
+
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
@@ -18,11 +20,12 @@ class Collator:
         self.tokens_per_image = tokens_per_image(processor)
         self.pad_token_id = processor.tokenizer.pad_token_id
 
-    def __call__(self, examples: list[Example]) -> dict[str, torch.Tensor]:
+    def __call__(self, examples: list[Example]) -> dict[str, Any]:
         """
         Returns:
-            ``input_ids``, ``attention_mask``, ``labels`` [B, L] int64, and the image processor's pixel keys for the N images
-            in reading order (none in a batch of text alone). ``labels`` is -100 for all but the assistant's tokens.
+            ``names`` and ``sources`` of the B records (lists, not for the model), ``input_ids``, ``attention_mask``, ``labels``
+            [B, L] int64, and the image processor's pixel keys for the N images in reading order (none in a batch of text
+            alone). ``labels`` is -100 for all but the assistant's tokens.
         """
         tokens = [example.tokens.expanded(self.image_token_id, self.tokens_per_image) for example in examples]
         ids = [torch.from_numpy(sample.ids).long() for sample in tokens]
@@ -30,7 +33,9 @@ class Collator:
             sample_ids.masked_fill(~torch.from_numpy(sample.trained), IGNORED)
             for sample_ids, sample in zip(ids, tokens, strict=True)
         ]
-        batch = {
+        batch: dict[str, Any] = {
+            "names": [example.name for example in examples],
+            "sources": [example.source for example in examples],
             "input_ids": pad_sequence(ids, batch_first=True, padding_value=self.pad_token_id),
             "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
             "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),

@@ -21,6 +21,7 @@ class Example:
     """A record as tokens, with its images decoded."""
 
     name: str
+    source: int  # its position in the recipe's list of sources
     tokens: Tokens
     images: list[Image.Image]
 
@@ -31,6 +32,7 @@ class Mixture(Dataset[Example]):
     def __init__(self, sources: list[CheckedSource]):
         self.weights = [source.weight for source in sources]
         self.sizes = [len(source.records) for source in sources]
+        self.source_of = [number for number, size in enumerate(self.sizes) for _ in range(size)]
         self.names = [record.name for source in sources for record in source.records]
         self.images = [record.images for source in sources for record in source.records]
         self.tokens = [tokens for source in sources for tokens in source.tokens]
@@ -47,7 +49,9 @@ class Mixture(Dataset[Example]):
         """
         name = self.names[index]
         try:
-            return Example(name, self.tokens[index], [open_image(path) for path in self.images[index]])
+            return Example(
+                name, self.source_of[index], self.tokens[index], [open_image(path) for path in self.images[index]]
+            )
         except ValueError as error:
             raise ValueError(f"{name}: image {error}") from error
 

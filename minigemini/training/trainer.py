@@ -48,10 +48,11 @@ class MiniGeminiTrainer(Trainer):
             self.optimizer = optimizer_class(groups, **arguments)
         return self.optimizer
 
-    def compute_loss(self, model: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        inputs = {key: value for key, value in inputs.items() if key not in ("names", "sources")}
         for module in self.frozen:  # training_step has just put the whole model in training mode
             module.eval()
-        return super().compute_loss(model, *args, **kwargs)
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         assert isinstance(self.train_dataset, Mixture)

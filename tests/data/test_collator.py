@@ -44,7 +44,7 @@ def examples(processor, records=RECORDS) -> list[Example]:
     for record in records:
         sizes = [tuple(rng.integers(20, 90, 2)) for _ in record.images]
         images = [Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
-        made.append(Example(record.name, tokenise(record, processor), images))
+        made.append(Example(record.name, 0, tokenise(record, processor), images))
     return made
 
 
@@ -59,6 +59,8 @@ def test_a_batch_is_the_processors_own(processor):
         return_assistant_tokens_mask=True,
         processor_kwargs={"padding": True, "padding_side": "right"},
     )
+    assert batch.pop("names") == ["two images", "text", "turns"]
+    assert batch.pop("sources") == [0, 0, 0]
     assert batch.keys() == {"input_ids", "attention_mask", "labels", "pixel_values", "high_res_pixel_values"}
     for key in batch.keys() - {"labels"}:
         assert torch.equal(batch[key], whole[key]), key
@@ -74,7 +76,7 @@ def test_labels_are_the_assistants_words_and_their_end(processor):
 
 def test_a_batch_of_text_alone_has_no_pixels(processor):
     batch = Collator(processor)(examples(processor, RECORDS[1:2]))
-    assert batch.keys() == {"input_ids", "attention_mask", "labels"}
+    assert batch.keys() == {"names", "sources", "input_ids", "attention_mask", "labels"}
 
 
 @pytest.mark.parametrize("written_by", ["template", "tokenizer"])
