@@ -23,8 +23,8 @@ from transformers import (
 )
 
 from minigemini import nano
-from minigemini.checkpoints.convnext import load_high_res_vision_tower, normalisation
-from minigemini.model.configuration_minigemini import MiniGeminiConfig
+from minigemini.checkpoints.convnext import describe, load_high_res_vision_tower, normalisation
+from minigemini.model.configuration_minigemini import MiniGeminiConfig, MiniGeminiHighResVisionConfig
 from minigemini.model.image_processing_minigemini import MiniGeminiImageProcessor
 from minigemini.model.modeling_minigemini import (
     MiniGeminiForConditionalGeneration,
@@ -101,17 +101,8 @@ def assemble_model(
     if parts.high_res_vision_tower is not None:
         high_res = load_high_res_vision_tower(parts.high_res_vision_tower, new.high_res_image_size, dtype)
     vision_tower = load_vision_tower(parts.vision_tower, dtype)
-    config = MiniGeminiConfig(
-        text_config=language_model.config,
-        vision_config=vision_tower.config,
-        high_res_vision_config=None if high_res is None else high_res.config,
-        image_token_id=image_token_id,
-        vision_feature_layer=new.vision_feature_layer,
-        vision_feature_select_strategy="full" if vision_tower.config.model_type == "siglip_vision_model" else "default",
-        image_grid=new.image_grid,
-        image_global=new.image_global,
-        dtype=dtype,
-    )
+    high_res_config = None if high_res is None else high_res.config
+    config = joined_config(language_model.config, vision_tower.config, high_res_config, image_token_id, new, dtype)
     with torch.device("meta"):  # the skeleton; every part of it is replaced by a real one below
         model = MiniGeminiForConditionalGeneration(config)
     model.model.vision_tower = vision_tower
@@ -132,6 +123,53 @@ def assemble_model(
     # A picture cannot be answered: the token has no meaning without pixels.
     model.generation_config.suppress_tokens = [config.image_token_id]
     return model.eval()
+
+
+def assemble_config(
+    parts: Parts, new: NewModel, *, image_token: str = IMAGE_TOKEN, dtype: torch.dtype = torch.float32
+) -> MiniGeminiConfig:
+    """The configuration of the model that `assemble_model` makes of the same, read from configurations alone: no weights are
+    needed.
+
+    Raises:
+        ValueError: as `assemble_model`.
+    """
+    parts = parts.resolved()
+    tokenizer = tokenizer_with_image_token(parts.language_model, image_token)
+    image_token_id = tokenizer.convert_tokens_to_ids(image_token)
+    assert isinstance(image_token_id, int)
+    text: Any = AutoConfig.from_pretrained(parts.language_model)
+    text.vocab_size = max(text.vocab_size, len(tokenizer))
+    high_res = None
+    if parts.high_res_vision_tower is not None:
+        architecture, model_args, _, _ = describe(parts.high_res_vision_tower)
+        high_res = MiniGeminiHighResVisionConfig(
+            architecture=architecture, model_args=model_args, image_size=new.high_res_image_size
+        )
+    config = joined_config(text, vision_config(parts.vision_tower), high_res, image_token_id, new, dtype)
+    config.check_geometry()
+    return config
+
+
+def joined_config(
+    text: PreTrainedConfig,
+    vision: PreTrainedConfig,
+    high_res: MiniGeminiHighResVisionConfig | None,
+    image_token_id: int,
+    new: NewModel,
+    dtype: torch.dtype,
+) -> MiniGeminiConfig:
+    return MiniGeminiConfig(
+        text_config=text,
+        vision_config=vision,
+        high_res_vision_config=high_res,
+        image_token_id=image_token_id,
+        vision_feature_layer=new.vision_feature_layer,
+        vision_feature_select_strategy="full" if vision.model_type == "siglip_vision_model" else "default",
+        image_grid=new.image_grid,
+        image_global=new.image_global,
+        dtype=dtype,
+    )
 
 
 def assemble_processor(parts: Parts, new: NewModel, *, image_token: str = IMAGE_TOKEN) -> MiniGeminiProcessor:
