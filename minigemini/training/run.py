@@ -20,8 +20,8 @@ from minigemini.data.mixture import Mixture
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training import provenance
+from minigemini.training.modules import apply_plans, module_rows, settled, table
 from minigemini.training.recipe import Recipe, load_recipe
-from minigemini.training.trainable import freeze_all_but, module_rows, table
 from minigemini.training.trainer import MiniGeminiTrainer
 
 console = Console(stderr=True)
@@ -57,16 +57,17 @@ def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool =
     processor = load_processor(recipe)
     mixture = checked_mixture(recipe, processor, arguments)
     model = load_model(recipe, arguments)
-    frozen = freeze_all_but(model, recipe.trainable)
+    plans = settled(recipe.modules, model, arguments)
+    frozen = apply_plans(model, plans)
     check_mining(recipe, processor)
     if arguments.should_save:
-        console.print(table(module_rows(model, arguments.learning_rate, recipe.learning_rates)))
+        console.print(table(module_rows(model, plans)))
         provenance.write(output, recipe, arguments.world_size)
 
     trainer = MiniGeminiTrainer(
         stage=recipe.stage,
         frozen=frozen,
-        learning_rates=recipe.learning_rates,
+        plans=plans,
         model=model,
         args=arguments,
         train_dataset=mixture,
@@ -158,9 +159,10 @@ def check_mining(recipe: Recipe, processor: MiniGeminiProcessor) -> None:
     Raises:
         ValueError: the mining shall be trained, but nothing will be there to mine.
     """
-    if "patch_info_mining" in recipe.trainable and not processor.image_processor.do_high_res:
+    trained = {name for name, plan in recipe.modules.items() if plan.train != "frozen"}
+    if "patch_info_mining" in trained and not processor.image_processor.do_high_res:
         raise ValueError(
-            "trainable: patch_info_mining, but the processor makes no high-resolution pictures (do_high_res is false)"
+            "modules: patch_info_mining is trained, but the processor makes no high-resolution pictures (do_high_res is false)"
         )
 
 

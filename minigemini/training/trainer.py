@@ -16,7 +16,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from minigemini.data.mixture import EpochSampler, Mixture, Order
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.progress import progress_bar
-from minigemini.training.trainable import optimizer_groups
+from minigemini.training.modules import Plans, optimizer_groups
 from minigemini.training.whole_graph import keep_graph_whole
 
 
@@ -24,15 +24,15 @@ class MiniGeminiTrainer(Trainer):
     """
     Args:
         frozen: modules that stay in eval mode while the rest of the model trains.
-        learning_rates: module name -> learning rate, for those that have their own.
+        plans: what each module of the model does, settled.
     """
 
-    def __init__(self, *, stage: str, frozen: list[nn.Module], learning_rates: dict[str, float], **kwargs: Any):
+    def __init__(self, *, stage: str, frozen: list[nn.Module], plans: Plans, **kwargs: Any):
         super().__init__(**kwargs)
         assert isinstance(self.model, MiniGeminiForConditionalGeneration)
         keep_graph_whole(self.model)
         self.frozen = frozen
-        self.learning_rates = learning_rates
+        self.plans = plans
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
         self.add_callback(Progress(stage))
@@ -42,10 +42,7 @@ class MiniGeminiTrainer(Trainer):
             assert isinstance(self.model, PreTrainedModel)
             optimizer_class, arguments = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             decayed = set(self.get_decay_parameter_names(self.model))
-            groups = optimizer_groups(
-                self.model, decayed, self.args.weight_decay, self.args.learning_rate, self.learning_rates
-            )
-            self.optimizer = optimizer_class(groups, **arguments)
+            self.optimizer = optimizer_class(optimizer_groups(self.model, decayed, self.plans), **arguments)
         return self.optimizer
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
