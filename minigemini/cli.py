@@ -68,15 +68,35 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("recipe", help="a recipe of train/recipes/ by name (nano/align), or a YAML file")
     parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the recipe")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what training would be and need, do one step, write nothing"
+    )
+    parser.add_argument("--gpus", type=int, help="of a dry run: plan memory for so many (default: 8)")
+    parser.add_argument("--gpu-memory", type=float, metavar="GIB", help="of a dry run: of each (default: 80)")
     parser.set_defaults(run=run_train)
 
 
 def run_train(parsed: argparse.Namespace) -> int:
+    if parsed.dry_run:
+        return run_dry(parsed)
+    if parsed.gpus is not None or parsed.gpu_memory is not None:
+        raise ValueError("--gpus and --gpu-memory are for --dry-run; torchrun or accelerate launch start processes")
     from minigemini.training.run import train
 
     output = train(parsed.recipe, parsed.overrides, parsed.resume)
     if os.environ.get("RANK", "0") == "0":
         print(f"trained; the checkpoint is in {output}")
+    return 0
+
+
+def run_dry(parsed: argparse.Namespace) -> int:
+    if parsed.resume:
+        raise ValueError("a dry run begins; it does not --resume")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("a dry run is one process; --gpus says for how many it plans")
+    from minigemini.training.dry_run import dry_run
+
+    dry_run(parsed.recipe, parsed.overrides, parsed.gpus or 8, parsed.gpu_memory or 80.0)
     return 0
 
 

@@ -153,15 +153,15 @@ def plan_table(rows: list[PlanRow], gpus: int, gpu_gib: float) -> Table:
     for row in rows:
         sizes = (row.weights, row.gradients, row.optimizer, row.static, row.buffers, row.activations, row.total)
         fits = f"fits {gpu_gib:g}" if row.fits(gpu_gib * GIB) else "too large"
-        lines.add_row(row.engine, row.weights_as, *(f"{size / GIB:,.1f}" for size in sizes), fits)
+        lines.add_row(row.engine, row.weights_as, *(gib(size) for size in sizes), fits)
     return lines
 
 
 def verdict(rows: list[PlanRow], gpus: int, gpu_gib: float) -> str:
     """Which rows fit, in a sentence for many cards and one for a single one."""
     fitting = [row for row in rows if row.fits(gpu_gib * GIB)]
-    many = [f"{row.engine} ({row.weights_as}, {row.total / GIB:.1f})" for row in fitting if row.engine in ENGINES]
-    one = [f"{row.engine.removeprefix('one GPU, ')} ({row.total / GIB:.1f})" for row in fitting if row.engine[:7] == "one GPU"]
+    many = [f"{row.engine} ({row.weights_as}, {gib(row.total)})" for row in fitting if row.engine in ENGINES]
+    one = [f"{row.engine.removeprefix('one GPU, ')} ({gib(row.total)})" for row in fitting if row.engine[:7] == "one GPU"]
     full = any(row.engine == "one GPU" for row in fitting)
     lines = []
     if gpus > 1:
@@ -173,3 +173,7 @@ def verdict(rows: list[PlanRow], gpus: int, gpu_gib: float) -> str:
         what = " or ".join(one) or "not even LoRA: a smaller micro-batch, or gradient_checkpointing"
         lines.append(f"one card of {gpu_gib:g} GiB needs {what}")
     return "\n".join(lines)
+
+
+def gib(size: float) -> str:
+    return f"{size / GIB:,.1f}" if size >= 10 * GIB else f"{size / GIB:.2f}"

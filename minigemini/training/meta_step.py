@@ -12,6 +12,8 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from minigemini.model.loss import TokenCrossEntropy
+
 
 @dataclass(frozen=True)
 class MicroBatch:
@@ -87,8 +89,8 @@ def loss_on_meta(model: Any, batch: MicroBatch) -> Tensor:
     hidden = model.model.language_model(
         inputs_embeds=hidden, attention_mask=visible, use_cache=False
     ).last_hidden_state
-    logits = model.lm_head(hidden.flatten(0, 1)[: batch.predicted]).float()
-    return functional.cross_entropy(logits, torch.zeros(batch.predicted, dtype=torch.long))
+    logits = model.lm_head(hidden.flatten(0, 1)[: batch.predicted])
+    return TokenCrossEntropy.apply(logits, torch.zeros(batch.predicted, dtype=torch.long), 0.0).mean()
 
 
 def pixels_on_meta(model: Any, images: int) -> list[Tensor]:
