@@ -7,7 +7,6 @@ model, processor = assemble_model(parts, new), assemble_processor(parts, new)
 
 import copy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from transformers import (
 )
 
 from minigemini import nano
+from minigemini.checkpoints.chat_template import read_template
 from minigemini.checkpoints.convnext import describe, load_high_res_vision_tower, normalisation
 from minigemini.model.configuration_minigemini import MiniGeminiConfig, MiniGeminiHighResVisionConfig
 from minigemini.model.image_processing_minigemini import MiniGeminiImageProcessor
@@ -69,7 +69,7 @@ class NewModel:
         high_res_image_size: side in pixels of the squared image: what the high-resolution tower sees, and what the low-resolution
             pixels are shrunk from; also for a model without high-resolution tower.
         vision_feature_layer, image_grid, image_global: as in [`MiniGeminiConfig`].
-        chat_template: a Jinja file; None: the language model's own.
+        chat_template: a Jinja file, or the name of one that comes with the package (`chat_template.py`); None: the language model's own.
     """
 
     high_res_image_size: int
@@ -182,7 +182,7 @@ def assemble_processor(parts: Parts, new: NewModel, *, image_token: str = IMAGE_
     parts = parts.resolved()
     tokenizer = tokenizer_with_image_token(parts.language_model, image_token)
     tokenizer.padding_side = "left"  # what batched generation needs
-    template = tokenizer.chat_template if new.chat_template is None else Path(new.chat_template).read_text("utf-8")
+    template = tokenizer.chat_template if new.chat_template is None else read_template(new.chat_template)
     if template is None:
         raise ValueError(f"{parts.language_model}: its tokenizer has no chat template; give chat_template=")
     assert_shows_pictures(tokenizer, template, image_token)

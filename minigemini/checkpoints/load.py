@@ -15,6 +15,7 @@ import torch
 
 from minigemini import nano
 from minigemini.checkpoints.bits import in_bits
+from minigemini.checkpoints.resolution import Resolution, configuration_at, set_resolution
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 
@@ -41,15 +42,21 @@ def load(
     return model, processor
 
 
-def load_processor(name: str) -> MiniGeminiProcessor:
+def load_processor(name: str, resolution: Resolution | None = None) -> MiniGeminiProcessor:
     """
+    Args:
+        resolution: of the pictures, instead of the checkpoint's own.
+
     Raises:
         ValueError: there is none.
     """
     try:
-        return MiniGeminiProcessor.from_pretrained(nano.resolve(name))
+        processor: MiniGeminiProcessor = MiniGeminiProcessor.from_pretrained(nano.resolve(name))
     except OSError as error:
         raise ValueError(f"{name}: no processor can be loaded from there ({error})") from error
+    if resolution is not None:
+        set_resolution(processor, resolution)
+    return processor
 
 
 def load_model(
@@ -58,8 +65,12 @@ def load_model(
     dtype: torch.dtype | None = None,
     bits: Literal[4, 8] | None = None,
     device: torch.device | str | None = None,
+    resolution: Resolution | None = None,
 ) -> Any:
     """The model alone, as `load`.
+
+    Args:
+        resolution: of the pictures, instead of the checkpoint's own.
 
     Raises:
         ValueError: no model can be loaded from there, a tensor is missing, or other bits.
@@ -68,6 +79,8 @@ def load_model(
     options: dict[str, Any] = {"dtype": dtype or (torch.float32 if device.type == "cpu" else "auto")}
     if bits is not None:
         options = {"dtype": dtype or torch.bfloat16, "quantization_config": in_bits(bits)}
+    if resolution is not None:
+        options["config"] = configuration_at(nano.resolve(name), resolution)
     if bits is not None or device.type != "cpu":
         options["device_map"] = device  # else it comes to the CPU anyway, and ZeRO-3 allows no map
     try:

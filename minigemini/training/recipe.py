@@ -10,6 +10,7 @@ from transformers import TrainingArguments
 
 from minigemini import shipped, strict_yaml
 from minigemini.checkpoints.assemble import NewModel, Parts
+from minigemini.checkpoints.resolution import Resolution
 from minigemini.data.mixture import Order
 from minigemini.data.sources import DataRecipe
 from minigemini.training.modules import Plans, check_plans
@@ -28,10 +29,13 @@ class Recipe:
     data: DataRecipe
     trainer: dict[str, Any]  # transformers.TrainingArguments, as it is
     model: NewModel | None = None  # with parts only
+    resolution: Resolution | None = None  # with a checkpoint only: of the pictures, instead of its own
 
     def __post_init__(self) -> None:
         if isinstance(self.init_from, Parts) != (self.model is not None):
             raise ValueError("`model:` goes with `init_from:` of parts; a checkpoint brings its own choices")
+        if isinstance(self.init_from, Parts) and self.resolution is not None:
+            raise ValueError("`resolution:` goes with `init_from:` of a checkpoint; parts have it in `model:`")
         check_plans(self.modules)
         if not self.trainer.get("output_dir"):
             raise ValueError("trainer.output_dir: missing; say where the checkpoint goes")

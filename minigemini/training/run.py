@@ -135,7 +135,7 @@ def load_processor(recipe: Recipe) -> MiniGeminiProcessor:
         ValueError: there is no such checkpoint.
     """
     if isinstance(recipe.init_from, str):
-        return load.load_processor(recipe.init_from)
+        return load.load_processor(recipe.init_from, recipe.resolution)
     assert recipe.model is not None, "Recipe checks that parts come with it"
     return assemble_processor(recipe.init_from, recipe.model)
 
@@ -144,7 +144,7 @@ def load_model(recipe: Recipe, arguments: TrainingArguments) -> MiniGeminiForCon
     """The model of the checkpoint, or a new one from parts, in float32; mixed precision is ``trainer.bf16``."""
     if isinstance(recipe.init_from, str):
         return load.load_model(
-            recipe.init_from, dtype=torch.float32, device="cpu"
+            recipe.init_from, dtype=torch.float32, device="cpu", resolution=recipe.resolution
         )  # the Trainer puts it where it trains
     assert recipe.model is not None, "Recipe checks that parts come with it"
     unset_hf_deepspeed_config()  # under ZeRO-3, parts are put together whole, and split when training starts

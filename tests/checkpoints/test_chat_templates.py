@@ -9,7 +9,8 @@ from released import copied
 from shared import RECORDED, needs_recorded
 from transformers import AutoTokenizer
 
-from minigemini.checkpoints.convert_mgm.text import IMAGE_TOKEN, chat_template, converted_tokenizer, template_name
+from minigemini.checkpoints.chat_template import read_template
+from minigemini.checkpoints.convert_mgm.text import IMAGE_TOKEN, converted_tokenizer, template_name
 
 pytestmark = needs_recorded
 
@@ -72,9 +73,9 @@ def case_turns(case: dict[str, Any]) -> list[tuple[str, str]]:
 def encoded(tokenizer: Any, template: str, turns: list[tuple[str, str]]) -> tuple[list[int], list[int]]:
     """Ids with -200 for a picture, and labels, as the original writes them."""
     out = tokenizer.apply_chat_template(
-        messages(turns), chat_template=chat_template(template), return_dict=True, return_assistant_tokens_mask=True
+        messages(turns), chat_template=read_template(template), return_dict=True, return_assistant_tokens_mask=True
     )
-    text = tokenizer.apply_chat_template(messages(turns), chat_template=chat_template(template), tokenize=False)
+    text = tokenizer.apply_chat_template(messages(turns), chat_template=read_template(template), tokenize=False)
     beginning = tokenizer("")["input_ids"]  # which the templates leave to the tokenizer
     assert tokenizer(text)["input_ids"] == beginning + out["input_ids"]
     trained = {len(beginning) + at for at, mask in enumerate(out["assistant_masks"]) if mask}
@@ -178,7 +179,7 @@ def test_prompts_to_be_answered(tokenizers, pair, copies):
         if "error" in case:
             continue
         prompt = tokenizer.apply_chat_template(
-            messages(PROMPTS[name]), chat_template=chat_template(template), tokenize=False, add_generation_prompt=True
+            messages(PROMPTS[name]), chat_template=read_template(template), tokenize=False, add_generation_prompt=True
         )
         assert prompt == case["prompt"], name
         ids = tokenizer(prompt.replace(IMAGE_TOKEN, IMAGE_TOKEN * copies))["input_ids"]
@@ -190,19 +191,19 @@ def test_prompts_to_be_answered(tokenizers, pair, copies):
 def test_roles_out_of_turn(tokenizers, name):
     wrong = [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]
     with pytest.raises(TemplateError, match="turn 1 is from user"):
-        tokenizers["llama"].apply_chat_template(wrong, chat_template=chat_template(name))
+        tokenizers["llama"].apply_chat_template(wrong, chat_template=read_template(name))
 
 
 def test_system_turn_takes_the_place_of_the_usual_words(tokenizers):
     spoken = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
     rendered = {
-        name: tokenizers["llama"].apply_chat_template(spoken, chat_template=chat_template(name), tokenize=False)
+        name: tokenizers["llama"].apply_chat_template(spoken, chat_template=read_template(name), tokenize=False)
         for name in ("v1", "chatml_direct")
     }
     assert rendered["v1"] == "Be brief. USER: Why?"
     assert rendered["chatml_direct"] == "<|im_start|>system\nBe brief.<|im_end|><|im_start|>user\nWhy?<|im_end|>"
     with pytest.raises(TemplateError, match="system"):
-        tokenizers["llama"].apply_chat_template(spoken, chat_template=chat_template("gemma"))
+        tokenizers["llama"].apply_chat_template(spoken, chat_template=read_template("gemma"))
 
 
 def test_template_by_what_the_checkpoint_is(tokenizers):

@@ -14,8 +14,8 @@ from shared import RECORDED, needs_recorded
 from small_run import finetune_recipe, losses, write_data
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor
+from minigemini.checkpoints.chat_template import read_template
 from minigemini.checkpoints.convert_mgm.architecture import our_name
-from minigemini.checkpoints.convert_mgm.text import chat_template
 from minigemini.data.records import read_records
 from minigemini.data.tokens import assert_same_as_processor, tokenise
 from minigemini.training.run import train
@@ -103,7 +103,7 @@ def test_tokens_of_the_recorded_batches(official, stage):
     """From the original's data file to the ids and labels that it trained on."""
     processor: Any = MiniGeminiProcessor.from_pretrained(official)
     if stage == "stage1":
-        processor.chat_template = chat_template("plain")
+        processor.chat_template = read_template("plain")
     recorded = load_file(RECORDED / "train_llama" / f"{stage}.safetensors")
     seen = set()
     for number in range(4):
@@ -132,4 +132,4 @@ def test_fine_tuning(tmp_path):
     model, info = MiniGeminiForConditionalGeneration.from_pretrained(trained, output_loading_info=True)
     assert not any(info.values())
     assert model.config.image_token_id == model.config.text_config.vocab_size
-    assert MiniGeminiProcessor.from_pretrained(trained).chat_template == chat_template("v1")
+    assert MiniGeminiProcessor.from_pretrained(trained).chat_template == read_template("v1")

@@ -23,6 +23,7 @@ from minigemini.checkpoints.assemble import load_vision_tower
 from minigemini.checkpoints.convnext import load_high_res_vision_tower
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 
+from ..chat_template import read_template
 from .architecture import (
     TIED,
     Tower,
@@ -37,7 +38,7 @@ from .architecture import (
 )
 from .report import ConversionReport, differences
 from .source import SourceTensor, local_folder, opened, read_config, source_tensors, weight_files
-from .text import IMAGE_TOKEN, chat_template, converted_tokenizer, generation_config, template_name
+from .text import IMAGE_TOKEN, converted_tokenizer, generation_config, template_name
 
 PLAN = "conversion_plan.json"
 DTYPES = {
@@ -122,7 +123,7 @@ def convert(
         image_processor(stated, config, low_res),
         tokenizer,
         patch_size=config.vision_config.patch_size,
-        chat_template=chat_template(template),
+        chat_template=read_template(template),
         image_token=IMAGE_TOKEN,
     ).save_pretrained(partial)
 

@@ -17,7 +17,6 @@ from tokenizers import AddedToken, Regex, Tokenizer, normalizers
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
 IMAGE_TOKEN = "<image>"
-TEMPLATES = Path(__file__).parent / "chat_templates"
 # Tokens that end an answer where the tokenizer's own end of text does not, by template.
 END_OF_TURN = {"gemma": "<end_of_turn>", "llama_3": "<|eot_id|>", "chatml_direct": "<|im_end|>"}
 # Compared between the converted tokenizer and SentencePiece itself.
@@ -27,15 +26,6 @@ PROBES = (
     "Größe “42” 漢字 😀",
     "def f(x): return x**2",
 )
-
-
-def chat_template(name: str) -> str:
-    """Jinja of `v1`, `plain`, `gemma`, `llama_3`, `mistral_instruct` or `chatml_direct`, with generation spans.
-
-    After the original's `conversation.py`: pictures come first in a turn, each with a line break; several are numbered
-    ("Image 1:"), as its command line does.
-    """
-    return (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
 
 
 def template_name(model_type: str, tokenizer: PreTrainedTokenizerFast) -> str:
