@@ -20,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["eval"] and arguments[1:2] and arguments[1] in EVAL_COMMANDS:
         arguments[:2] = [f"eval {arguments[1]}"]  # beside `eval SUITE`, whose suite is a name of the user's
+    if arguments[:1] == ["train"]:
+        arguments = with_resume_as_one_word(arguments)
     parser = new_parser()
     parsed, left = parser.parse_known_args(arguments)
     # argparse stops collecting overrides at the first option; those that come after it belong to them too
@@ -67,13 +69,37 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("recipe", help="a recipe of train/recipes/ by name (nano/align), or a YAML file")
     parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the recipe")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
     parser.add_argument(
         "--dry-run", action="store_true", help="say what training would be and need, do one step, write nothing"
     )
     parser.add_argument("--gpus", type=int, help="of a dry run: plan memory for so many (default: 8)")
     parser.add_argument("--gpu-memory", type=float, metavar="GIB", help="of a dry run: of each (default: 80)")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        choices=("must", "auto"),
+        metavar="auto",
+        help="go on from the last whole checkpoint in the output folder; auto: begin if there is none",
+    )
+    parser.add_argument(
+        "--resume-changed",
+        metavar="KEY",
+        action="append",
+        default=[],
+        help="with --resume: this key of the recipe (trainer.seed) may differ from the run that is gone on with; may be repeated",
+    )
     parser.set_defaults(run=run_train)
+
+
+def with_resume_as_one_word(arguments: list[str]) -> list[str]:
+    """``--resume auto`` as ``--resume=auto``, and ``--resume`` alone as ``--resume=must``: argparse would take the word behind it."""
+    joined: list[str] = []
+    for word in arguments:
+        if word == "auto" and joined[-1] == "--resume=must":
+            joined[-1] = "--resume=auto"
+        else:
+            joined.append("--resume=must" if word == "--resume" else word)
+    return joined
 
 
 def run_train(parsed: argparse.Namespace) -> int:
@@ -82,8 +108,15 @@ def run_train(parsed: argparse.Namespace) -> int:
     if parsed.gpus is not None or parsed.gpu_memory is not None:
         raise ValueError("--gpus and --gpu-memory are for --dry-run; torchrun or accelerate launch start processes")
     from minigemini.training.run import train
+    from minigemini.training.stopping import Stopped
 
-    output = train(parsed.recipe, parsed.overrides, parsed.resume)
+    resume: dict[str | None, bool | Literal["auto"]] = {None: False, "must": True, "auto": "auto"}
+    try:
+        output = train(parsed.recipe, parsed.overrides, resume[parsed.resume], parsed.resume_changed)
+    except Stopped as stopped:
+        if os.environ.get("RANK", "0") == "0":
+            print(f"minigemini: {stopped}", file=sys.stderr)
+        return stopped.exit_code
     if os.environ.get("RANK", "0") == "0":
         print(f"trained; the checkpoint is in {output}")
     return 0

@@ -83,8 +83,8 @@ def test_overrides_and_options_in_any_order(arguments, monkeypatch):
 
     monkeypatch.setattr("minigemini.training.run.train", train)
     assert main(arguments) == 0
-    ((recipe, overrides, resume),) = called
-    assert (str(recipe), overrides, resume) == ("recipe.yaml", ["stage=a", "trainer.seed=3"], True)
+    ((recipe, overrides, resume, changed),) = called
+    assert (str(recipe), overrides, resume, changed) == ("recipe.yaml", ["stage=a", "trainer.seed=3"], True, [])
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGenerat
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training.largest_micro_batch import assumed_micro_batch, largest_micro_batch
 from minigemini.training.memory_plan import GIB, ModelSizes, model_sizes, moment_bytes, plan_rows, plan_table, verdict
-from minigemini.training.meta_step import MicroBatch, step_bytes
+from minigemini.training.meta_step import step_bytes
 from minigemini.training.modules import Plans, apply_plans, module_rows, settled, table
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.run import arguments_of, check_mining, load_model, load_processor
@@ -94,7 +94,14 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
 
     console.print(f"\n{data.summary()}\n")
     console.print(example(mixture, records[0], processor))
-    try_step(console, recipe, plans, Mixture(only(data.sources, records)), processor, own_memory(sizes, activations, arguments))
+    try_step(
+        console,
+        recipe,
+        plans,
+        Mixture(only(data.sources, records)),
+        processor,
+        own_memory(sizes, activations, arguments),
+    )
 
 
 def arguments_here(recipe: Recipe, changes: dict[str, Any]) -> TrainingArguments:

@@ -15,7 +15,7 @@ from minigemini.training.recipe import Recipe
 PACKAGES = ("minigemini", "torch", "transformers", "accelerate", "timm", "tokenizers", "safetensors", "numpy", "pillow")
 
 
-def write(folder: Path, recipe: Recipe, processes: int) -> None:
+def write(folder: Path, recipe: Recipe, processes: int, fingerprint: dict[str, Any]) -> None:
     """Write the resolved recipe (``recipe.yaml``, which can be trained again) and ``run.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.yaml").write_text(strict_yaml.dump(recipe), encoding="utf-8")
@@ -26,6 +26,7 @@ def write(folder: Path, recipe: Recipe, processes: int) -> None:
         **source_state(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
+        "fingerprint": fingerprint,
     }
     (folder / "run.json").write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
 

@@ -20,49 +20,71 @@ from minigemini.data.mixture import Mixture
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training import provenance
+from minigemini.training.beginning import Resume, check_output, refuse_other_records, where_to_begin
+from minigemini.training.checkpoints_on_disk import STATE, clear_beside
+from minigemini.training.fingerprint import RECORDS, fingerprint_of, records_of
 from minigemini.training.modules import apply_plans, module_rows, settled, table
 from minigemini.training.recipe import Recipe, load_recipe
+from minigemini.training.services import check_services
 from minigemini.training.trainer import MiniGeminiTrainer
 
 console = Console(stderr=True)
 
 
-def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool = False) -> Path:
+def train(
+    recipe_name: str | Path, overrides: Sequence[str] = (), resume: Resume = False, resume_changed: Sequence[str] = ()
+) -> Path:
     """Train one stage.
 
     Args:
         recipe_name: a YAML file, or a shipped recipe by name (``nano/align``).
         overrides: ``key.path=value`` strings that win over the recipe.
-        resume: go on from the last ``checkpoint-*`` in the output folder; the run ends as if it had never stopped.
+        resume: go on from the last whole ``checkpoint-*`` in the output folder; the run ends as if it had never stopped. True:
+            there must be one; ``"auto"``: begin where there is none, and leave alone what is finished.
+        resume_changed: keys of the fingerprint (``trainer.seed``) that may differ from the run that is gone on with.
 
     Returns:
         The output folder: model and processor, ``recipe.yaml``, ``run.json`` and ``trainer_state.json`` (the losses).
 
     Raises:
-        ValueError, FileNotFoundError: the recipe, the data or the model is not usable; nothing was trained.
+        ValueError, FileNotFoundError: the recipe, the data or the model is not usable, and nothing was trained; or the loss is not
+            a number.
+        OSError: no room on the disk.
+        Stopped: SIGTERM or Ctrl-C; a checkpoint is saved, and no final model.
     """
     logging.disable_progress_bar()  # one for each part and each process; ours counts steps
     recipe = load_recipe(recipe_name, overrides)
     output = Path(recipe.trainer["output_dir"])
+    check_output(output)
     arguments = TrainingArguments(**arguments_of(recipe.trainer))
     check_processes(arguments)
+    check_services(arguments)
     if arguments.device.type == "cpu":
         # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if arguments.deepspeed:
         start_deepspeed()
-    checkpoint = checkpoint_to_resume(output, arguments.resume_from_checkpoint, resume)
+    fingerprint = fingerprint_of(recipe, arguments)
+    tell = say if arguments.should_save else quiet
+    begin = where_to_begin(output, arguments, resume, fingerprint, resume_changed, tell)
+    if begin.finished:
+        tell(f"{output} is trained already")
+        return output
     set_seed(arguments.seed)
 
     processor = load_processor(recipe)
     mixture = checked_mixture(recipe, processor, arguments)
+    fingerprint[RECORDS] = records_of(mixture)
+    refuse_other_records(begin, fingerprint[RECORDS], resume_changed, output)
     model = load_model(recipe, arguments)
     plans = settled(recipe.modules, model, arguments)
     frozen = apply_plans(model, plans)
     check_mining(recipe, processor)
     if arguments.should_save:
         console.print(table(module_rows(model, plans)))
-        provenance.write(output, recipe, arguments.world_size)
+        clear_beside(output)
+        provenance.write(output, recipe, arguments.world_size, fingerprint)
+        (output / STATE).unlink(missing_ok=True)  # what goes on is not finished
 
     trainer = MiniGeminiTrainer(
         stage=recipe.stage,
@@ -74,10 +96,18 @@ def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool =
         data_collator=Collator(processor),
         processing_class=processor,
     )
-    trainer.train(resume_from_checkpoint=checkpoint)
-    trainer.save_model()
-    trainer.save_state()
+    with trainer.stopping.listening():
+        trainer.train(resume_from_checkpoint=begin.checkpoint and str(begin.checkpoint))
+        trainer.save_finished()
     return output
+
+
+def say(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def quiet(line: str) -> None:
+    """What the first process says is not said again."""
 
 
 def arguments_of(trainer: dict[str, Any]) -> dict[str, Any]:
@@ -85,8 +115,9 @@ def arguments_of(trainer: dict[str, Any]) -> dict[str, Any]:
     settings = trainer.get("deepspeed")
     if isinstance(settings, str):
         trainer = {**trainer, "deepspeed": shipped.resolve(settings)}
-    # Their default hides a loss that is not a number behind the average of the last ones.
-    return {"logging_nan_inf_filter": False, **trainer}
+    # Their default hides a loss that is not a number behind the average of the last ones. What they save when SIGTERM comes, every
+    # run here saves (training/stopping.py); theirs would go on to a final model.
+    return {"logging_nan_inf_filter": False, **trainer, "enable_jit_checkpoint": False}
 
 
 def start_deepspeed() -> None:
@@ -108,24 +139,6 @@ def check_processes(arguments: TrainingArguments) -> None:
             f"{started} processes were launched, but each would train alone: on a machine without GPU set "
             "trainer.use_cpu=true"
         )
-
-
-def checkpoint_to_resume(output: Path, named: str | None, resume: bool) -> str | bool | None:
-    """What to give to ``Trainer.train``.
-
-    Raises:
-        ValueError: the folder holds checkpoints of an earlier run that this one would be mixed with.
-    """
-    if named is not None:
-        return named
-    if resume:
-        return True
-    if any(output.glob("checkpoint-*")):
-        raise ValueError(
-            f"{output} holds checkpoints of an earlier run: go on from them with --resume, "
-            "remove them, or choose another trainer.output_dir"
-        )
-    return None
 
 
 def load_processor(recipe: Recipe) -> MiniGeminiProcessor:

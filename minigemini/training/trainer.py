@@ -1,7 +1,6 @@
-"""transformers' Trainer with the five things it lacks here: module learning rates, frozen modules in eval mode, a graph that is
-whole in every batch, the mixture's sampler, and a progress bar that stops on a loss that is not a number."""
+"""transformers' Trainer with the things it lacks here: module learning rates, frozen modules in eval mode, a graph that is
+whole in every batch, the mixture's sampler, a progress bar, and that nothing of a run is lost or wrong without a word."""
 
-import math
 import sys
 import time
 from datetime import timedelta
@@ -9,18 +8,22 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.utils.data import Dataset, Sampler
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from torch.utils.data import DataLoader, Dataset, Sampler
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from minigemini.data.mixture import EpochSampler, Mixture, Order
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.progress import progress_bar
+from minigemini.training.finite import check_loss
 from minigemini.training.modules import Plans, optimizer_groups
+from minigemini.training.room import RoomOnDisk
+from minigemini.training.stopping import StopWhenAsked, deaf
+from minigemini.training.whole_checkpoints import WholeCheckpointTrainer
 from minigemini.training.whole_graph import keep_graph_whole
 
 
-class MiniGeminiTrainer(Trainer):
+class MiniGeminiTrainer(WholeCheckpointTrainer):
     """
     Args:
         frozen: modules that stay in eval mode while the rest of the model trains.
@@ -35,7 +38,15 @@ class MiniGeminiTrainer(Trainer):
         self.plans = plans
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
-        self.add_callback(Progress(stage))
+        self.progress, self.stopping = Progress(stage), StopWhenAsked()
+        for callback in (RoomOnDisk(), self.progress, self.stopping):
+            self.add_callback(callback)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self.progress.bar.stop()
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
@@ -46,10 +57,20 @@ class MiniGeminiTrainer(Trainer):
         return self.optimizer
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        names = inputs["names"]
         inputs = {key: value for key, value in inputs.items() if key not in ("names", "sources")}
         for module in self.frozen:  # training_step has just put the whole model in training mode
             module.eval()
-        return super().compute_loss(model, inputs, *args, **kwargs)
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        if model.training and not self.args.logging_nan_inf_filter:
+            assert isinstance(loss, torch.Tensor), "it comes with outputs in evaluation only"
+            check_loss(loss, names, self.state.global_step + 1, self.args)
+        return loss
+
+    def get_train_dataloader(self) -> DataLoader:
+        loader = super().get_train_dataloader()
+        loader.worker_init_fn = deaf(loader.worker_init_fn)
+        return loader
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         assert isinstance(self.train_dataset, Mixture)
@@ -66,6 +87,7 @@ class Progress(TrainerCallback):
 
     def __init__(self, stage: str):
         self.stage = stage
+        self.bar = progress_bar(False)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -90,11 +112,6 @@ class Progress(TrainerCallback):
         if logs is None or "loss" not in logs:
             return
         loss = float(logs["loss"])
-        if not math.isfinite(loss):
-            self.bar.stop()
-            raise ValueError(
-                f"the loss is {loss} at step {state.global_step}: nothing after it can be trusted, the run stops"
-            )
         self.bar.update(self.task, note=f"loss {loss:.3f}")
         if self.shown and not sys.stderr.isatty():
             rate = (state.global_step - self.first_step) / (time.monotonic() - self.started)
@@ -103,8 +120,3 @@ class Progress(TrainerCallback):
                 f"{self.stage} {state.global_step}/{state.max_steps}  loss {loss:.3f}  {rate:.2f} steps/s  {left} left"
             )
             print(line, file=sys.stderr, flush=True)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self.bar.stop()

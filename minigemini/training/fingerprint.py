@@ -1,0 +1,120 @@
+"""What makes a run the run it is: written to ``run.json`` when it begins, compared when it goes on."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainingArguments
+
+from minigemini.data.mixture import Mixture
+from minigemini.strict_yaml import unknown_name
+from minigemini.training.recipe import Recipe
+
+# Starts of TrainingArguments' names that change where and how fast a run goes, what it tells and what it keeps; not what it learns.
+HARMLESS = (
+    *("output_dir", "use_cpu", "local_rank", "dataloader_", "ddp_", "torch_compile", "torch_empty_cache", "use_cache"),
+    *(
+        "activation_checkpointing",
+        "gradient_checkpointing",
+        "log_",
+        "logging_",
+        "disable_tqdm",
+        "report_to",
+        "run_name",
+    ),
+    *("project", "trackio_", "include_", "debug", "skip_memory", "eval_", "per_device_eval", "prediction_loss_only"),
+    *("batch_eval", "bf16_full_eval", "fp16_full_eval", "save_", "enable_jit", "push_to_hub", "hub_", "load_best"),
+    *("metric_for_best", "greater_is_better", "resume_from", "restore_callback", "do_", "remove_unused", "label_names"),
+    *("length_column", "full_determinism"),
+)
+RECORDS = "data.records"
+
+
+def fingerprint_of(recipe: Recipe, arguments: TrainingArguments) -> dict[str, Any]:
+    """Key path -> value: the recipe with all of ``TrainingArguments``' defaults, a data file as its digest, the number of processes."""
+    tree = dataclasses.asdict(recipe)
+    del tree["stage"]  # a label
+    tree["data"].pop("validation", None)  # only looked at
+    for source in tree["data"]["sources"]:
+        del source["made_by"]
+        source["path"] = digest(Path(source["path"]))
+    tree["trainer"] = {
+        key: value
+        for key, value in arguments.to_dict().items()
+        if not key.startswith(HARMLESS) or key == "dataloader_drop_last"
+    }
+    if isinstance(arguments.deepspeed, str):
+        tree["trainer"]["deepspeed"] = json.loads(Path(arguments.deepspeed).read_text(encoding="utf-8"))
+    tree["processes"] = max(1, arguments.world_size)
+    return flat(json.loads(json.dumps(tree, default=str)))
+
+
+def digest(file: Path) -> str | None:
+    """None if it is no file, which the check pass has better words for."""
+    if not file.is_file():
+        return None
+    with file.open("rb") as stream:
+        return "sha256 " + hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+def flat(tree: Any, path: str = "") -> dict[str, Any]:
+    """The leaves of a tree by their path; what is empty has none."""
+    if not isinstance(tree, dict | list):
+        return {path: tree}
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    return {
+        key: leaf for name, value in items for key, leaf in flat(value, f"{path}.{name}" if path else str(name)).items()
+    }
+
+
+def records_of(mixture: Mixture) -> str:
+    """Digest of the tokens of all records in order: it is another where records are skipped or the tokenizer has changed."""
+    whole = hashlib.sha256()
+    for tokens in mixture.tokens:
+        whole.update(tokens.ids.tobytes())
+        whole.update(tokens.trained.tobytes())
+    return "sha256 " + whole.hexdigest()[:16]
+
+
+def changes(begun: dict[str, Any], now: dict[str, Any]) -> dict[str, str]:
+    """Key path -> ``old -> new`` of all that differs; nothing where the old is not known. What only one version of transformers has
+    among its arguments is left out."""
+    if not begun:
+        return {}
+    return {
+        key: f"{begun.get(key)} -> {now.get(key)}"
+        for key in {**begun, **now}
+        if begun.get(key) != now.get(key) and not (key.startswith("trainer.") and (key not in begun or key not in now))
+    }
+
+
+def refuse_changes(changed: dict[str, str], accepted: Sequence[str], where: Path) -> None:
+    """
+    Args:
+        changed: of :func:`changes`.
+        accepted: the keys, or starts of keys (``data``), whose change is wanted.
+
+    Raises:
+        ValueError: others have changed; all are listed.
+    """
+    refused = [key for key in changed if not any(f"{key}.".startswith(f"{name}.") for name in accepted)]
+    if refused:
+        raise ValueError(
+            f"{where} was begun otherwise than it would go on:\n"
+            + "".join(f"  {key}: {changed[key]}\n" for key in refused)
+            + "change it back, begin anew in another trainer.output_dir, or accept it by name: "
+            + " ".join(f"--resume-changed {key}" for key in refused)
+        )
+
+
+def check_names(accepted: Sequence[str], known: Sequence[str]) -> None:
+    """
+    Raises:
+        ValueError: an accepted key is none that is compared.
+    """
+    for name in accepted:
+        if not any(f"{key}.".startswith(f"{name}.") for key in known):
+            raise ValueError(f"--resume-changed: {unknown_name(name, known)}")

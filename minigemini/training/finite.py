@@ -1,0 +1,61 @@
+"""A loss that is not a number is found at its own step, before it reaches a weight; weights that are not numbers are never saved."""
+
+import json
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from transformers import TrainingArguments
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+
+from minigemini.training.agree import any_process
+from minigemini.training.checkpoints_on_disk import output_of
+
+FILE = "not_a_number.json"
+
+
+def check_loss(loss: Tensor, names: Sequence[str], step: int, arguments: TrainingArguments) -> None:
+    """
+    Args:
+        loss: scalar, of this process's micro-batch; all processes ask.
+        names: of the records in it.
+
+    Raises:
+        ValueError: it is not a number in one of the processes. The names are in the output folder's ``not_a_number.json``, or,
+            of process 1 on, ``not_a_number-1.json``.
+    """
+    value = float(loss.detach())
+    if not any_process(not math.isfinite(value), arguments.device):
+        return
+    if math.isfinite(value):
+        raise ValueError(f"the loss of another process is not a number at step {step}: the run stops")
+    rank = arguments.process_index
+    file = output_of(arguments) / (FILE if rank == 0 else FILE.replace(".json", f"-{rank}.json"))
+    file.write_text(json.dumps({"step": step, "loss": str(value), "records": list(names)}, indent=2) + "\n")
+    raise ValueError(
+        f"the loss is {value} at step {step}: nothing after it can be trusted, the run stops and saves nothing more; "
+        f"the records of the batch are in {file}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+    )
+
+
+def check_weights(model: nn.Module, step: int, arguments: TrainingArguments) -> None:
+    """
+    Raises:
+        ValueError: a trained weight is not a number in one of the processes; the message names those of this one.
+    """
+    trained = ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
+    bad = [name for name, parameter in trained if not bool(torch.isfinite(share_of(parameter)).all())]
+    if any_process(bool(bad), arguments.device):
+        where = (
+            f"{len(bad)} trained tensors ({', '.join(bad[:3])} ...)" if bad else "trained tensors of another process"
+        )
+        raise ValueError(f"at step {step} {where} hold values that are no numbers: nothing is saved, the run stops")
+
+
+def share_of(parameter: nn.Parameter) -> Tensor:
+    """What this process holds of it under FSDP2 or ZeRO-3; all of it otherwise."""
+    if isinstance(parameter, DTensor):
+        return parameter.to_local()
+    return parameter.ds_tensor if is_deepspeed_zero3_enabled() else parameter  # type: ignore[attr-defined]

@@ -1,0 +1,107 @@
+"""Room on the disk: asked for before the first step, for all that a run will write, and before each checkpoint."""
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+from transformers.trainer_utils import SaveStrategy
+
+from minigemini.training.agree import any_process
+from minigemini.training.checkpoints_on_disk import BESIDE, checkpoints, output_of, torn
+
+BESIDES = 2**20  # bytes of the small files: random numbers, log, configuration
+
+
+class RoomOnDisk(TrainerCallback):
+    """Before the first step."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> None:
+        number = checkpoints_to_come(args, state)
+        one = checkpoint_bytes(model, args) if number else 0
+        final = weight_bytes(model) + BESIDES
+        check(
+            args,
+            number * one + final,
+            f"{number} checkpoints of {one:,} bytes and the model of {final:,}" if number else "the model",
+            "make room, or set trainer.save_total_limit or save_steps" if number else "make room",
+        )
+
+
+def check_for_checkpoint(model: nn.Module, arguments: TrainingArguments) -> None:
+    """
+    Raises:
+        OSError: there is no room for one more; it names folder, needed and free bytes.
+    """
+    check(arguments, checkpoint_bytes(model, arguments), "a checkpoint", "make room and go on with --resume")
+
+
+def check(arguments: TrainingArguments, needed: int, what: str, advice: str) -> None:
+    free = shutil.disk_usage(output_of(arguments)).free
+    if any_process(free < needed, arguments.device):
+        raise OSError(
+            f"{arguments.output_dir}: too little room on the disk: {what} needs {needed:,} bytes, {free:,} are free; "
+            f"{last_whole(output_of(arguments))}{advice}"
+        )
+
+
+def check_for_model(model: nn.Module, arguments: TrainingArguments) -> None:
+    """As :func:`check_for_checkpoint`, for the finished model."""
+    check(arguments, weight_bytes(model) + BESIDES, "the model", "make room and go on with --resume")
+
+
+def is_full(model: nn.Module, arguments: TrainingArguments) -> bool:
+    """Whether what is left to write of a checkpoint, beside what is written, has no room."""
+    written = sum(path.stat().st_size for path in (output_of(arguments) / BESIDE).rglob("*") if path.is_file())
+    return shutil.disk_usage(output_of(arguments)).free < checkpoint_bytes(model, arguments) - written
+
+
+def last_whole(output: Path) -> str:
+    whole = next((checkpoint for checkpoint in checkpoints(output) if torn(checkpoint) is None), None)
+    return f"{whole.name} is the last whole checkpoint; " if whole else ""
+
+
+def checkpoints_to_come(arguments: TrainingArguments, state: TrainerState) -> int:
+    """How many checkpoints the run will add to those that are there, at most at once (an old one goes when a new one is whole)."""
+    if arguments.save_strategy == SaveStrategy.STEPS:
+        left = state.max_steps // state.save_steps - state.global_step // state.save_steps
+    elif arguments.save_strategy == SaveStrategy.EPOCH:
+        left = math.ceil(state.num_train_epochs - (state.epoch or 0))
+    else:
+        left = 1 if arguments.save_strategy == SaveStrategy.BEST else 0
+    if arguments.save_total_limit:
+        left = min(left, max(1, arguments.save_total_limit + 1 - len(checkpoints(output_of(arguments)))))
+    return left
+
+
+def checkpoint_bytes(model: nn.Module, arguments: TrainingArguments) -> int:
+    """Bytes of one checkpoint: weights, and two moments of each trained weight if the optimizer is of Adam's kind.
+
+    DeepSpeed writes the weights twice and keeps a float32 master beside the moments. Other optimizers, or moments of 8 bits: what
+    the last whole checkpoint took says more, if there is one.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    moments = 2 if "adam" in arguments.optim and "8bit" not in arguments.optim else 0
+    if arguments.save_only_model:
+        state = 0
+    elif arguments.deepspeed:
+        state = weight_bytes(model) + 4 * (1 + moments) * sum(map(numbers, trained))
+    else:
+        state = moments * sum(numbers(parameter) * parameter.element_size() for parameter in trained)
+    found = next((one for one in checkpoints(output_of(arguments)) if torn(one) is None), None)
+    before = sum(path.stat().st_size for path in found.rglob("*") if path.is_file()) if found else 0
+    return max(weight_bytes(model) + state + BESIDES, before)
+
+
+def weight_bytes(model: nn.Module) -> int:
+    return sum(numbers(parameter) * parameter.element_size() for parameter in model.parameters())
+
+
+def numbers(parameter: nn.Parameter) -> Any:
+    """How many it has, over all processes."""
+    return parameter.ds_numel if is_deepspeed_zero3_enabled() else parameter.numel()  # type: ignore[attr-defined]
