@@ -57,7 +57,9 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     recipe = strict_yaml.load(file, Recipe, overrides)
     overridden = tuple(tuple(text.partition("=")[0].split(".")) for text in overrides)
     known = {spec.name: spec for spec in dataclasses.fields(TrainingArguments) if spec.init}
-    annotations = get_type_hints(TrainingArguments)
+    annotations = get_type_hints(TrainingArguments) | {
+        "fsdp": bool | str | list[str] | None
+    }  # theirs leaves out its main form
     for key, value in recipe.trainer.items():
         where = strict_yaml.Where(str(file), ("trainer", key), overridden)
         if key == "train_sampling_strategy":  # ours, see data/mixture.py
