@@ -3,8 +3,8 @@
 - On a CPU it turns into DDP without a word. Here it is FSDP2 there too, by gloo.
 - The layers that are gathered one at a time are named by class, and its default names some that a model lacks. Here they are
   those that the model has.
-- With mixed precision it rounds gradients to be summed, and the loss itself, to 16 bits. Here the weights that compute are
-  in 16 bits, and all else is in float32.
+- With mixed precision it sums gradients in 16 bits, and rounds what the model returns, the loss itself, to them. Here gradients
+  are summed in float32, and the loss stays what it was computed in.
 """
 
 import json
@@ -88,6 +88,6 @@ def set_up(accelerator: Accelerator, arguments: TrainingArguments, model: nn.Mod
         plugin.transformer_cls_names_to_wrap = layer_classes(model)
     dtype = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}[accelerator.mixed_precision]
     if dtype is not None:
-        plugin.mixed_precision_policy = MixedPrecisionPolicy(dtype, torch.float32, torch.float32)
+        plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     accelerator.state.fsdp_plugin = plugin
     accelerator.state.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
