@@ -40,12 +40,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if os.environ.get("MINIGEMINI_TRACEBACK"):
             raise
-        if os.environ.get("RANK", "0") == "0":  # the processes of a distributed run fail alike; one says so
-            print(f"minigemini: {error}", file=sys.stderr)
+        say_once(str(error))
         return 1
     except KeyboardInterrupt:
         print("\nminigemini: interrupted", file=sys.stderr)
         return 130
+
+
+def say_once(words: str) -> None:
+    """Tell what went wrong: of several processes each says its own, with its rank, and one of them what is the same in all."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes == "1":
+        print(f"minigemini: {words}", file=sys.stderr)
+        return
+    from minigemini.training.processes import is_first_to_say
+
+    if is_first_to_say(words):
+        print(f"minigemini: process {os.environ['RANK']} of {processes}: {words}", file=sys.stderr, flush=True)
 
 
 def new_parser() -> argparse.ArgumentParser:

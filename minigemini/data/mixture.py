@@ -13,6 +13,7 @@ from minigemini.data.tokens import Tokens
 from minigemini.media import open_image
 
 Order = Literal["random", "group_by_length", "sequential"]
+EMPTY = -1  # the index of no record: where processes share an epoch that does not divide evenly
 POOL = 50  # global batches that are sorted by length together: little padding, and still well shuffled
 
 
@@ -43,10 +44,14 @@ class Mixture(Dataset[Example]):
         return len(self.names)
 
     def __getitem__(self, index: int) -> Example:
-        """
+        """The record at ``index``; at ``EMPTY`` one token of which nothing is learnt, so that it weighs nothing in any mean.
+
         Raises:
             ValueError: an image changed since the check pass; the message names record and file.
         """
+        if index == EMPTY:
+            end = self.tokens[0].ids[-1:]  # of an answer: it stands for no picture
+            return Example("", 0, Tokens(end, np.zeros(1, dtype=bool)), [])
         name = self.names[index]
         try:
             return Example(
@@ -62,17 +67,23 @@ class EpochSampler(Sampler[int]):
     A source of weight 2.5 gives every record twice and a new random half of them a third time. ``group_by_length``
     fills each global batch (the samples of one optimizer step, over all processes) with records of one kind, with or
     without images, and of about one length; what is left over of the two kinds shares the last batches.
+
+    Args:
+        round_size: samples of a micro-batch, over all processes. The epoch ends with a whole round, filled up with ``EMPTY``:
+            all processes have as many batches, and no record is read twice for it.
     """
 
-    def __init__(self, mixture: Mixture, order: Order, global_batch_size: int, seed: int):
+    def __init__(self, mixture: Mixture, order: Order, global_batch_size: int, seed: int, round_size: int = 1):
         self.mixture, self.order, self.global_batch_size, self.seed = mixture, order, global_batch_size, seed
+        self.round_size = round_size
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return sum(self._draws())
+        drawn = sum(self._draws())
+        return drawn + -drawn % self.round_size
 
     def __iter__(self) -> Iterator[int]:
         generator = np.random.default_rng((self.seed, self.epoch))
@@ -81,7 +92,7 @@ class EpochSampler(Sampler[int]):
             drawn = generator.permutation(drawn)
         elif self.order == "group_by_length":
             drawn = self._group(generator.permutation(drawn), generator)
-        return iter(drawn.tolist())
+        return iter(drawn.tolist() + [EMPTY] * (-len(drawn) % self.round_size))
 
     def _draws(self) -> list[int]:
         """How many records the epoch takes from each source."""

@@ -57,7 +57,9 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     refuse_old_form(tree, place)
     recipe = strict_yaml.convert(tree, Recipe, place)
     known = {spec.name: spec for spec in dataclasses.fields(TrainingArguments) if spec.init}
-    annotations = get_type_hints(TrainingArguments)
+    annotations = get_type_hints(TrainingArguments) | {
+        "fsdp": bool | str | list[str] | None
+    }  # theirs leaves out its main form
     for key, value in recipe.trainer.items():
         where = place.at("trainer").at(key)
         if key == "train_sampling_strategy":  # ours, see data/mixture.py

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from transformers import TrainingArguments, set_seed
-from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from transformers.utils import logging
 
 from minigemini import shipped
@@ -19,13 +19,16 @@ from minigemini.data.collator import Collator
 from minigemini.data.mixture import Mixture
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
-from minigemini.training import provenance
+from minigemini.training import fully_sharded, provenance
 from minigemini.training.beginning import Resume, check_output, refuse_other_records, where_to_begin
 from minigemini.training.checkpoints_on_disk import STATE, clear_beside
+from minigemini.training.data_fits_model import check_data_fits
 from minigemini.training.fingerprint import RECORDS, fingerprint_of, records_of
 from minigemini.training.modules import apply_plans, module_rows, settled, table
+from minigemini.training.processes import check_processes, gather
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.services import check_services
+from minigemini.training.sliced_model import sliced_model
 from minigemini.training.trainer import MiniGeminiTrainer
 
 console = Console(stderr=True)
@@ -64,6 +67,8 @@ def train(
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     if arguments.deepspeed:
         start_deepspeed()
+    if arguments.fsdp:
+        fully_sharded.start(arguments)
     fingerprint = fingerprint_of(recipe, arguments)
     tell = say if arguments.should_save else quiet
     begin = where_to_begin(output, arguments, resume, fingerprint, resume_changed, tell)
@@ -80,7 +85,10 @@ def train(
     plans = settled(recipe.modules, model, arguments)
     frozen = apply_plans(model, plans)
     check_mining(recipe, processor)
+    warning = check_data_fits(model, mixture, recipe.data.max_length)
     if arguments.should_save:
+        if warning:
+            console.print(f"warning: {warning}", highlight=False)
         console.print(table(module_rows(model, plans)))
         clear_beside(output)
         provenance.write(output, recipe, arguments.world_size, fingerprint)
@@ -111,10 +119,11 @@ def quiet(line: str) -> None:
 
 
 def arguments_of(trainer: dict[str, Any]) -> dict[str, Any]:
-    """The ``trainer:`` section as it is, but that DeepSpeed's settings may be ours (``train/deepspeed/zero3.json``), wherever they lie."""
-    settings = trainer.get("deepspeed")
-    if isinstance(settings, str):
-        trainer = {**trainer, "deepspeed": shipped.resolve(settings)}
+    """The ``trainer:`` section as it is, but that DeepSpeed's or FSDP's settings may be ours, such as ``train/deepspeed/zero3.json``."""
+    for key in ("deepspeed", "fsdp_config"):
+        if isinstance(trainer.get(key), str):
+            trainer = {**trainer, key: shipped.resolve(trainer[key])}
+    trainer = fully_sharded.checked(trainer)
     # Their default hides a loss that is not a number behind the average of the last ones. What they save when SIGTERM comes, every
     # run here saves (training/stopping.py); theirs would go on to a final model.
     return {"logging_nan_inf_filter": False, **trainer, "enable_jit_checkpoint": False}
@@ -125,20 +134,6 @@ def start_deepspeed() -> None:
     import deepspeed
 
     deepspeed.init_distributed(auto_mpi_discovery=False)
-
-
-def check_processes(arguments: TrainingArguments) -> None:
-    """
-    Raises:
-        ValueError: a launcher started several processes that do not know of each other; each would train alone, and all
-            would write the same checkpoint.
-    """
-    started = int(os.environ.get("WORLD_SIZE", "1"))
-    if started != max(1, arguments.world_size):
-        raise ValueError(
-            f"{started} processes were launched, but each would train alone: on a machine without GPU set "
-            "trainer.use_cpu=true"
-        )
 
 
 def load_processor(recipe: Recipe) -> MiniGeminiProcessor:
@@ -160,11 +155,9 @@ def load_model(recipe: Recipe, arguments: TrainingArguments) -> MiniGeminiForCon
             recipe.init_from, dtype=torch.float32, device="cpu", resolution=recipe.resolution
         )  # the Trainer puts it where it trains
     assert recipe.model is not None, "Recipe checks that parts come with it"
-    unset_hf_deepspeed_config()  # under ZeRO-3, parts are put together whole, and split when training starts
-    model = assemble_model(recipe.init_from, recipe.model)
-    if arguments.deepspeed:
-        set_hf_deepspeed_config(arguments.hf_deepspeed_config)
-    return model
+    if arguments.fsdp or is_deepspeed_zero3_enabled():
+        return sliced_model(recipe.init_from, recipe.model, arguments)
+    return assemble_model(recipe.init_from, recipe.model)
 
 
 def check_mining(recipe: Recipe, processor: MiniGeminiProcessor) -> None:
@@ -189,12 +182,14 @@ def checked_mixture(recipe: Recipe, processor: MiniGeminiProcessor, arguments: T
         recipe.data,
         processor,
         share=(arguments.process_index, max(1, arguments.world_size)),
-        gather=_gather,
+        gather=gather,
         show_progress=arguments.should_save and not arguments.disable_tqdm,
     )
     if data.problems:
         listing = Path(recipe.trainer["output_dir"]) / "bad_records.txt"
-        words = report(data.problems, listing) if arguments.should_save else ""
+        words = gather(report(data.problems, listing) if arguments.should_save else "")[
+            0
+        ]  # all say the same, so it is said once
         if recipe.data.on_bad_record == "error":
             raise ValueError(f"{words}\nnothing was trained; mend them, or leave them out with data.on_bad_record=skip")
         if arguments.should_save:
@@ -205,12 +200,3 @@ def checked_mixture(recipe: Recipe, processor: MiniGeminiProcessor, arguments: T
     if arguments.should_save:
         console.print(data.summary(), highlight=False)
     return mixture
-
-
-def _gather(item: Any) -> list[Any]:
-    """``item`` of every process, in order of rank."""
-    if not torch.distributed.is_initialized():
-        return [item]
-    items: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(items, item)
-    return items

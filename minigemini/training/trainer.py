@@ -15,6 +15,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from minigemini.data.mixture import EpochSampler, Mixture, Order
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.progress import progress_bar
+from minigemini.training import fully_sharded
 from minigemini.training.finite import check_loss
 from minigemini.training.modules import Plans, optimizer_groups
 from minigemini.training.room import RoomOnDisk
@@ -75,11 +76,19 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         assert isinstance(self.train_dataset, Mixture)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        global_batch_size = (
-            self.args.train_batch_size * self.args.gradient_accumulation_steps * max(1, self.args.world_size)
-        )
+        processes = max(1, self.args.world_size)
+        micro_batch_size = self.args.train_batch_size * processes
+        global_batch_size = micro_batch_size * self.args.gradient_accumulation_steps
         order = cast(Order, self.args.train_sampling_strategy)  # load_recipe has checked it
-        return EpochSampler(self.train_dataset, order, global_batch_size, seed)
+        round_size = micro_batch_size if processes > 1 and not self.args.dataloader_drop_last else 1
+        return EpochSampler(self.train_dataset, order, global_batch_size, seed, round_size)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        if self.args.fsdp:
+            assert isinstance(self.model, nn.Module)
+            fully_sharded.set_up(self.accelerator, self.args, self.model)
+            self.is_fsdp_enabled = True
 
 
 class Progress(TrainerCallback):

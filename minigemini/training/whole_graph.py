@@ -1,8 +1,9 @@
 """Every trained parameter is in the graph of every batch.
 
-DDP and ZeRO wait on every process for the gradient of every trained parameter, and ZeRO-3 gathers all slices of all modules, in
-the order in which they are called, on all processes at once. Two things would keep a part of the model out of a step: a batch of
-text alone calls nothing that sees, and behind the layer of the low-resolution tower that is read there are others.
+DDP and ZeRO wait on every process for the gradient of every trained parameter, and ZeRO-3 and FSDP2 gather all slices of all
+modules, in the order in which they are called, on all processes at once. Two things would keep a part of the model out of a
+step: a batch of text alone calls nothing that sees, and behind the layer of the low-resolution tower that is read there are
+others.
 """
 
 import functools
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration, MiniGeminiModel
@@ -17,7 +19,7 @@ from minigemini.model.outputs import MiniGeminiImageFeatures
 
 
 def keep_graph_whole(whole: MiniGeminiForConditionalGeneration) -> None:
-    """Change how the model runs in training mode, for good; no loss, and no gradient but from none to zero, is another by it.
+    """Change how the model runs, for good; no loss, and no gradient but from none to zero, is another by it.
 
     - A batch without pictures runs all that sees on a black picture, of which no token is used. (It is done within the model's
       forward, so that its modules are called behind the hooks of an engine and in the order of a batch with pictures.)
@@ -28,7 +30,7 @@ def keep_graph_whole(whole: MiniGeminiForConditionalGeneration) -> None:
 
     @functools.wraps(forward)
     def forward_with_a_picture(*, pixel_values: Any = None, mm_encoder_outputs: Any = None, **kwargs: Any) -> Any:
-        if model.training and pixel_values is None and not mm_encoder_outputs and must_see(model):
+        if pixel_values is None and not mm_encoder_outputs and must_see(model):
             mm_encoder_outputs = {"image": no_tokens_of_a_black_picture(model)}
         return forward(pixel_values=pixel_values, mm_encoder_outputs=mm_encoder_outputs, **kwargs)
 
@@ -37,11 +39,12 @@ def keep_graph_whole(whole: MiniGeminiForConditionalGeneration) -> None:
 
 
 def must_see(model: MiniGeminiModel) -> bool:
-    """Whether something that sees is trained, or lies in slices with the other processes."""
+    """Whether something that sees is being trained, or lies in slices with the other processes."""
     parts = (model.vision_tower, model.high_res_vision_tower, model.patch_info_mining, model.multi_modal_projector)
-    return is_deepspeed_zero3_enabled() or any(
-        parameter.requires_grad for part in parts if part is not None for parameter in part.parameters()
-    )
+    parameters = [parameter for part in parts if part is not None for parameter in part.parameters()]
+    if is_deepspeed_zero3_enabled() or any(isinstance(parameter, DTensor) for parameter in parameters):
+        return True
+    return model.training and any(parameter.requires_grad for parameter in parameters)
 
 
 def no_tokens_of_a_black_picture(model: MiniGeminiModel) -> MiniGeminiImageFeatures:
