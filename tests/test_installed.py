@@ -128,7 +128,7 @@ DATA = "{folder}/data/eval: no such file or folder"
 REFUSED = {
     "train nano/align": "data/tabletop/align.json: no such data file; this makes it: minigemini data tabletop data/tabletop\n",
     "train nano/finetune": "runs/nano/align: there is no such folder",
-    "train nano/tune": "no recipe of that name (there are mgm/finetune, nano/align, nano/finetune",
+    "train nano/tune": "no recipe of that name (there are gemma_2b/align, ",
     "eval paper --out runs/paper": f"textvqa@llava: {DATA}\n",
     "eval full --out runs/full": f"chartqa@lmms: {DATA}\n",
     "eval papers --out runs/paper": "known: edits, full, paper, smoke, tabletop",

@@ -22,6 +22,7 @@ from transformers.utils import logging
 from minigemini import nano
 from minigemini.checkpoints import load
 from minigemini.checkpoints.assemble import assemble_config
+from minigemini.checkpoints.resolution import configuration_at
 from minigemini.data.check import PRINTED_PROBLEMS, CheckedData, CheckedSource, check
 from minigemini.data.collator import Collator
 from minigemini.data.mixture import EpochSampler, Mixture, Order
@@ -135,7 +136,10 @@ def sampler_of(mixture: Mixture, arguments: TrainingArguments) -> EpochSampler:
 def planned_model(recipe: Recipe, arguments: TrainingArguments) -> tuple[Any, Plans]:
     """The model of the recipe on the meta device, ready to be trained there, and the plan of each module."""
     if isinstance(recipe.init_from, str):
-        config = MiniGeminiConfig.from_pretrained(nano.resolve(recipe.init_from))
+        folder = nano.resolve(recipe.init_from)
+        config = MiniGeminiConfig.from_pretrained(folder)
+        if recipe.resolution is not None:
+            config = configuration_at(folder, recipe.resolution)
     else:
         assert recipe.model is not None, "Recipe checks that parts come with it"
         config = assemble_config(recipe.init_from, recipe.model)
