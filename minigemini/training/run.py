@@ -24,7 +24,9 @@ from minigemini.training.beginning import Resume, check_output, refuse_other_rec
 from minigemini.training.checkpoints_on_disk import STATE, clear_beside
 from minigemini.training.data_fits_model import check_data_fits
 from minigemini.training.fingerprint import RECORDS, fingerprint_of, records_of
-from minigemini.training.modules import apply_plans, module_rows, settled, table
+from minigemini.training.lora import add_low_rank_layers
+from minigemini.training.module_table import module_rows, table
+from minigemini.training.modules import apply_plans, check_engine, settled
 from minigemini.training.processes import check_processes, gather
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.services import check_services
@@ -62,6 +64,7 @@ def train(
     arguments = TrainingArguments(**arguments_of(recipe.trainer))
     check_processes(arguments)
     check_services(arguments)
+    check_engine(recipe.modules, arguments)
     if arguments.device.type == "cpu":
         # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -83,6 +86,7 @@ def train(
     refuse_other_records(begin, fingerprint[RECORDS], resume_changed, output)
     model = load_model(recipe, arguments)
     plans = settled(recipe.modules, model, arguments)
+    add_low_rank_layers(model, plans, recipe.init_from)
     frozen = apply_plans(model, plans)
     check_mining(recipe, processor)
     warning = check_data_fits(model, mixture, recipe.data.max_length)
@@ -151,6 +155,10 @@ def load_processor(recipe: Recipe) -> MiniGeminiProcessor:
 def load_model(recipe: Recipe, arguments: TrainingArguments) -> MiniGeminiForConditionalGeneration:
     """The model of the checkpoint, or a new one from parts, in float32; mixed precision is ``trainer.bf16``."""
     if isinstance(recipe.init_from, str):
+        if any(plan.train == "qlora" for plan in recipe.modules.values()):
+            return load.load_model(
+                recipe.init_from, dtype=torch.float32, bits=4, device=arguments.device, resolution=recipe.resolution
+            )
         return load.load_model(
             recipe.init_from, dtype=torch.float32, device="cpu", resolution=recipe.resolution
         )  # the Trainer puts it where it trains

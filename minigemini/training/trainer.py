@@ -4,6 +4,7 @@ whole in every batch, the mixture's sampler, a progress bar, and that nothing of
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -12,11 +13,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from minigemini.checkpoints import adapter
 from minigemini.data.mixture import EpochSampler, Mixture, Order
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
+from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.progress import progress_bar
 from minigemini.training import fully_sharded
 from minigemini.training.finite import check_loss
+from minigemini.training.module_table import TableIsTrue, module_rows
 from minigemini.training.modules import Plans, optimizer_groups
 from minigemini.training.room import RoomOnDisk
 from minigemini.training.stopping import StopWhenAsked, deaf
@@ -40,7 +44,8 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
         self.progress, self.stopping = Progress(stage), StopWhenAsked()
-        for callback in (RoomOnDisk(), self.progress, self.stopping):
+        table = TableIsTrue(module_rows(self.model, plans), casts=self.is_deepspeed_enabled)
+        for callback in (table, RoomOnDisk(), self.progress, self.stopping):
             self.add_callback(callback)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
@@ -56,6 +61,23 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
             decayed = set(self.get_decay_parameter_names(self.model))
             self.optimizer = optimizer_class(optimizer_groups(self.model, decayed, self.plans), **arguments)
         return self.optimizer
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        assert isinstance(self.model, MiniGeminiForConditionalGeneration)
+        if self.model._hf_peft_config_loaded and self.args.should_save:
+            folder = Path(output_dir or str(self.args.output_dir))
+            adapter.save(self.model, folder, state_dict)
+            assert isinstance(self.processing_class, MiniGeminiProcessor)
+            self.processing_class.save_pretrained(folder)
+        elif not self.model._hf_peft_config_loaded:
+            super()._save(output_dir, state_dict)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        assert isinstance(self.model, MiniGeminiForConditionalGeneration)
+        if self.model._hf_peft_config_loaded:
+            adapter.load_weights(self.model, Path(resume_from_checkpoint) / adapter.WEIGHTS)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         names = inputs["names"]
