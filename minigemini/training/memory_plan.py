@@ -161,7 +161,9 @@ def verdict(rows: list[PlanRow], gpus: int, gpu_gib: float) -> str:
     """Which rows fit, in a sentence for many cards and one for a single one."""
     fitting = [row for row in rows if row.fits(gpu_gib * GIB)]
     many = [f"{row.engine} ({row.weights_as}, {gib(row.total)})" for row in fitting if row.engine in ENGINES]
-    one = [f"{row.engine.removeprefix('one GPU, ')} ({gib(row.total)})" for row in fitting if row.engine[:7] == "one GPU"]
+    one = [
+        f"{row.engine.removeprefix('one GPU, ')} ({gib(row.total)})" for row in fitting if row.engine[:7] == "one GPU"
+    ]
     full = any(row.engine == "one GPU" for row in fitting)
     lines = []
     if gpus > 1:

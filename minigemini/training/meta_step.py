@@ -69,7 +69,11 @@ def step_bytes(model: Any, batch: MicroBatch) -> int:
         for parameter in model.parameters()
         if parameter.requires_grad
     ]
-    with attention_without_scores(), BytesAlive([*model.parameters(), *model.buffers()]) as counter, torch.device("meta"):
+    with (
+        attention_without_scores(),
+        BytesAlive([*model.parameters(), *model.buffers()]) as counter,
+        torch.device("meta"),
+    ):
         # not loss.backward(), which leaves behind what it was called with
         torch.autograd.backward(loss_on_meta(model, batch))
     for handle in handles:
@@ -86,9 +90,7 @@ def loss_on_meta(model: Any, batch: MicroBatch) -> Tensor:
         where = torch.zeros(*input_ids.shape, 1, dtype=torch.bool)
         hidden = hidden.masked_scatter(where, features.flatten(0, 1))
     visible = torch.ones(batch.samples, 1, batch.length, batch.length, dtype=torch.bool)
-    hidden = model.model.language_model(
-        inputs_embeds=hidden, attention_mask=visible, use_cache=False
-    ).last_hidden_state
+    hidden = model.model.language_model(inputs_embeds=hidden, attention_mask=visible, use_cache=False).last_hidden_state
     logits = model.lm_head(hidden.flatten(0, 1)[: batch.predicted])
     return TokenCrossEntropy.apply(logits, torch.zeros(batch.predicted, dtype=torch.long), 0.0).mean()
 
@@ -110,7 +112,9 @@ def attention_without_scores() -> Iterator[None]:
     """On the meta device torch takes attention apart and keeps all scores; the kernels that train keep none."""
     decomposed = functional.scaled_dot_product_attention
 
-    def fused(query: Tensor, key: Tensor, value: Tensor, *args: Any, scale: float | None = None, **kwargs: Any) -> Tensor:
+    def fused(
+        query: Tensor, key: Tensor, value: Tensor, *args: Any, scale: float | None = None, **kwargs: Any
+    ) -> Tensor:
         return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, key, value, scale=scale)[0]
 
     functional.scaled_dot_product_attention = fused
