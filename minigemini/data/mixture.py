@@ -13,6 +13,7 @@ from minigemini.data.tokens import Tokens
 from minigemini.media import open_image
 
 Order = Literal["random", "group_by_length", "sequential"]
+EMPTY = -1  # the index of no record: where processes share an epoch that does not divide evenly
 POOL = 50  # global batches that are sorted by length together: little padding, and still well shuffled
 
 
@@ -43,10 +44,14 @@ class Mixture(Dataset[Example]):
         return len(self.names)
 
     def __getitem__(self, index: int) -> Example:
-        """
+        """The record at ``index``; at ``EMPTY`` one token of which nothing is learnt, so that it weighs nothing in any mean.
+
         Raises:
             ValueError: an image changed since the check pass; the message names record and file.
         """
+        if index == EMPTY:
+            end = self.tokens[0].ids[-1:]  # of an answer: it stands for no picture
+            return Example("", 0, Tokens(end, np.zeros(1, dtype=bool)), [])
         name = self.names[index]
         try:
             return Example(
@@ -72,7 +77,7 @@ class EpochSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return sum(self._draws())
+        return sum(self.draws())
 
     def __iter__(self) -> Iterator[int]:
         generator = np.random.default_rng((self.seed, self.epoch))
@@ -83,14 +88,14 @@ class EpochSampler(Sampler[int]):
             drawn = self._group(generator.permutation(drawn), generator)
         return iter(drawn.tolist())
 
-    def _draws(self) -> list[int]:
+    def draws(self) -> list[int]:
         """How many records the epoch takes from each source."""
         return [round(weight * size) for weight, size in zip(self.mixture.weights, self.mixture.sizes, strict=True)]
 
     def _draw(self, generator: np.random.Generator) -> np.ndarray:
         """Indices [draws] of the epoch, source by source."""
         chosen, start = [np.empty(0, dtype=np.int64)], 0
-        for size, draws in zip(self.mixture.sizes, self._draws(), strict=True):
+        for size, draws in zip(self.mixture.sizes, self.draws(), strict=True):
             passes, rest = divmod(draws, max(size, 1))
             chosen += [start + np.arange(size)] * passes
             chosen.append(start + np.sort(generator.choice(size, rest, replace=False)))

@@ -15,12 +15,14 @@ from minigemini import shipped
 from minigemini.checkpoints import load
 from minigemini.checkpoints.assemble import assemble_model, assemble_processor
 from minigemini.data.check import check, report
-from minigemini.data.collator import Collator
+from minigemini.data.collator import Collator, PackCollator
 from minigemini.data.mixture import Mixture
+from minigemini.data.packing import Packs
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training import provenance
 from minigemini.training.modules import apply_plans, module_rows, settled, table
+from minigemini.training.packed_attention import choose_attention
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.trainer import MiniGeminiTrainer
 
@@ -60,6 +62,9 @@ def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool =
     plans = settled(recipe.modules, model, arguments)
     frozen = apply_plans(model, plans)
     check_mining(recipe, processor)
+    packing = recipe.data.packing
+    if packing is not None:
+        choose_attention(model.model.language_model, arguments.device.type)
     if arguments.should_save:
         console.print(table(module_rows(model, plans)))
         provenance.write(output, recipe, arguments.world_size)
@@ -70,8 +75,8 @@ def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool =
         plans=plans,
         model=model,
         args=arguments,
-        train_dataset=mixture,
-        data_collator=Collator(processor),
+        train_dataset=mixture if packing is None else Packs(mixture, packing),
+        data_collator=Collator(processor) if packing is None else PackCollator(processor),
         processing_class=processor,
     )
     trainer.train(resume_from_checkpoint=checkpoint)

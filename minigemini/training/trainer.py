@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerContr
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from minigemini.data.mixture import EpochSampler, Mixture, Order
+from minigemini.data.packing import Packs, PackSampler
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.progress import progress_bar
 from minigemini.training.modules import Plans, optimizer_groups
@@ -31,6 +32,7 @@ class MiniGeminiTrainer(Trainer):
         super().__init__(**kwargs)
         assert isinstance(self.model, MiniGeminiForConditionalGeneration)
         keep_graph_whole(self.model)
+        self.label_smoother = None  # it would take the labels unshifted; the model smooths its own
         self.frozen = frozen
         self.plans = plans
         self.remove_callback(ProgressCallback)
@@ -49,11 +51,16 @@ class MiniGeminiTrainer(Trainer):
         inputs = {key: value for key, value in inputs.items() if key not in ("names", "sources")}
         for module in self.frozen:  # training_step has just put the whole model in training mode
             module.eval()
+        if model.training and self.args.label_smoothing_factor:
+            inputs["label_smoothing"] = self.args.label_smoothing_factor
         return super().compute_loss(model, inputs, *args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
-        assert isinstance(self.train_dataset, Mixture)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        if isinstance(self.train_dataset, Packs):
+            processes = max(1, self.args.world_size)
+            return PackSampler(self.train_dataset, processes, self.args.gradient_accumulation_steps, seed)
+        assert isinstance(self.train_dataset, Mixture)
         global_batch_size = (
             self.args.train_batch_size * self.args.gradient_accumulation_steps * max(1, self.args.world_size)
         )
