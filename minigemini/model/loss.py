@@ -29,9 +29,9 @@ class TokenCrossEntropy(torch.autograd.Function):
     at a time: beyond the logits and their gradient, both in the logits' precision, the memory is that of `AT_ONCE`, where
     the formula written so holds three more in float32.
 
-    (`torch.nn.functional.linear_cross_entropy` would hold no logits either, but has no chunked form with a loss for each token,
-    and takes the head's weight: that of a head that peft wraps, or that ZeRO-3 or FSDP2 keeps in slices, is only whole within the head's own
-    forward. The head is called once, as the number of calls must be the same in all processes.)
+    (`torch.nn.functional.linear_cross_entropy` would hold no logits either, but has no chunked form with a loss for each token, and
+    takes the head's weight: that of a head that peft wraps, or that ZeRO-3 or FSDP2 keeps in slices, is whole within the head's
+    own forward only. The head is called once, as the number of calls must be the same in all processes.)
     """
 
     @staticmethod

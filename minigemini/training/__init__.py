@@ -10,6 +10,8 @@ trainer       transformers' Trainer with our order, optimizer groups and bar
 dry_run       all that can be known before it, and one step; --dry-run
 memory_plan   what a GPU holds, engine by engine (meta_step: bytes of a step that is not computed; largest_micro_batch: its shape)
 whole_graph   what DDP and ZeRO want of a batch that does not use every layer
+packed_attention  which attention a pack gets
+refused_arguments what Trainer would take and not do
 provenance    commit, versions and command, written beside the checkpoint
 beginning     whether a run begins, goes on, is finished already, or is refused
 fingerprint   what makes a run the run it is, compared when it goes on

@@ -15,6 +15,7 @@ from minigemini.data.mixture import Order
 from minigemini.data.sources import DataRecipe
 from minigemini.training.modules import Plans, check_plans
 from minigemini.training.old_form import refuse_old_form
+from minigemini.training.refused_arguments import check_arguments, check_packing
 
 RECIPES = shipped.ROOT / "train" / "recipes"
 
@@ -67,4 +68,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         if key not in known:
             raise ValueError(f"{where}: {strict_yaml.unknown_name(key, known)}")
         strict_yaml.convert(value, annotations[key], where)
+    check_arguments(recipe.trainer)
+    if recipe.data.packing is not None:
+        check_packing(recipe.trainer)
     return recipe

@@ -15,8 +15,9 @@ from minigemini import shipped
 from minigemini.checkpoints import load
 from minigemini.checkpoints.assemble import assemble_model, assemble_processor
 from minigemini.data.check import check, report
-from minigemini.data.collator import Collator
+from minigemini.data.collator import Collator, PackCollator
 from minigemini.data.mixture import Mixture
+from minigemini.data.packing import Packs
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training import fully_sharded, provenance
@@ -27,6 +28,7 @@ from minigemini.training.fingerprint import RECORDS, fingerprint_of, records_of
 from minigemini.training.lora import add_low_rank_layers
 from minigemini.training.module_table import module_rows, table
 from minigemini.training.modules import apply_plans, check_engine, settled
+from minigemini.training.packed_attention import choose_attention
 from minigemini.training.processes import check_processes, gather
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.services import check_services
@@ -90,6 +92,9 @@ def train(
     frozen = apply_plans(model, plans)
     check_mining(recipe, processor)
     warning = check_data_fits(model, mixture, recipe.data.max_length)
+    packing = recipe.data.packing
+    if packing is not None:
+        choose_attention(model.model.language_model, arguments.device.type)
     if arguments.should_save:
         if warning:
             console.print(f"warning: {warning}", highlight=False)
@@ -104,8 +109,8 @@ def train(
         plans=plans,
         model=model,
         args=arguments,
-        train_dataset=mixture,
-        data_collator=Collator(processor),
+        train_dataset=mixture if packing is None else Packs(mixture, packing),
+        data_collator=Collator(processor) if packing is None else PackCollator(processor),
         processing_class=processor,
     )
     with trainer.stopping.listening():

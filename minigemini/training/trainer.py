@@ -15,6 +15,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from minigemini.checkpoints import adapter
 from minigemini.data.mixture import EpochSampler, Mixture, Order
+from minigemini.data.packing import Packs, PackSampler
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.progress import progress_bar
@@ -39,6 +40,7 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         super().__init__(**kwargs)
         assert isinstance(self.model, MiniGeminiForConditionalGeneration)
         keep_graph_whole(self.model)
+        self.label_smoother = None  # it would take the labels unshifted; the model smooths its own
         self.frozen = frozen
         self.plans = plans
         self.remove_callback(ProgressCallback)
@@ -84,6 +86,8 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         inputs = {key: value for key, value in inputs.items() if key not in ("names", "sources")}
         for module in self.frozen:  # training_step has just put the whole model in training mode
             module.eval()
+        if model.training and self.args.label_smoothing_factor:
+            inputs["label_smoothing"] = self.args.label_smoothing_factor
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         if model.training and not self.args.logging_nan_inf_filter:
             assert isinstance(loss, torch.Tensor), "it comes with outputs in evaluation only"
@@ -96,9 +100,11 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         return loader
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
-        assert isinstance(self.train_dataset, Mixture)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         processes = max(1, self.args.world_size)
+        if isinstance(self.train_dataset, Packs):
+            return PackSampler(self.train_dataset, processes, self.args.gradient_accumulation_steps, seed)
+        assert isinstance(self.train_dataset, Mixture)
         micro_batch_size = self.args.train_batch_size * processes
         global_batch_size = micro_batch_size * self.args.gradient_accumulation_steps
         order = cast(Order, self.args.train_sampling_strategy)  # load_recipe has checked it
