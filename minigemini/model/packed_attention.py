@@ -64,7 +64,7 @@ def packed_attention(
     if attention_mask is None or attention_mask.ndim > 1:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     samples = zip(*(states.split(attention_mask.tolist(), dim=2) for states in (query, key, value)), strict=True)
-    return torch.cat([sdpa_attention_forward(module, *each, None, **kwargs)[0] for each in samples], dim=1), None
+    return torch.cat([sdpa_attention_forward(module, q, k, v, None, **kwargs)[0] for q, k, v in samples], dim=1), None
 
 
 AttentionInterface.register(PACKED, packed_attention)

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
 
 from minigemini import nano
-from minigemini.checkpoints import load
+from minigemini.checkpoints import adapter, load
 from minigemini.checkpoints.assemble import assemble_config
 from minigemini.checkpoints.resolution import configuration_at
 from minigemini.data.check import PRINTED_PROBLEMS, CheckedData, CheckedSource, check
@@ -33,9 +34,11 @@ from minigemini.model.configuration_minigemini import MiniGeminiConfig
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training.largest_micro_batch import assumed_micro_batch, largest_micro_batch
+from minigemini.training.lora import add_low_rank_layers
 from minigemini.training.memory_plan import GIB, ModelSizes, model_sizes, moment_bytes, plan_rows, plan_table, verdict
 from minigemini.training.meta_step import step_bytes
-from minigemini.training.modules import Plans, apply_plans, module_rows, settled, table
+from minigemini.training.module_table import module_rows, table
+from minigemini.training.modules import Plans, apply_plans, settled
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.run import arguments_of, check_mining, load_model, load_processor
 from minigemini.training.trainer import MiniGeminiTrainer
@@ -88,7 +91,7 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
 
     model, plans = planned_model(recipe, arguments)
     console.print(table(module_rows(model, plans)))
-    sizes = model_sizes(model)
+    sizes = model_sizes(model, in_4_bit=any(plan.train == "qlora" for plan in plans.values()))
     activations = step_bytes(model.to(torch.bfloat16 if arguments.bf16 else torch.float32), batch)
     rows = plan_rows(sizes, activations, gpus, arguments.bf16, str(arguments.optim))
     seen = "the largest micro-batch" if len(mixture) else "no data: as if every micro-batch were"
@@ -150,11 +153,15 @@ def planned_model(recipe: Recipe, arguments: TrainingArguments) -> tuple[Any, Pl
         config = assemble_config(recipe.init_from, recipe.model)
     config.dtype = torch.float32
     with torch.device("meta"):
-        model: Any = MiniGeminiForConditionalGeneration(config).to(torch.float32)
+        model: Any = MiniGeminiForConditionalGeneration(config)
+    model.to(torch.float32)
     model.tie_weights()
     plans = settled(recipe.modules, model, arguments)
+    # on the meta device nothing is in 4 bit: its low-rank layers are LoRA's
+    layers = {name: replace(plan, train="lora") if plan.train == "qlora" else plan for name, plan in plans.items()}
+    add_low_rank_layers(model, layers, recipe.init_from)
     model.train()
-    for module in apply_plans(model, plans):
+    for module in apply_plans(model, layers):
         module.eval()
     if arguments.gradient_checkpointing:
         model.activation_checkpointing_enable(arguments.gradient_checkpointing_kwargs)
@@ -241,6 +248,7 @@ def try_step(
         }
         arguments = arguments_here(recipe, changes)
         model = load_model(recipe, arguments)
+        add_low_rank_layers(model, plans, recipe.init_from)
         trainer = MiniGeminiTrainer(
             stage=f"{recipe.stage} (dry run)",
             frozen=apply_plans(model, plans),
@@ -270,8 +278,17 @@ def check_saved(model: Any, folder: Path) -> None:
     Raises:
         ValueError: a tensor that is loaded from the folder differs from the model's.
     """
-    loaded = load.load_model(str(folder), dtype=torch.float32, device="cpu").state_dict()
-    different = [name for name, tensor in model.state_dict().items() if not torch.equal(tensor.cpu(), loaded[name])]
+    if adapter.is_adapter(str(folder)):  # only what was trained is in it: read it back over zeros
+        saved = {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
+        with torch.no_grad():
+            for name in saved:
+                model.get_parameter(name).zero_()
+        adapter.load_weights(model, folder / adapter.WEIGHTS)
+        loaded = {name: model.get_parameter(name) for name in saved}
+    else:
+        saved = model.state_dict()
+        loaded = load.load_model(str(folder), dtype=torch.float32, device="cpu").state_dict()
+    different = [name for name, tensor in saved.items() if not torch.equal(tensor.cpu(), loaded[name].cpu())]
     if different:
         raise ValueError(f"{len(different)} tensors come back from the disk changed, {different[0]} among them")
 

@@ -38,10 +38,12 @@ def add_low_rank_layers(model: Any, plans: Plans, base: str | Any) -> None:
 
     layers = {layer: plan for name, plan in low_rank.items() for layer in low_rank_targets(model, name, plan)}
     first = next(iter(low_rank.values()))
+    assert first.rank is not None, "ModulePlan checks it"
+    alpha: Any = first.alpha  # peft says int, and takes any number
     config = LoraConfig(
         target_modules=sorted(layers),
         r=first.rank,
-        lora_alpha=first.alpha,
+        lora_alpha=alpha,
         rank_pattern={layer: plan.rank for layer, plan in layers.items() if plan.rank != first.rank},
         alpha_pattern={layer: plan.alpha for layer, plan in layers.items() if plan.alpha != first.alpha},
         use_dora=any(plan.train == "dora" for plan in low_rank.values()),

@@ -23,6 +23,7 @@ ENGINES: dict[str, tuple[str, ...]] = {  # engine -> what it splits over the GPU
     "FSDP2": ("weights", "gradients", "optimizer"),
 }
 MOMENTS = {"8bit": 2, "sgd": 0, "adafactor": 0, "adamw": 8}  # optimizer's name has it -> bytes a trained parameter
+BYTES_IN_4_BIT = 0.5 + 4 / 64  # a number, and its share of a block's scale
 LORA_RANK = 64  # of the row that says what LoRA would need
 
 
@@ -61,16 +62,26 @@ class PlanRow:
         return self.total <= USABLE * gpu_bytes
 
 
-def model_sizes(model: Any) -> ModelSizes:
-    """Of a model on which is set what is trained; on the meta device or not. Tied weights count once."""
+def model_sizes(model: Any, in_4_bit: bool = False) -> ModelSizes:
+    """Of a model on which is set what is trained; on the meta device or not. Tied weights count once.
+
+    Args:
+        in_4_bit: the language model's linear layers will be, but for the low-rank ones beside them.
+    """
     parameters = list(model.parameters())
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     language = {id(parameter) for parameter in (*model.model.language_model.parameters(), *model.lm_head.parameters())}
     linear = [module for module in model.model.language_model.modules() if isinstance(module, nn.Linear)]
+    packed = {id(module.weight) for module in linear if not module.weight.requires_grad} if in_4_bit else set()
     return ModelSizes(
         parameters=sum(parameter.numel() for parameter in parameters),
         trained=sum(parameter.numel() for parameter in trained),
-        weight_bytes=sum(parameter.numel() * parameter.element_size() for parameter in parameters),
+        weight_bytes=round(
+            sum(
+                parameter.numel() * (BYTES_IN_4_BIT if id(parameter) in packed else parameter.element_size())
+                for parameter in parameters
+            )
+        ),
         largest_layer=max(sum(p.numel() for p in layer.parameters()) for layer in repeated_layers(model)),
         lora=sum(LORA_RANK * sum(module.weight.shape) for module in linear)
         + sum(parameter.numel() for parameter in trained if id(parameter) not in language),
