@@ -25,16 +25,19 @@ from minigemini import nano
 from minigemini.checkpoints import load
 from minigemini.checkpoints.assemble import assemble_config
 from minigemini.data.check import PRINTED_PROBLEMS, CheckedData, CheckedSource, check
-from minigemini.data.collator import Collator
+from minigemini.data.collator import Collator, PackCollator
 from minigemini.data.mixture import EpochSampler, Mixture, Order
+from minigemini.data.packing import Packs, PackSampler
+from minigemini.data.sources import source_names
 from minigemini.data.tokens import tokens_per_image
 from minigemini.model.configuration_minigemini import MiniGeminiConfig
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training.largest_micro_batch import assumed_micro_batch, largest_micro_batch
 from minigemini.training.memory_plan import GIB, ModelSizes, model_sizes, moment_bytes, plan_rows, plan_table, verdict
-from minigemini.training.meta_step import MicroBatch, step_bytes
+from minigemini.training.meta_step import step_bytes
 from minigemini.training.modules import Plans, apply_plans, module_rows, settled, table
+from minigemini.training.packed_attention import choose_attention
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.run import arguments_of, check_mining, load_model, load_processor
 from minigemini.training.trainer import MiniGeminiTrainer
@@ -81,9 +84,9 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
     data, unusable = checked(recipe, processor)
     mixture = Mixture(data.sources)
     if len(mixture):
-        records, batch = largest_micro_batch(mixture, sampler_of(mixture, arguments), arguments)
+        records, batch = largest_micro_batch(mixture, sampler_of(recipe, mixture, arguments), arguments)
     else:
-        batch = assumed_micro_batch(arguments.train_batch_size, recipe.data.max_length)
+        batch = assumed_micro_batch(arguments.train_batch_size, recipe.data)
 
     model, plans = planned_model(recipe, arguments)
     console.print(table(module_rows(model, plans)))
@@ -131,9 +134,12 @@ def checked(recipe: Recipe, processor: MiniGeminiProcessor) -> tuple[CheckedData
     return data, None
 
 
-def sampler_of(mixture: Mixture, arguments: TrainingArguments) -> EpochSampler:
-    order: Order = arguments.train_sampling_strategy  # type: ignore[assignment]  # load_recipe has checked it
+def sampler_of(recipe: Recipe, mixture: Mixture, arguments: TrainingArguments) -> EpochSampler | PackSampler:
+    """As the run would have it in one process."""
     seed = arguments.seed if arguments.data_seed is None else arguments.data_seed
+    if recipe.data.packing is not None:
+        return PackSampler(Packs(mixture, recipe.data.packing), 1, arguments.gradient_accumulation_steps, seed)
+    order: Order = arguments.train_sampling_strategy  # type: ignore[assignment]  # load_recipe has checked it
     return EpochSampler(mixture, order, arguments.train_batch_size * arguments.gradient_accumulation_steps, seed)
 
 
@@ -146,7 +152,8 @@ def planned_model(recipe: Recipe, arguments: TrainingArguments) -> tuple[Any, Pl
         config = assemble_config(recipe.init_from, recipe.model)
     config.dtype = torch.float32
     with torch.device("meta"):
-        model: Any = MiniGeminiForConditionalGeneration(config).to(torch.float32)
+        model: Any = MiniGeminiForConditionalGeneration(config)
+    model.to(torch.float32)
     model.tie_weights()
     plans = settled(recipe.modules, model, arguments)
     model.train()
@@ -237,14 +244,18 @@ def try_step(
         }
         arguments = arguments_here(recipe, changes)
         model = load_model(recipe, arguments)
+        packing = recipe.data.packing
+        if packing is not None:
+            choose_attention(model.model.language_model, arguments.device.type)
         trainer = MiniGeminiTrainer(
             stage=f"{recipe.stage} (dry run)",
             frozen=apply_plans(model, plans),
             plans=plans,
+            sources=source_names(recipe.data.sources),
             model=model,
             args=arguments,
-            train_dataset=mixture,
-            data_collator=Collator(processor),
+            train_dataset=mixture if packing is None else Packs(mixture, packing),
+            data_collator=Collator(processor) if packing is None else PackCollator(processor),
             processing_class=processor,
         )
         done = trainer.train()

@@ -7,17 +7,22 @@ import time
 from datetime import timedelta
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import EvalLoopOutput
 
+from minigemini.data.collator import Collator
 from minigemini.data.mixture import EpochSampler, Mixture, Order
 from minigemini.data.packing import Packs, PackSampler
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.progress import progress_bar
+from minigemini.training.evaluation_loss import evaluation_loss
 from minigemini.training.modules import Plans, optimizer_groups
+from minigemini.training.throughput import Meter, ModelFlops, in_short, peak_flops
 from minigemini.training.whole_graph import keep_graph_whole
 
 
@@ -26,15 +31,29 @@ class MiniGeminiTrainer(Trainer):
     Args:
         frozen: modules that stay in eval mode while the rest of the model trains.
         plans: what each module of the model does, settled.
+        sources: the names of the mixture's sources, for the losses of each.
+        eval_collator: for validation data, where it is not that of the training data.
     """
 
-    def __init__(self, *, stage: str, frozen: list[nn.Module], plans: Plans, **kwargs: Any):
+    def __init__(
+        self,
+        *,
+        stage: str,
+        frozen: list[nn.Module],
+        plans: Plans,
+        sources: list[str],
+        eval_collator: Collator | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         assert isinstance(self.model, MiniGeminiForConditionalGeneration)
         keep_graph_whole(self.model)
         self.label_smoother = None  # it would take the labels unshifted; the model smooths its own
         self.frozen = frozen
         self.plans = plans
+        self.eval_collator = eval_collator or self.data_collator
+        peak = peak_flops(self.args.device)
+        self.meter = Meter(sources, None if peak is None else ModelFlops(self.model), peak)
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
         self.add_callback(Progress(stage))
@@ -48,12 +67,44 @@ class MiniGeminiTrainer(Trainer):
         return self.optimizer
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        batch = inputs
         inputs = {key: value for key, value in inputs.items() if key not in ("names", "sources")}
         for module in self.frozen:  # training_step has just put the whole model in training mode
             module.eval()
         if model.training and self.args.label_smoothing_factor:
             inputs["label_smoothing"] = self.args.label_smoothing_factor
-        return super().compute_loss(model, inputs, *args, **kwargs)
+        loss, outputs = super().compute_loss(model, inputs, *args, **{**kwargs, "return_outputs": True})
+        self.meter.add(batch, outputs.token_losses)
+        return loss
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        asked = time.perf_counter()
+        batches = super().get_batch_samples(*args, **kwargs)
+        self.meter.waited(time.perf_counter() - asked)
+        return batches
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            logs |= self.meter.read(self.accelerator)
+        super().log(logs, start_time)
+
+    def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
+        packing = self.data_collator  # for training only
+        self.data_collator = self.eval_collator
+        try:
+            return super().get_eval_dataloader(*args, **kwargs)
+        finally:
+            self.data_collator = packing
+
+    def evaluation_loop(
+        self, dataloader: DataLoader, description: str, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
+    ) -> EvalLoopOutput:
+        started = time.perf_counter()
+        batches = (self._prepare_inputs(batch) for batch in dataloader)
+        with self.compute_loss_context_manager():
+            loss, records = evaluation_loss(self.model_wrapped, batches, max(1, self.args.world_size))
+        self.meter.leave_out(time.perf_counter() - started)
+        return EvalLoopOutput(np.empty(0), None, {f"{metric_key_prefix}_loss": loss}, records)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
@@ -109,7 +160,7 @@ class Progress(TrainerCallback):
             line = (
                 f"{self.stage} {state.global_step}/{state.max_steps}  loss {loss:.3f}  {rate:.2f} steps/s  {left} left"
             )
-            print(line, file=sys.stderr, flush=True)
+            print(f"{line}  {in_short(logs)}", file=sys.stderr, flush=True)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
