@@ -14,6 +14,8 @@ COMMANDS = [
     [],
     ["chat"],
     ["train"],
+    ["runs"],
+    ["runs", "compare"],
     ["eval"],
     ["eval", "score"],
     ["eval", "diff"],

@@ -13,5 +13,5 @@ whole_graph   what DDP and ZeRO want of a batch that does not use every layer
 packed_attention  which attention a pack gets
 refused_arguments what Trainer would take and not do
 provenance    commit, versions and command, written beside the checkpoint
-loss_curves   finished runs as a picture
+compare_runs  the curves of runs as a picture
 """
