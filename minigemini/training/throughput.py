@@ -11,6 +11,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import TrainingArguments
+from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
 
 from minigemini.data.collator import sample_of_trained_tokens
 from minigemini.training.meta_step import MicroBatch, loss_on_meta, pixels_on_meta
@@ -85,6 +87,18 @@ def peak_flops(device: torch.device) -> float | None:
         return None
     name = torch.cuda.get_device_name(device)
     return next((flops for part, flops in PEAK_FLOPS.items() if part in name), None)
+
+
+def meter_of(model: Any, sources: Sequence[str], arguments: TrainingArguments) -> "Meter":
+    """The meter of a run. Operations are counted only where they can be compared with something."""
+    peak = peak_flops(arguments.device)
+    if peak is None:
+        return Meter(sources, None, None)
+    unset_hf_deepspeed_config()  # under ZeRO-3 the parts of a new model are sliced, on the meta device too
+    flops = ModelFlops(model)
+    if arguments.deepspeed:
+        set_hf_deepspeed_config(arguments.hf_deepspeed_config)
+    return Meter(sources, flops, peak)
 
 
 class Meter:

@@ -22,7 +22,7 @@ from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGenerat
 from minigemini.progress import progress_bar
 from minigemini.training.evaluation_loss import evaluation_loss
 from minigemini.training.modules import Plans, optimizer_groups
-from minigemini.training.throughput import Meter, ModelFlops, in_short, peak_flops
+from minigemini.training.throughput import in_short, meter_of
 from minigemini.training.whole_graph import keep_graph_whole
 
 
@@ -52,8 +52,7 @@ class MiniGeminiTrainer(Trainer):
         self.frozen = frozen
         self.plans = plans
         self.eval_collator = eval_collator or self.data_collator
-        peak = peak_flops(self.args.device)
-        self.meter = Meter(sources, None if peak is None else ModelFlops(self.model), peak)
+        self.meter = meter_of(self.model, sources, self.args)
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
         self.add_callback(Progress(stage))
