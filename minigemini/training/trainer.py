@@ -59,6 +59,10 @@ class MiniGeminiTrainer(Trainer):
             self.processing_class.save_pretrained(folder)
         elif not self.model._hf_peft_config_loaded:
             super()._save(output_dir, state_dict)
+            if self.args.should_save and any(plan.dtype != "float32" for plan in self.plans.values()):
+                # Else the configuration would have the first module's type, and all would be loaded in it.
+                self.model.config.dtype = torch.float32
+                self.model.config.save_pretrained(output_dir or str(self.args.output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         assert isinstance(self.model, MiniGeminiForConditionalGeneration)
