@@ -1,4 +1,4 @@
-"""The command line: ``minigemini chat | train | runs | eval | data | convert | draw-again``.
+"""The command line: ``minigemini chat | train | merge | runs | eval | data | convert | draw-again``.
 
 Each command imports what it needs when it runs, so that ``--help`` needs no torch. What a user can mend (ValueError,
 OSError) is printed as one line; set MINIGEMINI_TRACEBACK=1 to see where it came from.
@@ -53,7 +53,7 @@ def new_parser() -> argparse.ArgumentParser:
         description="A dual-encoder vision-language model of the Mini-Gemini kind: train it, evaluate it, talk to it.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (add_chat, add_train, add_runs, add_eval, add_data, add_convert, add_draw_again):
+    for add in (add_chat, add_train, add_merge, add_runs, add_eval, add_data, add_convert, add_draw_again):
         add(commands)
     return parser
 
@@ -115,6 +115,29 @@ def run_runs_compare(parsed: argparse.Namespace) -> int:
 
     compare_runs(parsed.runs, parsed.out)
     print(f"the curves are in {parsed.out}")
+    return 0
+
+
+def add_merge(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "merge",
+        help="put an adapter (LoRA) into its base: one ordinary checkpoint",
+        description="Put an adapter that was trained with train: lora, dora or qlora into the model that it names as its base, and write "
+        "one ordinary checkpoint, in float32, with its processor. An adapter can also be used as it is, wherever a model is named.",
+    )
+    parser.add_argument("adapter", help="folder or hub id")
+    parser.add_argument("out", metavar="OUT", type=output_folder, help="folder to write")
+    parser.set_defaults(run=run_merge)
+
+
+def run_merge(parsed: argparse.Namespace) -> int:
+    from transformers.utils import logging
+
+    from minigemini.checkpoints.merge import merge
+
+    logging.disable_progress_bar()
+    base = merge(parsed.adapter, parsed.out)
+    print(f"merged into {base}; the checkpoint is in {parsed.out}")
     return 0
 
 

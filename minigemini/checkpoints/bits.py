@@ -4,6 +4,7 @@ import logging
 from typing import Literal
 
 import torch
+from torch import nn
 from transformers import BitsAndBytesConfig
 
 # Patterns of module names, for the model with its head and without. The towers and mining are a small part of the memory and
@@ -13,6 +14,11 @@ KEPT = [
     r"(model\.)?multi_modal_projector",
     "lm_head",
 ]
+
+
+def is_in_bits(model: nn.Module) -> bool:
+    """Whether layers of the model are in 8 or 4 bit."""
+    return any(type(module).__name__ in ("Linear8bitLt", "Linear4bit") for module in model.modules())
 
 
 def in_bits(bits: Literal[4, 8]) -> BitsAndBytesConfig:

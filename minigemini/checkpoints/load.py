@@ -4,6 +4,8 @@
 - device: a GPU if there is one, else the CPU.
 - dtype: on a GPU the checkpoint's own; on a CPU float32, because few CPUs compute in half precision, and those that do, slowly.
 - bits: 4 or 8 for the language model's layers; what is not quantised (all that sees, embeddings, head) is then in bfloat16.
+- An adapter loads with the base that it names, and is merged into it, in float32, rounded once; but beside a base in few bits it stays
+  what it is.
 - The model is in eval mode.
 
 What is told wins. ``MiniGeminiForConditionalGeneration.from_pretrained`` is plain transformers and has none of this.
@@ -14,7 +16,8 @@ from typing import Any, Literal
 import torch
 
 from minigemini import nano
-from minigemini.checkpoints.bits import in_bits
+from minigemini.checkpoints import adapter
+from minigemini.checkpoints.bits import in_bits, is_in_bits
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 
@@ -29,7 +32,7 @@ def load(
     """A model that answers, and its processor.
 
     Args:
-        name: checkpoint folder, hub id or shipped name.
+        name: checkpoint or adapter folder, hub id or shipped name.
         dtype, bits, device: as above.
 
     Raises:
@@ -62,8 +65,10 @@ def load_model(
     """The model alone, as `load`.
 
     Raises:
-        ValueError: no model can be loaded from there, a tensor is missing, or other bits.
+        ValueError: no model can be loaded from there, a tensor is missing, or other bits; or the base of an adapter is not there.
     """
+    if adapter.is_adapter(nano.resolve(name)):
+        return load_adapter(name, dtype=dtype, bits=bits, device=device)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     options: dict[str, Any] = {"dtype": dtype or (torch.float32 if device.type == "cpu" else "auto")}
     if bits is not None:
@@ -80,4 +85,25 @@ def load_model(
     missing = sorted(found["missing_keys"])
     if missing:  # transformers would go on with random numbers
         raise ValueError(f"{name}: {len(missing)} tensors of the model are not in its files, {missing[0]} among them")
+    return model.eval()
+
+
+def load_adapter(name: str, **options: Any) -> Any:
+    """The base that an adapter names, with what the adapter learnt; `options` are those of `load_model`.
+
+    Raises:
+        ValueError: there is no such base, or the adapter does not fit it.
+    """
+    config = adapter.read_config(name)
+    base = config.base_model_name_or_path
+    try:
+        nano.resolve(base)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is an adapter of {base}, which is not there ({error}); put it there, or write its place into {adapter.CONFIG}"
+        ) from None
+    model = load_model(base, **options)
+    adapter.attach(model, name, config)
+    if not is_in_bits(model):
+        adapter.merge_layers(model)
     return model.eval()

@@ -2,7 +2,9 @@
 
 run           all of it in a straight line
 recipe        one stage as YAML
-modules       what each module does: trained how, at which rate; the table that is printed first
+modules       what each module does: trained how, at which rate
+module_table  the table of it that is printed first, and the proof that it is true
+lora          low-rank layers beside those of a module, by exact name
 old_form      recipes of before `modules:`, refused with the new form
 trainer       transformers' Trainer with our order, optimizer groups and bar
 dry_run       all that can be known before it, and one step; --dry-run

@@ -33,10 +33,13 @@ from minigemini.data.tokens import tokens_per_image
 from minigemini.model.configuration_minigemini import MiniGeminiConfig
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
+from minigemini.model.transformers_versions import CHECKPOINT_BLOCKS
 from minigemini.training.largest_micro_batch import assumed_micro_batch, largest_micro_batch
+from minigemini.training.lora import add_low_rank_layers
 from minigemini.training.memory_plan import GIB, ModelSizes, model_sizes, moment_bytes, plan_rows, plan_table, verdict
 from minigemini.training.meta_step import step_bytes
-from minigemini.training.modules import Plans, apply_plans, module_rows, settled, table
+from minigemini.training.module_table import module_rows, table
+from minigemini.training.modules import Plans, apply_plans, check_engine, settled
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.run import arguments_of, check_mining, load_model, load_processor
@@ -78,6 +81,7 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
     arguments = arguments_here(recipe, {})
     if arguments.device.type == "cpu":
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or DeepSpeed warns
+    check_engine(recipe.modules, arguments)
     set_seed(arguments.seed)
     processor = load_processor(recipe)
     check_mining(recipe, processor)
@@ -156,11 +160,13 @@ def planned_model(recipe: Recipe, arguments: TrainingArguments) -> tuple[Any, Pl
     model.to(torch.float32)
     model.tie_weights()
     plans = settled(recipe.modules, model, arguments)
+    with torch.device("meta"):
+        add_low_rank_layers(model, plans, recipe.init_from)
     model.train()
     for module in apply_plans(model, plans):
         module.eval()
     if arguments.gradient_checkpointing:
-        model.activation_checkpointing_enable(arguments.gradient_checkpointing_kwargs)
+        getattr(model, CHECKPOINT_BLOCKS)(arguments.gradient_checkpointing_kwargs)
     return model, plans
 
 
@@ -244,6 +250,7 @@ def try_step(
         }
         arguments = arguments_here(recipe, changes)
         model = load_model(recipe, arguments)
+        add_low_rank_layers(model, plans, recipe.init_from)
         packing = recipe.data.packing
         if packing is not None:
             choose_attention(model.model.language_model, arguments.device.type)
@@ -275,10 +282,14 @@ def try_step(
 def check_saved(model: Any, folder: Path) -> None:
     """
     Raises:
-        ValueError: a tensor that is loaded from the folder differs from the model's.
+        ValueError: something that was trained differs from the model's when it is loaded from the folder.
     """
-    loaded = load.load_model(str(folder), dtype=torch.float32, device="cpu").state_dict()
-    different = [name for name, tensor in model.state_dict().items() if not torch.equal(tensor.cpu(), loaded[name])]
+    loaded = dict(load.load_model(str(folder), dtype=torch.float32, device="cpu").named_parameters())
+    different = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and not torch.equal(parameter.cpu(), loaded[name])
+    ]
     if different:
         raise ValueError(f"{len(different)} tensors come back from the disk changed, {different[0]} among them")
 

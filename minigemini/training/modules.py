@@ -1,14 +1,14 @@
-"""What each module of the model does in training: a plan in the recipe, applied to the model, printed as a table, and held against it."""
+"""What each module of the model does in training: a plan in the recipe, applied to the model and to the optimizer."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rich import box
-from rich.table import Table
+import torch
 from torch import nn
 from transformers import PreTrainedModel, TrainingArguments
-from transformers.trainer_pt_utils import get_model_param_count
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
+from minigemini.model.transformers_versions import CHECKPOINT_BLOCKS
 from minigemini.strict_yaml import unknown_name
 
 MODULES = (
@@ -21,19 +21,50 @@ MODULES = (
 )
 
 
+LOW_RANK = ("lora", "dora", "qlora")
+BLOCKS = ("vision_tower", "high_res_vision_tower", "language_model")  # the modules whose blocks can be computed twice
+
+
 @dataclass(frozen=True)
 class ModulePlan:
-    """One entry of ``modules:``. What is left out is that of ``trainer:``, for the rate and the decay."""
+    """One entry of ``modules:``.
 
-    train: Literal["full", "frozen"]
+    Args:
+        train: all of it (``full``), nothing (``frozen``), or low-rank layers beside its own: ``lora``, with magnitudes of their own
+            (``dora``), or beside layers in 4 bit (``qlora``, of the language model).
+        rank, alpha: of the low-rank layers; what they give is scaled by alpha / rank. alpha is twice the rank if it is left out.
+        targets: which layers get them; all kinds that the module has if it is left out.
+        learning_rate, weight_decay: those of ``trainer:`` if left out.
+        dtype: of weights that are not trained themselves.
+        gradient_checkpointing: blocks are computed again in the backward pass; ``trainer.gradient_checkpointing`` means all modules.
+    """
+
+    train: Literal["full", "lora", "dora", "qlora", "frozen"]
+    rank: int | None = None
+    alpha: int | None = None
+    targets: Literal["attention", "mlp", "attention+mlp"] | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        if self.train == "frozen":
-            for key in ("learning_rate", "weight_decay"):
-                if getattr(self, key) is not None:
-                    raise ValueError(f"{key} does nothing for a module that is frozen; leave it out")
+        idle = {
+            "frozen": ("rank", "alpha", "targets", "learning_rate", "weight_decay"),
+            "full": ("rank", "alpha", "targets"),
+        }
+        for key in idle.get(self.train, ()):
+            if getattr(self, key) is not None:
+                raise ValueError(f"{key} does nothing for a module with train: {self.train}; leave it out")
+        if self.train in LOW_RANK and (self.rank is None or self.rank < 1):
+            raise ValueError(f"train: {self.train} needs a rank, 1 or more")
+        if self.train == "full" and self.dtype != "float32":
+            raise ValueError(
+                f"weights that are trained are held in float32: most steps are too small for the 8 bits of {self.dtype}, and would be "
+                "rounded away; trainer.bf16 computes in it"
+            )
+        if self.train == "qlora" and self.dtype != "float32":
+            raise ValueError("dtype does nothing for qlora, which is 4 bit; leave it out")
 
 
 FROZEN = ModulePlan("frozen")
@@ -41,15 +72,56 @@ Plans = dict[str, ModulePlan]
 
 
 def check_plans(plans: Plans) -> None:
-    """
+    """What can be said of the plans without a model.
+
     Raises:
-        ValueError: a name that is no module, or nothing is trained.
+        ValueError: a name that is no module, nothing is trained, or a plan that does not suit its module.
     """
-    for name in plans:
+    for name, plan in plans.items():
         if name not in MODULES:
             raise ValueError(f"modules: {unknown_name(name, MODULES)}")
-    if all(plan.train == "frozen" for plan in plans.values()):
+        if plan.train == "qlora" and name != "language_model":
+            raise ValueError(
+                f"modules.{name}: qlora is for language_model, whose layers are loaded in 4 bit; lora suits the others"
+            )
+        if plan.targets and name == "lm_head":
+            raise ValueError("modules.lm_head: targets does nothing for the head, which is one layer; leave it out")
+        if plan.gradient_checkpointing and (
+            name not in BLOCKS or (name != "language_model" and plan.train == "frozen")
+        ):
+            # through a frozen language model gradients go to what sees; into a frozen tower none go
+            reason = "it is frozen, and no gradient passes through it" if name in BLOCKS else "it has no blocks"
+            raise ValueError(f"modules.{name}: gradient_checkpointing does nothing, {reason}; leave it out")
+    kinds = {plan.train for plan in plans.values()}
+    if kinds <= {"frozen"}:
         raise ValueError("modules must name at least one module that is trained")
+    if "dora" in kinds and kinds & {"lora", "qlora"}:
+        raise ValueError("modules: an adapter is of one kind, dora or not, for all of its layers")
+
+
+def check_engine(plans: Plans, arguments: TrainingArguments) -> None:
+    """
+    Raises:
+        ValueError: a plan does not go with the trainer's arguments.
+    """
+    engine = "DeepSpeed" if arguments.deepspeed else "FSDP" if arguments.fsdp else None
+    for name, plan in plans.items():
+        if plan.dtype != "float32" and engine:
+            raise ValueError(
+                f"modules.{name}: dtype does nothing under {engine}, which holds all modules in a type of its own; leave it out"
+            )
+        if plan.dtype != "float32" and not arguments.bf16:
+            raise ValueError(
+                f"modules.{name}: a model of two types computes in mixed precision only; set trainer.bf16=true too"
+            )
+        if plan.gradient_checkpointing and arguments.gradient_checkpointing:
+            raise ValueError(
+                f"modules.{name}: trainer.gradient_checkpointing means all modules already; keep one of the two"
+            )
+        if plan.train == "qlora" and (arguments.fsdp or is_deepspeed_zero3_enabled()):
+            raise ValueError(
+                f"modules.{name}: layers in 4 bit cannot be held in slices, as {engine} does; use DDP, ZeRO-2 or lora"
+            )
 
 
 def modules_by_name(model: PreTrainedModel) -> dict[str, nn.Module]:
@@ -73,17 +145,19 @@ def settled(plans: Plans, model: PreTrainedModel, arguments: TrainingArguments) 
     whole = {}
     for name in modules:
         plan = plans.get(name, FROZEN)
+        if plan.train in LOW_RANK and plan.alpha is None:
+            plan = replace(plan, alpha=2 * (plan.rank or 0))
         if plan.train != "frozen":
             rate = arguments.learning_rate if plan.learning_rate is None else plan.learning_rate
             decay = arguments.weight_decay if plan.weight_decay is None else plan.weight_decay
             plan = replace(plan, learning_rate=rate, weight_decay=decay)
         whole[name] = plan
     if head_is_tied(model):
-        theirs = whole["language_model"]
+        theirs = whole["language_model"] if whole["language_model"].train == "full" else FROZEN
         if "lm_head" in plans and whole["lm_head"] != theirs:
             raise ValueError(
-                f"modules: lm_head shares its weights with language_model in this model, so it cannot be {in_words(whole['lm_head'])} "
-                f"where language_model is {in_words(theirs)}; give language_model's plan, or leave lm_head out"
+                f"modules: lm_head shares its weights with language_model's embeddings in this model, so it cannot be "
+                f"{in_words(whole['lm_head'])} where language_model is {in_words(whole['language_model'])}; leave lm_head out"
             )
         whole["lm_head"] = theirs
     return whole
@@ -101,7 +175,7 @@ def head_is_tied(model: PreTrainedModel) -> bool:
 
 
 def apply_plans(model: PreTrainedModel, plans: Plans) -> list[nn.Module]:
-    """Set ``requires_grad`` by the settled plans.
+    """Set types, what is trained and what is computed twice by the settled plans; low-rank layers are there already.
 
     Returns:
         The frozen modules. They belong in eval mode in every step: drop-path and dropout must not run in what is not
@@ -110,75 +184,20 @@ def apply_plans(model: PreTrainedModel, plans: Plans) -> list[nn.Module]:
     modules = modules_by_name(model)
     model.requires_grad_(False)
     for name, plan in plans.items():
-        if plan.train == "full":
-            modules[name].requires_grad_(True)
+        for path, parameter in modules[name].named_parameters():
+            low_rank = ".lora_" in f".{path}"
+            parameter.requires_grad_(plan.train == "full" or low_rank)
+            if plan.dtype == "bfloat16" and not low_rank:
+                parameter.data = parameter.data.to(torch.bfloat16)
+        if plan.gradient_checkpointing:
+            getattr(modules[name], CHECKPOINT_BLOCKS)({"use_reentrant": False})
     return [module for name, module in modules.items() if plans[name].train == "frozen"]
-
-
-@dataclass(frozen=True)
-class ModuleRow:
-    """One module: what the table says of it, or what it is found to be."""
-
-    name: str
-    parameters: int  # 0: it shares all of them
-    trained: int
-    state: str  # as the table shows it
-    learning_rate: float | None  # None: frozen
-    weight_decay: float | None
-    dtypes: tuple[str, ...]
-    bytes: int
-    shared_with: str | None = None  # the module that holds its (tied) weights
-
-
-def module_rows(model: PreTrainedModel, plans: Plans) -> list[ModuleRow]:
-    """What the settled plans say, with the sizes of the model. Tied weights are counted once, at the module that holds them."""
-    rows: list[ModuleRow] = []
-    seen: dict[int, str] = {}
-    for name, module in modules_by_name(model).items():
-        parameters = list(module.parameters())
-        shared_with = seen.get(id(parameters[0]))
-        seen |= {id(parameter): name for parameter in parameters}
-        plan = plans[name]
-        count = 0 if shared_with else get_model_param_count(module)
-        rows.append(
-            ModuleRow(
-                name,
-                count,
-                0 if shared_with else get_model_param_count(module, trainable_only=True),
-                plan.train,
-                plan.learning_rate,
-                plan.weight_decay,
-                tuple(sorted({str(parameter.dtype).removeprefix("torch.") for parameter in parameters})),
-                0 if shared_with else sum(parameter.numel() * parameter.element_size() for parameter in parameters),
-                shared_with,
-            )
-        )
-    return rows
-
-
-def table(rows: list[ModuleRow]) -> Table:
-    """The printed form: a line for every module."""
-    lines = Table(box=box.SIMPLE)
-    for column in ("module", "parameters", "", "trained", "learning rate", "decay", "dtype", "weights"):
-        lines.add_column(column, justify="left" if column in ("module", "", "dtype") else "right", no_wrap=True)
-    for row in rows:
-        count = "tied" if row.shared_with else f"{row.parameters:,}"
-        rate, decay = ("-" if number is None else f"{number:g}" for number in (row.learning_rate, row.weight_decay))
-        trained = f"{row.trained:,}" if row.trained else "-"
-        weights = "-" if row.shared_with else mebibytes(row.bytes)
-        lines.add_row(row.name, count, row.state, trained, rate, decay, ", ".join(row.dtypes), weights)
-    lines.add_section()
-    counts = (f"{sum(getattr(row, key) for row in rows):,}" for key in ("parameters", "trained"))
-    lines.add_row("all", next(counts), "", next(counts), "", "", "", mebibytes(sum(row.bytes for row in rows)))
-    return lines
-
-
-def mebibytes(count: int) -> str:
-    return f"{count / 2**20:,.1f} MiB"
 
 
 def optimizer_groups(model: PreTrainedModel, decayed: set[str], plans: Plans) -> list[dict]:
     """Parameter groups for the optimizer: for each trained module one with and one without weight decay, each with the module's name.
+
+    The rate that a schedule starts from is written into them too, as `initial_lr`.
 
     Args:
         decayed: names of the parameters that weight decay applies to.
@@ -197,6 +216,7 @@ def optimizer_groups(model: PreTrainedModel, decayed: set[str], plans: Plans) ->
             "params": parameters,
             "module": name,
             "lr": plans[name].learning_rate,
+            "initial_lr": plans[name].learning_rate,
             "weight_decay": plans[name].weight_decay if decays else 0.0,
         }
         for (name, decays), parameters in groups.items()

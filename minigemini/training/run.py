@@ -22,7 +22,9 @@ from minigemini.data.sources import source_names
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training import provenance
-from minigemini.training.modules import apply_plans, module_rows, settled, table
+from minigemini.training.lora import add_low_rank_layers
+from minigemini.training.module_table import module_rows, table
+from minigemini.training.modules import apply_plans, check_engine, settled
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.trainer import MiniGeminiTrainer
@@ -49,6 +51,7 @@ def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool =
     output = Path(recipe.trainer["output_dir"])
     arguments = TrainingArguments(**arguments_of(recipe.trainer))
     check_processes(arguments)
+    check_engine(recipe.modules, arguments)
     if arguments.device.type == "cpu":
         # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -61,6 +64,7 @@ def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool =
     mixture, validation = checked_mixtures(recipe, processor, arguments)
     model = load_model(recipe, arguments)
     plans = settled(recipe.modules, model, arguments)
+    add_low_rank_layers(model, plans, recipe.init_from)
     frozen = apply_plans(model, plans)
     check_mining(recipe, processor)
     packing = recipe.data.packing
@@ -152,6 +156,8 @@ def load_processor(recipe: Recipe) -> MiniGeminiProcessor:
 def load_model(recipe: Recipe, arguments: TrainingArguments) -> MiniGeminiForConditionalGeneration:
     """The model of the checkpoint, or a new one from parts, in float32; mixed precision is ``trainer.bf16``."""
     if isinstance(recipe.init_from, str):
+        if any(plan.train == "qlora" for plan in recipe.modules.values()):
+            return load.load_model(recipe.init_from, dtype=torch.float32, bits=4, device=arguments.device)
         return load.load_model(
             recipe.init_from, dtype=torch.float32, device="cpu"
         )  # the Trainer puts it where it trains

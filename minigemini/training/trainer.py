@@ -1,10 +1,11 @@
-"""transformers' Trainer with the five things it lacks here: module learning rates, frozen modules in eval mode, a graph that is
+"""transformers' Trainer with what it lacks here: module learning rates, adapter folders, frozen modules in eval mode, a graph that is
 whole in every batch, the mixture's sampler, and a progress bar that stops on a loss that is not a number."""
 
 import math
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,12 +16,15 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerContr
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
+from minigemini.checkpoints import adapter
 from minigemini.data.collator import Collator
 from minigemini.data.mixture import EpochSampler, Mixture, Order
 from minigemini.data.packing import Packs, PackSampler
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
+from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.progress import progress_bar
 from minigemini.training.evaluation_loss import evaluation_loss
+from minigemini.training.module_table import TableIsTrue, module_rows
 from minigemini.training.modules import Plans, optimizer_groups
 from minigemini.training.throughput import in_short, meter_of
 from minigemini.training.whole_graph import keep_graph_whole
@@ -56,6 +60,7 @@ class MiniGeminiTrainer(Trainer):
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
         self.add_callback(Progress(stage))
+        self.add_callback(TableIsTrue(module_rows(self.model, plans), casts=self.is_deepspeed_enabled))
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
@@ -64,6 +69,27 @@ class MiniGeminiTrainer(Trainer):
             decayed = set(self.get_decay_parameter_names(self.model))
             self.optimizer = optimizer_class(optimizer_groups(self.model, decayed, self.plans), **arguments)
         return self.optimizer
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        assert isinstance(self.model, MiniGeminiForConditionalGeneration)
+        if self.model._hf_peft_config_loaded and self.args.should_save:
+            folder = Path(output_dir or str(self.args.output_dir))
+            adapter.save(self.model, folder, state_dict)
+            assert isinstance(self.processing_class, MiniGeminiProcessor)
+            self.processing_class.save_pretrained(folder)
+        elif not self.model._hf_peft_config_loaded:
+            super()._save(output_dir, state_dict)
+            if self.args.should_save and any(plan.dtype != "float32" for plan in self.plans.values()):
+                # Else the configuration would have the first module's type, and all would be loaded in it.
+                self.model.config.dtype = torch.float32
+                self.model.config.save_pretrained(output_dir or str(self.args.output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        assert isinstance(self.model, MiniGeminiForConditionalGeneration)
+        if self.model._hf_peft_config_loaded:
+            adapter.load_weights(self.model, Path(resume_from_checkpoint) / adapter.WEIGHTS)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         batch = inputs

@@ -5,22 +5,15 @@ import tiny
 import torch
 from rich.console import Console
 from small_run import write_data
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.data.check import check
 from minigemini.data.collator import Collator
 from minigemini.data.mixture import Mixture
 from minigemini.data.sources import DataRecipe, Source
-from minigemini.training.modules import (
-    ModulePlan,
-    apply_plans,
-    module_rows,
-    modules_by_name,
-    optimizer_groups,
-    settled,
-    table,
-)
+from minigemini.training.module_table import module_rows, table
+from minigemini.training.modules import ModulePlan, apply_plans, modules_by_name, optimizer_groups, settled
 from minigemini.training.trainer import MiniGeminiTrainer
 
 
@@ -34,7 +27,7 @@ ARGUMENTS = TrainingArguments(output_dir="nowhere", learning_rate=1e-4, weight_d
 
 def full(*names: str, **rates: float) -> dict[str, ModulePlan]:
     return {name: ModulePlan("full") for name in names} | {
-        name: ModulePlan("full", rate) for name, rate in rates.items()
+        name: ModulePlan("full", learning_rate=rate) for name, rate in rates.items()
     }
 
 
@@ -117,7 +110,7 @@ def test_a_tied_head_follows_the_language_model(model):
 )
 def test_a_tied_head_has_no_plan_of_its_own(model, plans, words):
     model.lm_head.weight = model.model.language_model.embed_tokens.weight
-    with pytest.raises(ValueError, match=rf"lm_head shares its weights with language_model .*{words}"):
+    with pytest.raises(ValueError, match=rf"lm_head shares its weights with language_model.*{words}"):
         settled(plans, model, ARGUMENTS)
 
 
@@ -142,16 +135,32 @@ def test_every_trained_parameter_is_in_one_group_at_its_rate(model):
 
 
 def test_frozen_modules_are_in_eval_mode_in_every_step(model, tiny_parts, tmp_path):
-    processor = tiny.new_processor(tiny_parts)
-    data = check(DataRecipe([Source(str(write_data(tmp_path, 8)))], max_length=200), processor)
-    plans = settled(full("multi_modal_projector", "language_model", "lm_head"), model, ARGUMENTS)
+    trainer = a_run(model, tiny_parts, tmp_path, full("multi_modal_projector", "language_model", "lm_head"))
     seen: dict[str, set[bool]] = {}
     for name, module in modules_by_name(model).items():
         module.register_forward_pre_hook(lambda module, _, name=name: seen.setdefault(name, set()).add(module.training))
-    arguments = TrainingArguments(
-        output_dir=str(tmp_path / "out"), max_steps=2, per_device_train_batch_size=4, use_cpu=True, save_strategy="no"
+    trainer.train()
+    training = {"multi_modal_projector", "language_model", "lm_head"}
+    assert seen == {name: {name in training} for name in modules_by_name(model)}
+    assert not any(
+        isinstance(module, torch.nn.Dropout) and module.training for module in model.model.vision_tower.modules()
     )
-    trainer = MiniGeminiTrainer(
+
+
+def a_run(model, tiny_parts, folder, plans: dict[str, ModulePlan]) -> MiniGeminiTrainer:
+    processor = tiny.new_processor(tiny_parts)
+    data = check(DataRecipe([Source(str(write_data(folder, 8)))], max_length=200), processor)
+    arguments = TrainingArguments(
+        output_dir=str(folder / "out"),
+        max_steps=2,
+        per_device_train_batch_size=4,
+        use_cpu=True,
+        save_strategy="no",
+        learning_rate=1e-4,
+        weight_decay=0.1,
+    )
+    plans = settled(plans, model, arguments)
+    return MiniGeminiTrainer(
         stage="test",
         frozen=apply_plans(model, plans),
         plans=plans,
@@ -161,9 +170,72 @@ def test_frozen_modules_are_in_eval_mode_in_every_step(model, tiny_parts, tmp_pa
         data_collator=Collator(processor),
         processing_class=processor,
     )
-    trainer.train()
-    training = {"multi_modal_projector", "language_model", "lm_head"}
-    assert seen == {name: {name in training} for name in modules_by_name(model)}
-    assert not any(
-        isinstance(module, torch.nn.Dropout) and module.training for module in model.model.vision_tower.modules()
-    )
+
+
+class Change(TrainerCallback):
+    """Does something to the run at the end of its first step, or before the first."""
+
+    def __init__(self, change, before: bool):
+        self.change, self.before = change, before
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if self.before:
+            self.change(kwargs["model"], kwargs["optimizer"])
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if not self.before and state.global_step == 1:
+            self.change(kwargs["model"], kwargs["optimizer"])
+
+
+def other_rate(model, optimizer):
+    next(group for group in optimizer.param_groups if group["module"] == "lm_head")["initial_lr"] = 1e-2
+
+
+def other_decay(model, optimizer):
+    next(group for group in optimizer.param_groups if group["weight_decay"])["weight_decay"] = 0.7
+
+
+def thawed(model, optimizer):
+    model.model.vision_tower.requires_grad_(True)
+
+
+def half_frozen(model, optimizer):
+    model.model.multi_modal_projector.linear_1.requires_grad_(False)
+
+
+def other_type(model, optimizer):
+    model.model.high_res_vision_tower.to(torch.float64)
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (other_rate, "lm_head: learning_rate is 0.01, and the table says 0.0002"),
+        (other_decay, "multi_modal_projector: weight_decay is 0.7, and the table says 0.1"),
+        (thawed, "vision_tower: state is full, and the table says frozen"),
+        (half_frozen, "multi_modal_projector: state is partly trained, and the table says full"),
+        (other_type, "high_res_vision_tower: dtypes is float64, and the table says float32"),
+    ],
+)
+def test_a_model_that_is_not_what_the_table_says_stops_the_run(model, tiny_parts, tmp_path, change, words, before):
+    """Before the first step, and after the last."""
+    trainer = a_run(model, tiny_parts, tmp_path, full("multi_modal_projector", lm_head=2e-4))
+    trainer.add_callback(Change(change, before))
+    with pytest.raises(ValueError, match=rf"at step {1 if before else 2} the model is not what(.|\n)*{words}"):
+        trainer.train()
+
+
+def test_frozen_towers_in_bfloat16_and_blocks_that_are_computed_twice(model, tiny_parts, tmp_path):
+    plans = full("patch_info_mining") | {
+        "vision_tower": ModulePlan("frozen", dtype="bfloat16"),
+        "language_model": ModulePlan("frozen", dtype="bfloat16", gradient_checkpointing=True),
+    }
+    trainer = a_run(model, tiny_parts, tmp_path, plans)
+    layers = model.model.language_model.layers
+    assert all(layer.gradient_checkpointing for layer in layers)
+    assert not any(layer.gradient_checkpointing for layer in model.model.vision_tower.encoder.layers)
+    assert {parameter.dtype for parameter in model.model.vision_tower.parameters()} == {torch.bfloat16}
+    assert {parameter.dtype for parameter in model.model.patch_info_mining.parameters()} == {torch.float32}
+    rows = {row.name: row for row in module_rows(model, trainer.plans)}
+    assert rows["vision_tower"].bytes == 2 * rows["vision_tower"].parameters

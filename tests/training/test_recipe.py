@@ -73,7 +73,7 @@ def test_a_recipe_of_the_old_form_is_refused_with_the_new_form_of_it(tmp_path):
         read(tmp_path, ALIGN[:start] + OLD_SECTIONS + ALIGN[end:])
     new_form = str(refused.value).partition("now:\n")[2]
     plans = read(tmp_path, ALIGN[:start] + new_form + ALIGN[end:]).modules
-    assert plans == {"patch_info_mining": ModulePlan("full", 1e-3), "language_model": ModulePlan("full")}
+    assert plans == {"patch_info_mining": ModulePlan("full", learning_rate=1e-3), "language_model": ModulePlan("full")}
 
 
 def test_an_override_of_the_old_form_is_refused(tmp_path):

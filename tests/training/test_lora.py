@@ -1,0 +1,301 @@
+"""Low-rank layers: beside which layers, what is saved, loaded by its name alone, merged; and what cannot be."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+import yaml
+from small_run import align_recipe, finetune_recipe, losses, write_data
+
+from minigemini import MiniGeminiForConditionalGeneration
+from minigemini.checkpoints import adapter
+from minigemini.checkpoints.load import load, load_model
+from minigemini.cli import main
+from minigemini.model.configuration_minigemini import MiniGeminiHighResVisionConfig
+from minigemini.model.high_res_vision_tower import MiniGeminiHighResVisionModel
+from minigemini.training.lora import linear_layers, low_rank_targets
+from minigemini.training.modules import ModulePlan, modules_by_name
+from minigemini.training.run import train
+
+LORA = {"train": "lora", "rank": 4, "learning_rate": 5e-2}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, tiny_parts) -> Path:
+    """``base``, trained with ``base.yaml``, and ``lora.yaml``, a recipe on it for ``lora``."""
+    folder = tmp_path_factory.mktemp("runs")
+    data = write_data(folder / "data", 16)
+    train(written(folder / "base.yaml", align_recipe(tiny_parts, data, folder / "base")))
+    recipe = finetune_recipe(folder / "base", data, folder / "lora")
+    recipe["modules"] = {"patch_info_mining": {"train": "full"}, "language_model": LORA}
+    written(folder / "lora.yaml", recipe)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lora(runs) -> Path:
+    """The adapter of ``lora.yaml``."""
+    return train(runs / "lora.yaml", ["trainer.save_strategy=steps", "trainer.save_steps=2"])
+
+
+def written(file: Path, recipe: dict[str, Any]) -> Path:
+    file.write_text(yaml.safe_dump(recipe))
+    return file
+
+
+def logits(model: Any) -> torch.Tensor:
+    torch.manual_seed(1)
+    ids = torch.cat([torch.arange(10, 30), torch.full((tiny.IMAGE_TOKENS,), model.config.image_token_id)])[None]
+    high_res = torch.randn(1, 3, tiny.HIGH_RES_SIZE, tiny.HIGH_RES_SIZE)
+    with torch.no_grad():
+        return model(input_ids=ids, pixel_values=torch.randn(1, 3, 28, 28), high_res_pixel_values=high_res).logits
+
+
+def beside_its_base(folder: Path) -> Any:
+    """The adapter as peft itself loads it, not merged."""
+    from peft import PeftModel
+
+    base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+    return PeftModel.from_pretrained(load_model(base), folder).eval()
+
+
+LANGUAGE_MODEL = {
+    "attention": {f"self_attn.{name}_proj" for name in "qkvo"},
+    "mlp": {f"mlp.{name}_proj" for name in ("gate", "up", "down")},
+}
+VISION_TOWER = {
+    "attention": {f"self_attn.{name}_proj" for name in ("q", "k", "v", "out")},
+    "mlp": {"mlp.fc1", "mlp.fc2"},
+}
+
+
+@pytest.mark.parametrize("targets", ["attention", "mlp", "attention+mlp", None])
+def test_exactly_the_layers_of_the_named_module(tiny_parts, targets):
+    model = tiny.new_model(tiny_parts)
+    plan = ModulePlan("lora", rank=2, targets=targets)
+    kinds = targets.split("+") if targets else ["attention", "mlp"]
+    for name, prefix, layers, names in (
+        ("language_model", "model.language_model.layers", 2, LANGUAGE_MODEL),
+        ("vision_tower", "model.vision_tower.encoder.layers", 3, VISION_TOWER),
+    ):
+        expected = {f"{prefix}.{layer}.{leaf}" for layer in range(layers) for kind in kinds for leaf in names[kind]}
+        assert set(low_rank_targets(model, name, plan)) == expected
+    if targets in ("mlp", None):
+        assert set(low_rank_targets(model, "multi_modal_projector", plan)) == {
+            f"model.multi_modal_projector.linear_{number}" for number in (1, 2)
+        }
+    assert low_rank_targets(model, "lm_head", ModulePlan("lora", rank=2)) == ["lm_head"]
+
+
+def test_layers_of_a_convnext():
+    """Those of the released models have linear MLPs; in the small ones they are convolutions, which are no target."""
+    arguments = {"dims": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}
+    linear = MiniGeminiHighResVisionModel(
+        MiniGeminiHighResVisionConfig(architecture="convnext_large", model_args=arguments, image_size=64)
+    )
+    blocks = ("0.blocks.0", "1.blocks.0", "2.blocks.0", "2.blocks.1", "3.blocks.0")
+    expected = [f"stages.{block}.mlp.fc{number}" for block in blocks for number in (1, 2)]
+    assert linear_layers("high_res_vision_tower", linear, "mlp") == expected
+    assert linear_layers("high_res_vision_tower", linear, "attention") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "targets", "words"),
+    [
+        ("patch_info_mining", None, "modules.patch_info_mining: no attention and no mlp layer"),
+        ("multi_modal_projector", "attention+mlp", "modules.multi_modal_projector: no attention layer"),
+        ("high_res_vision_tower", None, "modules.high_res_vision_tower: no attention and no mlp layer"),
+    ],
+)
+def test_where_there_is_no_such_layer_it_is_said(tiny_parts, module, targets, words):
+    with pytest.raises(ValueError, match=words):
+        low_rank_targets(tiny.new_model(tiny_parts), module, ModulePlan("lora", rank=2, targets=targets))
+
+
+def test_what_is_saved_is_what_was_trained(lora, runs):
+    config = json.loads((lora / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(runs / "base")
+    assert config["modules_to_save"] == ["model.patch_info_mining"]
+    assert config["target_modules"] == sorted(
+        low_rank_targets(load_model(str(runs / "base")), "language_model", ModulePlan("lora", rank=4))
+    ), "exact names, none that could reach a tower"
+    assert (config["r"], config["lora_alpha"]) == (4, 8)
+    assert not (lora / "model.safetensors").exists()
+    base, model = load_model(str(runs / "base")), load_model(str(lora))
+    before, after = modules_by_name(base), modules_by_name(model)
+    moved = {
+        name
+        for name in before
+        for (path, old), (_, new) in zip(before[name].named_parameters(), after[name].named_parameters(), strict=True)
+        if not torch.equal(old, new)
+    }
+    assert moved == {"patch_info_mining", "language_model"}
+    assert losses(lora)[-1] < losses(lora)[0]
+
+
+def test_it_loads_by_its_name_as_peft_loads_it(lora, runs):
+    model, processor = load(str(lora))
+    assert not list(adapter.low_rank_layers(model)), "merged"
+    assert processor.chat_template
+    expected = logits(beside_its_base(lora))
+    torch.testing.assert_close(logits(model), expected, atol=1e-5, rtol=0)
+    assert (expected - logits(load_model(str(runs / "base")))).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "modules.language_model={train: dora, rank: 2, alpha: 2, targets: attention, learning_rate: 5e-2}",
+        "modules={vision_tower: {train: lora, rank: 2}, lm_head: {train: lora, rank: 4},"
+        " multi_modal_projector: {train: lora, rank: 2, alpha: 1}}",
+    ],
+)
+def test_merge_by_the_command(runs, tmp_path, override, capsys):
+    folder = train(runs / "lora.yaml", [override, f"trainer.output_dir={tmp_path / 'lora'}"])
+    assert main(["merge", str(folder), str(tmp_path / "merged")]) == 0
+    assert f"merged into {runs / 'base'}" in capsys.readouterr().out
+    merged = MiniGeminiForConditionalGeneration.from_pretrained(tmp_path / "merged")
+    assert merged.dtype == torch.float32
+    torch.testing.assert_close(logits(merged), logits(beside_its_base(folder)), atol=1e-5, rtol=0)
+    assert main(["merge", str(folder), str(tmp_path / "merged")]) == 1
+    assert main(["merge", str(tmp_path / "merged"), str(tmp_path / "again")]) == 1
+    assert "not an adapter" in capsys.readouterr().err
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(lora, runs, tmp_path):
+    cut = ["trainer.save_strategy=steps", "trainer.save_steps=2", f"trainer.output_dir={tmp_path / 'cut'}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minigemini.training.trainer.Progress.on_step_end", interrupt_at_step_3)
+        with pytest.raises(KeyboardInterrupt):
+            train(runs / "lora.yaml", cut)
+    resumed = train(runs / "lora.yaml", cut, resume=True)
+    assert (resumed / adapter.WEIGHTS).read_bytes() == (lora / adapter.WEIGHTS).read_bytes()
+    assert losses(resumed) == losses(lora)
+
+
+def interrupt_at_step_3(self, args, state, control, **kwargs):
+    if state.global_step == 3:
+        raise KeyboardInterrupt
+
+
+def test_chat_with_it_and_train_on_from_it(lora, runs, tmp_path, capsys):
+    assert main(["chat", str(lora), "--prompt", "what is it"]) == 0
+    folder = train(runs / "lora.yaml", [f"init_from={lora}", f"trainer.output_dir={tmp_path / 'second'}"])
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == str(lora)
+    torch.testing.assert_close(logits(load_model(str(folder))), logits(beside_its_base(folder)), atol=1e-5, rtol=0)
+    whole = [f"init_from={lora}", "modules={language_model: {train: full}}", f"trainer.output_dir={tmp_path / 'whole'}"]
+    assert not adapter.is_adapter(str(train(runs / "lora.yaml", whole)))
+
+
+def test_a_base_in_bfloat16_and_blocks_that_are_computed_twice(runs, tmp_path):
+    options = [
+        "modules.language_model={train: lora, rank: 4, learning_rate: 5e-2, dtype: bfloat16, gradient_checkpointing: true}",
+        "modules.vision_tower={train: frozen, dtype: bfloat16}",
+        "trainer.bf16=true",
+    ]
+    folder = train(runs / "lora.yaml", [*options, f"trainer.output_dir={tmp_path / 'lora'}"])
+    assert losses(folder)[-1] < losses(folder)[0]
+    torch.testing.assert_close(logits(load_model(str(folder))), logits(beside_its_base(folder)), atol=1e-5, rtol=0)
+
+
+def test_what_is_trained_is_not_loaded_in_the_type_of_what_is_frozen(runs, tmp_path):
+    plans = "modules={multi_modal_projector: {train: full}, vision_tower: {train: frozen, dtype: bfloat16}}"
+    folder = train(runs / "lora.yaml", [plans, "trainer.bf16=true", f"trainer.output_dir={tmp_path / 'full'}"])
+    model = MiniGeminiForConditionalGeneration.from_pretrained(folder, dtype="auto")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_moments_in_8_bit(runs, tmp_path):
+    options = ["trainer.optim=adamw_bnb_8bit", "trainer.num_train_epochs=2", f"trainer.output_dir={tmp_path / 'lora'}"]
+    folder = train(runs / "lora.yaml", options)
+    assert losses(folder)[-1] < losses(folder)[0]
+
+
+def test_layers_in_4_bit(runs, tmp_path, capsys):
+    options = [
+        "modules.language_model.train=qlora",
+        f"trainer.output_dir={tmp_path / 'qlora'}",
+        "trainer.num_train_epochs=4",
+    ]
+    folder = train(runs / "lora.yaml", options)
+    assert losses(folder)[-1] < losses(folder)[0]
+    torch.testing.assert_close(logits(load_model(str(folder))), logits(beside_its_base(folder)), atol=1e-5, rtol=0)
+    beside = load_model(str(folder), bits=4)
+    assert list(adapter.low_rank_layers(beside)), "not merged into weights in 4 bit"
+    base = load_model(str(runs / "base"), bits=4)
+    base.save_pretrained(tmp_path / "few_bits")
+    config = json.loads((folder / adapter.CONFIG).read_text())
+    (folder / adapter.CONFIG).write_text(json.dumps(config | {"base_model_name_or_path": str(tmp_path / "few_bits")}))
+    assert main(["merge", str(folder), str(tmp_path / "merged")]) == 1
+    assert "stored in few bits. Merged into them, most of what the adapter learnt" in capsys.readouterr().err
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_base_that_is_gone_is_named(lora, tmp_path, capsys):
+    folder = tmp_path / "lora"
+    folder.mkdir()
+    for file in lora.iterdir():
+        if file.is_file():
+            (folder / file.name).write_bytes(file.read_bytes())
+    config = json.loads((folder / adapter.CONFIG).read_text())
+    (folder / adapter.CONFIG).write_text(json.dumps(config | {"base_model_name_or_path": str(tmp_path / "gone")}))
+    assert main(["chat", str(folder), "--prompt", "what"]) == 1
+    assert f"{folder} is an adapter of {tmp_path / 'gone'}, which is not there" in capsys.readouterr().err
+
+
+def test_tensors_that_do_not_fit_are_named(lora, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    model = load_model(json.loads((lora / adapter.CONFIG).read_text())["base_model_name_or_path"])
+    adapter.attach(model, str(lora), adapter.read_config(str(lora)))
+    tensors = load_file(lora / adapter.WEIGHTS)
+    name = next(name for name in tensors if "lora_A" in name)
+    for changed, words in (
+        ({key: tensor for key, tensor in tensors.items() if key != name}, "is not in it"),
+        (tensors | {"base_model.model.model.other.weight": tensors[name].clone()}, "other.weight is not in the model"),
+        (tensors | {name: tensors[name][:2].contiguous()}, r"is \[2, \d+\], and \[4, \d+\] in the model"),
+    ):
+        save_file(changed, tmp_path / "changed.safetensors")
+        with pytest.raises(ValueError, match=rf"changed.safetensors: .*{words}"):
+            adapter.load_weights(model, tmp_path / "changed.safetensors")
+
+
+def test_tied_matrices_are_not_adapted(tiny_parts):
+    from peft import LoraConfig
+
+    for target in ("lm_head", "model.language_model.embed_tokens"):
+        model = tiny.new_model(tiny_parts)
+        model.lm_head.weight = model.model.language_model.embed_tokens.weight
+        with pytest.raises(ValueError, match="share their weights in this model: it could not be merged"):
+            adapter.add_layers(model, LoraConfig(target_modules=[target]))
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("modules.language_model.rank=0", "needs a rank, 1 or more"),
+        ("modules.patch_info_mining.rank=4", "patch_info_mining: rank does nothing for a module with train: full"),
+        ("modules.patch_info_mining={train: lora, rank: 4}", "patch_info_mining: no attention and no mlp layer"),
+        ("modules.multi_modal_projector={train: dora, rank: 4}", "an adapter is of one kind, dora or not"),
+        ("modules.multi_modal_projector={train: qlora, rank: 4}", "qlora is for language_model"),
+        ("modules.lm_head={train: lora, rank: 4, targets: mlp}", "targets does nothing for the head"),
+        ("modules.patch_info_mining.dtype=bfloat16", "weights that are trained are held in float32"),
+        ("modules.vision_tower={train: frozen, dtype: bfloat16}", "computes in mixed precision only; set trainer.bf16"),
+        ("modules.vision_tower={train: frozen, gradient_checkpointing: true}", "it is frozen, and no gradient passes"),
+        ("modules.patch_info_mining.gradient_checkpointing=true", "does nothing, it has no blocks"),
+    ],
+)
+def test_what_cannot_be_is_said(runs, tmp_path, override, words):
+    with pytest.raises(ValueError, match=words):
+        train(runs / "lora.yaml", [override, f"trainer.output_dir={tmp_path / 'out'}"])
+
+
+def test_parts_are_no_base(runs, tmp_path):
+    with pytest.raises(ValueError, match="language_model would be an adapter.*`init_from` are parts"):
+        train(
+            runs / "base.yaml",
+            ["modules.language_model={train: lora, rank: 4}", f"trainer.output_dir={tmp_path / 'out'}"],
+        )
