@@ -1,4 +1,4 @@
-"""The command line: ``minigemini chat | train | merge | eval | data | convert | draw-again``.
+"""The command line: ``minigemini chat | train | merge | runs | eval | data | convert | draw-again``.
 
 Each command imports what it needs when it runs, so that ``--help`` needs no torch. What a user can mend (ValueError,
 OSError) is printed as one line; set MINIGEMINI_TRACEBACK=1 to see where it came from.
@@ -66,7 +66,7 @@ def new_parser() -> argparse.ArgumentParser:
         description="A dual-encoder vision-language model of the Mini-Gemini kind: train it, evaluate it, talk to it.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (add_chat, add_train, add_merge, add_eval, add_data, add_convert, add_draw_again):
+    for add in (add_chat, add_train, add_merge, add_runs, add_eval, add_data, add_convert, add_draw_again):
         add(commands)
     return parser
 
@@ -141,6 +141,24 @@ def run_dry(parsed: argparse.Namespace) -> int:
     from minigemini.training.dry_run import dry_run
 
     dry_run(parsed.recipe, parsed.overrides, parsed.gpus or 8, parsed.gpu_memory or 80.0)
+    return 0
+
+
+def add_runs(commands: argparse._SubParsersAction) -> None:
+    kinds = commands.add_parser("runs", help="look at training runs").add_subparsers(metavar="COMMAND", required=True)
+    compare = kinds.add_parser(
+        "compare", help="draw the curves of runs over each other: losses, learning rate, tokens per second"
+    )
+    compare.add_argument("runs", nargs="+", type=Path, help="output folders of training, or checkpoints in them")
+    compare.add_argument("--out", type=output_file, required=True, help="PNG to write")
+    compare.set_defaults(run=run_runs_compare)
+
+
+def run_runs_compare(parsed: argparse.Namespace) -> int:
+    from minigemini.training.compare_runs import compare_runs
+
+    compare_runs(parsed.runs, parsed.out)
+    print(f"the curves are in {parsed.out}")
     return 0
 
 

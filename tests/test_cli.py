@@ -16,6 +16,8 @@ COMMANDS = [
     [],
     ["chat"],
     ["train"],
+    ["runs"],
+    ["runs", "compare"],
     ["eval"],
     ["eval", "score"],
     ["eval", "diff"],

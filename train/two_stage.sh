@@ -17,7 +17,7 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do align+=("$1"); shift; done
 [ -e "$data/finetune.json" ] || minigemini data tabletop "$data" --conversations "${CONVERSATIONS:-16000}"
 train/stages.sh "$run" "${align[@]}" -- "${finetune[@]}"
 minigemini eval tabletop --model "$run/finetune" --out "$run/eval" ${LIMIT:+--limit "$LIMIT"}
-python -m minigemini.training.loss_curves "$run/align" "$run/finetune" --out "$run/loss.png"
+minigemini runs compare "$run/align" "$run/finetune" --out "$run/loss.png"
 python eval/sample_conversations.py "$run/finetune" "$run/samples.html"
 
 echo

@@ -7,7 +7,7 @@ is an error, or, where the recipe says ``on_bad_record: skip``, left out, counte
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class CheckedData:
 
     sources: list[CheckedSource]
     problems: list[BadRecord]
+    validation: list[CheckedSource] = field(default_factory=list)
 
     def summary(self) -> str:
         """One line for the user: how many good records, with how many images, how long."""
@@ -54,6 +55,8 @@ class CheckedData:
         text_only = sum(not record.images for record in records)
         line = f"{len(records):,} good records, {text_only:,} of them text only, {images:,} images"
         lengths = np.concatenate([source.lengths for source in self.sources])
+        if held_out := sum(len(source.records) for source in self.validation):
+            line += f", {held_out:,} for validation"
         return line + (f"; tokens: median {np.median(lengths):.0f}, longest {lengths.max()}" if len(lengths) else "")
 
 
@@ -76,10 +79,11 @@ def check(
         ValueError: a data file is not a JSON list, or the chat template does not mark the assistant's words.
     """
     rank, processes = share
-    for source in recipe.sources:
+    listed = [*recipe.sources, *recipe.validation]
+    for source in listed:
         if source.made_by is not None and not Path(source.path).is_file():
             raise FileNotFoundError(f"{source.path}: no such data file; this makes it: {source.made_by}")
-    parsed = [read_records(source.path, source.image_folder) for source in recipe.sources]
+    parsed = [read_records(source.path, source.image_folder) for source in listed]
     good = {record.name: record for records in parsed for record in records if isinstance(record, Record)}
     reasons = {bad.name: bad.reason for records in parsed for bad in records if isinstance(bad, BadRecord)}
 
@@ -109,7 +113,7 @@ def check(
                 reasons[name] = f"{length} tokens, more than max_length {recipe.max_length}"
 
     sources = []
-    for source, records in zip(recipe.sources, parsed, strict=True):
+    for source, records in zip(listed, parsed, strict=True):
         kept = [record for record in records if isinstance(record, Record) and record.name not in reasons]
         sources.append(
             CheckedSource(
@@ -120,7 +124,9 @@ def check(
             )
         )
     names = dict.fromkeys(record.name for records in parsed for record in records)
-    return CheckedData(sources, [BadRecord(name, reasons[name]) for name in names if name in reasons])
+    problems = [BadRecord(name, reasons[name]) for name in names if name in reasons]
+    trained = len(recipe.sources)
+    return CheckedData(sources[:trained], problems, sources[trained:])
 
 
 def broken_images(paths: Sequence[str], show_progress: bool = True) -> dict[str, str]:

@@ -2,12 +2,19 @@
 
 import dataclasses
 
-from transformers import Cache
+from transformers import Cache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 # transformers 5.24 renamed `past_key_values` to `cache`, in every forward and in outputs. Goes when pyproject asks for >= 5.24.
 OUTPUT_FIELDS = {field.name for field in dataclasses.fields(BaseModelOutputWithPast)}
 CACHE = "cache" if "cache" in OUTPUT_FIELDS else "past_key_values"
+
+# transformers 5.24 renamed `gradient_checkpointing_enable`, the first argument of which stayed. Goes when pyproject asks for >= 5.24.
+CHECKPOINT_BLOCKS = (
+    "activation_checkpointing_enable"
+    if "activation_checkpointing_enable" in vars(PreTrainedModel)
+    else "gradient_checkpointing_enable"
+)
 
 
 def either_cache(cache: Cache | None, past_key_values: Cache | None) -> Cache | None:

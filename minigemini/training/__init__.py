@@ -9,6 +9,8 @@ old_form      recipes of before `modules:`, refused with the new form
 trainer       transformers' Trainer with our order, optimizer groups and bar
 dry_run       all that can be known before it, and one step; --dry-run
 memory_plan   what a GPU holds, engine by engine (meta_step: bytes of a step that is not computed; largest_micro_batch: its shape)
+throughput    what every logged line says beside the loss
+evaluation_loss  the loss on held-out records
 whole_graph   what DDP and ZeRO want of a batch that does not use every layer
 packed_attention  which attention a pack gets
 refused_arguments what Trainer would take and not do
@@ -22,4 +24,5 @@ stopping      SIGTERM and Ctrl-C: a checkpoint is saved, and the run says that i
 finite        losses and weights that are not numbers
 agree         what all processes must decide alike
 loss_curves   finished runs as a picture
+compare_runs  the curves of runs as a picture
 """

@@ -9,7 +9,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +22,26 @@ from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
 
 from minigemini import nano
-from minigemini.checkpoints import adapter, load
+from minigemini.checkpoints import load
 from minigemini.checkpoints.assemble import assemble_config
 from minigemini.checkpoints.resolution import configuration_at
 from minigemini.data.check import PRINTED_PROBLEMS, CheckedData, CheckedSource, check
-from minigemini.data.collator import Collator
+from minigemini.data.collator import Collator, PackCollator
 from minigemini.data.mixture import EpochSampler, Mixture, Order
+from minigemini.data.packing import Packs, PackSampler
+from minigemini.data.sources import source_names
 from minigemini.data.tokens import tokens_per_image
 from minigemini.model.configuration_minigemini import MiniGeminiConfig
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
+from minigemini.model.transformers_versions import CHECKPOINT_BLOCKS
 from minigemini.training.largest_micro_batch import assumed_micro_batch, largest_micro_batch
 from minigemini.training.lora import add_low_rank_layers
 from minigemini.training.memory_plan import GIB, ModelSizes, model_sizes, moment_bytes, plan_rows, plan_table, verdict
 from minigemini.training.meta_step import step_bytes
 from minigemini.training.module_table import module_rows, table
-from minigemini.training.modules import Plans, apply_plans, settled
+from minigemini.training.modules import Plans, apply_plans, check_engine, settled
+from minigemini.training.packed_attention import choose_attention
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.run import arguments_of, check_mining, load_model, load_processor
 from minigemini.training.trainer import MiniGeminiTrainer
@@ -79,15 +82,16 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
     arguments = arguments_here(recipe, {})
     if arguments.device.type == "cpu":
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or DeepSpeed warns
+    check_engine(recipe.modules, arguments)
     set_seed(arguments.seed)
     processor = load_processor(recipe)
     check_mining(recipe, processor)
     data, unusable = checked(recipe, processor)
     mixture = Mixture(data.sources)
     if len(mixture):
-        records, batch = largest_micro_batch(mixture, sampler_of(mixture, arguments), arguments)
+        records, batch = largest_micro_batch(mixture, sampler_of(recipe, mixture, arguments), arguments)
     else:
-        batch = assumed_micro_batch(arguments.train_batch_size, recipe.data.max_length)
+        batch = assumed_micro_batch(arguments.train_batch_size, recipe.data)
 
     model, plans = planned_model(recipe, arguments)
     console.print(table(module_rows(model, plans)))
@@ -135,9 +139,12 @@ def checked(recipe: Recipe, processor: MiniGeminiProcessor) -> tuple[CheckedData
     return data, None
 
 
-def sampler_of(mixture: Mixture, arguments: TrainingArguments) -> EpochSampler:
-    order: Order = arguments.train_sampling_strategy  # type: ignore[assignment]  # load_recipe has checked it
+def sampler_of(recipe: Recipe, mixture: Mixture, arguments: TrainingArguments) -> EpochSampler | PackSampler:
+    """As the run would have it in one process."""
     seed = arguments.seed if arguments.data_seed is None else arguments.data_seed
+    if recipe.data.packing is not None:
+        return PackSampler(Packs(mixture, recipe.data.packing), 1, arguments.gradient_accumulation_steps, seed)
+    order: Order = arguments.train_sampling_strategy  # type: ignore[assignment]  # load_recipe has checked it
     return EpochSampler(mixture, order, arguments.train_batch_size * arguments.gradient_accumulation_steps, seed)
 
 
@@ -157,14 +164,13 @@ def planned_model(recipe: Recipe, arguments: TrainingArguments) -> tuple[Any, Pl
     model.to(torch.float32)
     model.tie_weights()
     plans = settled(recipe.modules, model, arguments)
-    # on the meta device nothing is in 4 bit: its low-rank layers are LoRA's
-    layers = {name: replace(plan, train="lora") if plan.train == "qlora" else plan for name, plan in plans.items()}
-    add_low_rank_layers(model, layers, recipe.init_from)
+    with torch.device("meta"):
+        add_low_rank_layers(model, plans, recipe.init_from)
     model.train()
     for module in apply_plans(model, layers):
         module.eval()
     if arguments.gradient_checkpointing:
-        model.activation_checkpointing_enable(arguments.gradient_checkpointing_kwargs)
+        getattr(model, CHECKPOINT_BLOCKS)(arguments.gradient_checkpointing_kwargs)
     return model, plans
 
 
@@ -249,14 +255,18 @@ def try_step(
         arguments = arguments_here(recipe, changes)
         model = load_model(recipe, arguments)
         add_low_rank_layers(model, plans, recipe.init_from)
+        packing = recipe.data.packing
+        if packing is not None:
+            choose_attention(model.model.language_model, arguments.device.type)
         trainer = MiniGeminiTrainer(
             stage=f"{recipe.stage} (dry run)",
             frozen=apply_plans(model, plans),
             plans=plans,
+            sources=source_names(recipe.data.sources),
             model=model,
             args=arguments,
-            train_dataset=mixture,
-            data_collator=Collator(processor),
+            train_dataset=mixture if packing is None else Packs(mixture, packing),
+            data_collator=Collator(processor) if packing is None else PackCollator(processor),
             processing_class=processor,
         )
         done = trainer.train()
@@ -276,19 +286,14 @@ def try_step(
 def check_saved(model: Any, folder: Path) -> None:
     """
     Raises:
-        ValueError: a tensor that is loaded from the folder differs from the model's.
+        ValueError: something that was trained differs from the model's when it is loaded from the folder.
     """
-    if adapter.is_adapter(str(folder)):  # only what was trained is in it: read it back over zeros
-        saved = {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
-        with torch.no_grad():
-            for name in saved:
-                model.get_parameter(name).zero_()
-        adapter.load_weights(model, folder / adapter.WEIGHTS)
-        loaded = {name: model.get_parameter(name) for name in saved}
-    else:
-        saved = model.state_dict()
-        loaded = load.load_model(str(folder), dtype=torch.float32, device="cpu").state_dict()
-    different = [name for name, tensor in saved.items() if not torch.equal(tensor.cpu(), loaded[name].cpu())]
+    loaded = dict(load.load_model(str(folder), dtype=torch.float32, device="cpu").named_parameters())
+    different = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and not torch.equal(parameter.cpu(), loaded[name])
+    ]
     if different:
         raise ValueError(f"{len(different)} tensors come back from the disk changed, {different[0]} among them")
 

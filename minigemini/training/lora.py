@@ -39,7 +39,7 @@ def add_low_rank_layers(model: Any, plans: Plans, base: str | Any) -> None:
     layers = {layer: plan for name, plan in low_rank.items() for layer in low_rank_targets(model, name, plan)}
     first = next(iter(low_rank.values()))
     assert first.rank is not None, "ModulePlan checks it"
-    alpha: Any = first.alpha  # peft says int, and takes any number
+    assert first.alpha is not None, "settled fills it in"
     config = LoraConfig(
         target_modules=sorted(layers),
         r=first.rank,

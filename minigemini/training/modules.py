@@ -1,13 +1,14 @@
 """What each module of the model does in training: a plan in the recipe, applied to the model and to the optimizer."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel, TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
+from minigemini.model.transformers_versions import CHECKPOINT_BLOCKS
 from minigemini.strict_yaml import unknown_name
 
 MODULES = (
@@ -40,7 +41,7 @@ class ModulePlan:
 
     train: Literal["full", "lora", "dora", "qlora", "frozen"]
     rank: int | None = None
-    alpha: float | None = None
+    alpha: int | None = None
     targets: Literal["attention", "mlp", "attention+mlp"] | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
@@ -145,7 +146,7 @@ def settled(plans: Plans, model: PreTrainedModel, arguments: TrainingArguments) 
     for name in modules:
         plan = plans.get(name, FROZEN)
         if plan.train in LOW_RANK and plan.alpha is None:
-            plan = replace(plan, alpha=2.0 * (plan.rank or 0))
+            plan = replace(plan, alpha=2 * (plan.rank or 0))
         if plan.train != "frozen":
             rate = arguments.learning_rate if plan.learning_rate is None else plan.learning_rate
             decay = arguments.weight_decay if plan.weight_decay is None else plan.weight_decay
@@ -189,8 +190,7 @@ def apply_plans(model: PreTrainedModel, plans: Plans) -> list[nn.Module]:
             if plan.dtype == "bfloat16" and not low_rank:
                 parameter.data = parameter.data.to(torch.bfloat16)
         if plan.gradient_checkpointing:
-            part: Any = modules[name]
-            part.gradient_checkpointing_enable({"use_reentrant": False})
+            getattr(modules[name], CHECKPOINT_BLOCKS)({"use_reentrant": False})
     return [module for name, module in modules.items() if plans[name].train == "frozen"]
 
 

@@ -38,6 +38,15 @@ class Recipe:
         if isinstance(self.init_from, Parts) and self.resolution is not None:
             raise ValueError("`resolution:` goes with `init_from:` of a checkpoint; parts have it in `model:`")
         check_plans(self.modules)
+        strategy = self.trainer.get("eval_strategy", "epoch" if self.data.validation else "no")
+        if self.data.validation and strategy in ("no", False):
+            raise ValueError(
+                "data.validation is never looked at with trainer.eval_strategy = no; leave one of them out"
+            )
+        if strategy not in ("no", False):
+            if not self.data.validation:
+                raise ValueError(f"trainer.eval_strategy = {strategy} needs data to evaluate on: data.validation")
+            self.trainer["eval_strategy"] = strategy
         if not self.trainer.get("output_dir"):
             raise ValueError("trainer.output_dir: missing; say where the checkpoint goes")
 

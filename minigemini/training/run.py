@@ -18,6 +18,7 @@ from minigemini.data.check import check, report
 from minigemini.data.collator import Collator, PackCollator
 from minigemini.data.mixture import Mixture
 from minigemini.data.packing import Packs
+from minigemini.data.sources import source_names
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training import fully_sharded, provenance
@@ -83,7 +84,7 @@ def train(
     set_seed(arguments.seed)
 
     processor = load_processor(recipe)
-    mixture = checked_mixture(recipe, processor, arguments)
+    mixture, validation = checked_mixtures(recipe, processor, arguments)
     fingerprint[RECORDS] = records_of(mixture)
     refuse_other_records(begin, fingerprint[RECORDS], resume_changed, output)
     model = load_model(recipe, arguments)
@@ -107,9 +108,12 @@ def train(
         stage=recipe.stage,
         frozen=frozen,
         plans=plans,
+        sources=source_names(recipe.data.sources),
+        eval_collator=Collator(processor),
         model=model,
         args=arguments,
         train_dataset=mixture if packing is None else Packs(mixture, packing),
+        eval_dataset=validation or None,
         data_collator=Collator(processor) if packing is None else PackCollator(processor),
         processing_class=processor,
     )
@@ -185,8 +189,10 @@ def check_mining(recipe: Recipe, processor: MiniGeminiProcessor) -> None:
         )
 
 
-def checked_mixture(recipe: Recipe, processor: MiniGeminiProcessor, arguments: TrainingArguments) -> Mixture:
-    """Run the check pass, each process a share of it.
+def checked_mixtures(
+    recipe: Recipe, processor: MiniGeminiProcessor, arguments: TrainingArguments
+) -> tuple[Mixture, dict[str, Mixture]]:
+    """Run the check pass, each process a share of it: what is trained on, and the validation data by the names of its sources.
 
     Raises:
         ValueError: bad records, unless the recipe says to skip them; or none left.
@@ -212,4 +218,9 @@ def checked_mixture(recipe: Recipe, processor: MiniGeminiProcessor, arguments: T
         raise ValueError("no record is left to train on")
     if arguments.should_save:
         console.print(data.summary(), highlight=False)
-    return mixture
+    held_out = source_names(recipe.data.validation)
+    validation = {name: Mixture([source]) for name, source in zip(held_out, data.validation, strict=True)}
+    for name, records in validation.items():
+        if len(records) == 0:
+            raise ValueError(f"data.validation: no record of {name} is left")
+    return mixture, validation

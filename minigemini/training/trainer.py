@@ -7,24 +7,29 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import EvalLoopOutput
 
 from minigemini.checkpoints import adapter
+from minigemini.data.collator import Collator
 from minigemini.data.mixture import EpochSampler, Mixture, Order
 from minigemini.data.packing import Packs, PackSampler
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.progress import progress_bar
 from minigemini.training import fully_sharded
+from minigemini.training.evaluation_loss import evaluation_loss
 from minigemini.training.finite import check_loss
 from minigemini.training.module_table import TableIsTrue, module_rows
 from minigemini.training.modules import Plans, optimizer_groups
 from minigemini.training.room import RoomOnDisk
 from minigemini.training.stopping import StopWhenAsked, deaf
+from minigemini.training.throughput import in_short, meter_of
 from minigemini.training.whole_checkpoints import WholeCheckpointTrainer
 from minigemini.training.whole_graph import keep_graph_whole
 
@@ -34,15 +39,28 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
     Args:
         frozen: modules that stay in eval mode while the rest of the model trains.
         plans: what each module of the model does, settled.
+        sources: the names of the mixture's sources, for the losses of each.
+        eval_collator: for validation data, where it is not that of the training data.
     """
 
-    def __init__(self, *, stage: str, frozen: list[nn.Module], plans: Plans, **kwargs: Any):
+    def __init__(
+        self,
+        *,
+        stage: str,
+        frozen: list[nn.Module],
+        plans: Plans,
+        sources: list[str],
+        eval_collator: Collator | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         assert isinstance(self.model, MiniGeminiForConditionalGeneration)
         keep_graph_whole(self.model)
         self.label_smoother = None  # it would take the labels unshifted; the model smooths its own
         self.frozen = frozen
         self.plans = plans
+        self.eval_collator = eval_collator or self.data_collator
+        self.meter = meter_of(self.model, sources, self.args)
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
         self.progress, self.stopping = Progress(stage), StopWhenAsked()
@@ -73,6 +91,10 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
             self.processing_class.save_pretrained(folder)
         elif not self.model._hf_peft_config_loaded:
             super()._save(output_dir, state_dict)
+            if self.args.should_save and any(plan.dtype != "float32" for plan in self.plans.values()):
+                # Else the configuration would have the first module's type, and all would be loaded in it.
+                self.model.config.dtype = torch.float32
+                self.model.config.save_pretrained(output_dir or str(self.args.output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         assert isinstance(self.model, MiniGeminiForConditionalGeneration)
@@ -82,22 +104,51 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        names = inputs["names"]
+        batch = inputs
         inputs = {key: value for key, value in inputs.items() if key not in ("names", "sources")}
         for module in self.frozen:  # training_step has just put the whole model in training mode
             module.eval()
         if model.training and self.args.label_smoothing_factor:
             inputs["label_smoothing"] = self.args.label_smoothing_factor
-        loss = super().compute_loss(model, inputs, *args, **kwargs)
-        if model.training and not self.args.logging_nan_inf_filter:
-            assert isinstance(loss, torch.Tensor), "it comes with outputs in evaluation only"
-            check_loss(loss, names, self.state.global_step + 1, self.args)
+        loss, outputs = super().compute_loss(model, inputs, *args, **{**kwargs, "return_outputs": True})
+        if not self.args.logging_nan_inf_filter:
+            check_loss(loss, batch["names"], self.state.global_step + 1, self.args)
+        self.meter.add(batch, outputs.token_losses)
         return loss
 
     def get_train_dataloader(self) -> DataLoader:
         loader = super().get_train_dataloader()
         loader.worker_init_fn = deaf(loader.worker_init_fn)
         return loader
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        asked = time.perf_counter()
+        batches = super().get_batch_samples(*args, **kwargs)
+        self.meter.waited(time.perf_counter() - asked)
+        return batches
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            logs |= self.meter.read(self.accelerator)
+        super().log(logs, start_time)
+
+    def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
+        packing = self.data_collator  # for training only
+        self.data_collator = self.eval_collator
+        try:
+            return super().get_eval_dataloader(*args, **kwargs)
+        finally:
+            self.data_collator = packing
+
+    def evaluation_loop(
+        self, dataloader: DataLoader, description: str, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
+    ) -> EvalLoopOutput:
+        started = time.perf_counter()
+        batches = (self._prepare_inputs(batch) for batch in dataloader)
+        with self.compute_loss_context_manager():
+            loss, records = evaluation_loss(self.model_wrapped, batches, max(1, self.args.world_size))
+        self.meter.leave_out(time.perf_counter() - started)
+        return EvalLoopOutput(np.empty(0), None, {f"{metric_key_prefix}_loss": loss}, records)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
@@ -156,4 +207,4 @@ class Progress(TrainerCallback):
             line = (
                 f"{self.stage} {state.global_step}/{state.max_steps}  loss {loss:.3f}  {rate:.2f} steps/s  {left} left"
             )
-            print(line, file=sys.stderr, flush=True)
+            print(f"{line}  {in_short(logs)}", file=sys.stderr, flush=True)

@@ -55,7 +55,9 @@ def folder(tmp_path_factory, tiny_parts) -> Path:
 
 
 def all_trained(recipe: dict[str, Any]) -> dict[str, Any]:
-    recipe["trainable"] = ["patch_info_mining", "multi_modal_projector", "language_model", "lm_head"]
+    recipe["modules"] = {
+        name: {"train": "full"} for name in ("patch_info_mining", "multi_modal_projector", "language_model", "lm_head")
+    }
     recipe["trainer"] |= {
         "train_sampling_strategy": "sequential",
         "optim": "sgd",

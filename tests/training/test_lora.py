@@ -122,7 +122,7 @@ def test_what_is_saved_is_what_was_trained(lora, runs):
     assert config["target_modules"] == sorted(
         low_rank_targets(load_model(str(runs / "base")), "language_model", ModulePlan("lora", rank=4))
     ), "exact names, none that could reach a tower"
-    assert (config["r"], config["lora_alpha"]) == (4, 8.0)
+    assert (config["r"], config["lora_alpha"]) == (4, 8)
     assert not (lora / "model.safetensors").exists()
     base, model = load_model(str(runs / "base")), load_model(str(lora))
     before, after = modules_by_name(base), modules_by_name(model)
@@ -188,6 +188,30 @@ def test_chat_with_it_and_train_on_from_it(lora, runs, tmp_path, capsys):
     torch.testing.assert_close(logits(load_model(str(folder))), logits(beside_its_base(folder)), atol=1e-5, rtol=0)
     whole = [f"init_from={lora}", "modules={language_model: {train: full}}", f"trainer.output_dir={tmp_path / 'whole'}"]
     assert not adapter.is_adapter(str(train(runs / "lora.yaml", whole)))
+
+
+def test_a_base_in_bfloat16_and_blocks_that_are_computed_twice(runs, tmp_path):
+    options = [
+        "modules.language_model={train: lora, rank: 4, learning_rate: 5e-2, dtype: bfloat16, gradient_checkpointing: true}",
+        "modules.vision_tower={train: frozen, dtype: bfloat16}",
+        "trainer.bf16=true",
+    ]
+    folder = train(runs / "lora.yaml", [*options, f"trainer.output_dir={tmp_path / 'lora'}"])
+    assert losses(folder)[-1] < losses(folder)[0]
+    torch.testing.assert_close(logits(load_model(str(folder))), logits(beside_its_base(folder)), atol=1e-5, rtol=0)
+
+
+def test_what_is_trained_is_not_loaded_in_the_type_of_what_is_frozen(runs, tmp_path):
+    plans = "modules={multi_modal_projector: {train: full}, vision_tower: {train: frozen, dtype: bfloat16}}"
+    folder = train(runs / "lora.yaml", [plans, "trainer.bf16=true", f"trainer.output_dir={tmp_path / 'full'}"])
+    model = MiniGeminiForConditionalGeneration.from_pretrained(folder, dtype="auto")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_moments_in_8_bit(runs, tmp_path):
+    options = ["trainer.optim=adamw_bnb_8bit", "trainer.num_train_epochs=2", f"trainer.output_dir={tmp_path / 'lora'}"]
+    folder = train(runs / "lora.yaml", options)
+    assert losses(folder)[-1] < losses(folder)[0]
 
 
 def test_layers_in_4_bit(runs, tmp_path, capsys):
