@@ -20,6 +20,7 @@ import generation
 import mining
 import preprocessing
 import torch
+import train_step
 from machine import describe, name_of, roofs
 from report import document, fill
 from side_by_side import say
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "flops": flops.run,
     "generation": generation.run,
     "preprocessing": preprocessing.run,
+    "train_step": train_step.run,
 }
 
 

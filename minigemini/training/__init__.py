@@ -23,6 +23,5 @@ room          on the disk
 stopping      SIGTERM and Ctrl-C: a checkpoint is saved, and the run says that it was stopped
 finite        losses and weights that are not numbers
 agree         what all processes must decide alike
-loss_curves   finished runs as a picture
 compare_runs  the curves of runs as a picture
 """

@@ -167,7 +167,7 @@ def planned_model(recipe: Recipe, arguments: TrainingArguments) -> tuple[Any, Pl
     with torch.device("meta"):
         add_low_rank_layers(model, plans, recipe.init_from)
     model.train()
-    for module in apply_plans(model, layers):
+    for module in apply_plans(model, plans):
         module.eval()
     if arguments.gradient_checkpointing:
         getattr(model, CHECKPOINT_BLOCKS)(arguments.gradient_checkpointing_kwargs)

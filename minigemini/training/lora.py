@@ -43,7 +43,7 @@ def add_low_rank_layers(model: Any, plans: Plans, base: str | Any) -> None:
     config = LoraConfig(
         target_modules=sorted(layers),
         r=first.rank,
-        lora_alpha=alpha,
+        lora_alpha=first.alpha,
         rank_pattern={layer: plan.rank for layer, plan in layers.items() if plan.rank != first.rank},
         alpha_pattern={layer: plan.alpha for layer, plan in layers.items() if plan.alpha != first.alpha},
         use_dora=any(plan.train == "dora" for plan in low_rank.values()),

@@ -95,3 +95,25 @@ def test_image_tokens_without_pictures_are_still_an_error(model):
     ids = with_picture(model)["input_ids"]
     with pytest.raises(ValueError, match="the images give 0 features"):
         model(input_ids=ids, labels=ids)
+
+
+def test_frozen_towers_leave_nothing_for_a_backward_pass(model):
+    """Nothing before them needs a gradient, so autograd holds none of what they compute."""
+    apply = {name: name in ("patch_info_mining", "multi_modal_projector") for name in SEE}
+    for name, trained in apply.items():
+        model.model.get_submodule(name).requires_grad_(trained)
+    keep_graph_whole(model.train())
+    held: list[bool] = []
+    for name in ("vision_tower", "high_res_vision_tower"):
+        for module in model.model.get_submodule(name).modules():
+            module.register_forward_hook(lambda module, given, out: held.append(needs_gradient(out)))
+    model(**with_picture(model)).loss.backward()
+    assert len(held) > 20
+    assert not any(held)
+
+
+def needs_gradient(outputs: Any) -> bool:
+    if isinstance(outputs, torch.Tensor):
+        return outputs.requires_grad
+    values = outputs.values() if isinstance(outputs, dict) else outputs
+    return any(needs_gradient(value) for value in values if isinstance(value, torch.Tensor | dict | tuple | list))
