@@ -1,6 +1,7 @@
 """Low-rank layers: beside which layers, what is saved, loaded by its name alone, merged; and what cannot be."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +300,21 @@ def test_parts_are_no_base(runs, tmp_path):
             runs / "base.yaml",
             ["modules.language_model={train: lora, rank: 4}", f"trainer.output_dir={tmp_path / 'out'}"],
         )
+
+
+def test_the_commands_of_the_readme(tmp_path, monkeypatch):
+    """On the nano, whose head is tied and whose weights are in 16 bit."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    commands = [shlex.split(line, comments=True)[1:] for line in readme.splitlines() if "runs/mine/lora" in line]
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "tabletop", "data/tabletop", "--conversations", "12"]) == 0
+    for command in commands:
+        few = ["trainer.max_steps=2", "trainer.per_device_train_batch_size=4", "trainer.use_cpu=true"]
+        words = few if command[0] == "train" else ["--prompt", "What is this?"] if command[0] == "chat" else []
+        assert main([*command, *words]) == 0, command
+    merged = MiniGeminiForConditionalGeneration.from_pretrained("runs/mine/merged")
+    assert merged.dtype == torch.float32
+    beside = beside_its_base(Path("runs/mine/lora"))
+    ids = torch.arange(10, 30)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(merged(input_ids=ids).logits, beside(input_ids=ids).logits, atol=1e-5, rtol=1e-5)
