@@ -55,9 +55,9 @@ def train(
     logging.disable_progress_bar()  # one for each part and each process; ours counts steps
     recipe = load_recipe(recipe_name, overrides)
     output = Path(recipe.trainer["output_dir"])
-    check_output(output)
     arguments = TrainingArguments(**arguments_of(recipe.trainer))
     check_processes(arguments)
+    check_output(output)
     check_services(arguments)
     if arguments.device.type == "cpu":
         # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.

@@ -63,7 +63,7 @@ def test_where_one_process_is_asked_all_stop_at_one_step(align, tmp_path):
     script = tmp_path / "asked.py"
     script.write_text(
         "import os, sys\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
         "from test_stopping import asked_at\n"
         "from minigemini.cli import main\n"
         "from minigemini.training.trainer import Progress\n"
