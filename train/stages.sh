@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The two stages of the nano: align, then finetune from it. Interrupted, the same command goes on: a stage that is finished is
-# not trained again, one that is not goes on from its last checkpoint.
+# The two stages of the nano: align, then finetune from it. Interrupted, the same command goes on (--resume auto): a stage that is
+# finished is not trained again, one that is not goes on from its last checkpoint.
 #
 #   train/stages.sh RUN_FOLDER [key.path=value ... for align] [-- key.path=value ... for finetune]
 set -euo pipefail
@@ -18,15 +18,10 @@ if ! python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; the
 fi
 
 stage() {  # NAME [key.path=value ...]
-  local output=$run/$1 recipe=train/recipes/nano/$1.yaml resume=()
+  local output=$run/$1 recipe=train/recipes/nano/$1.yaml
   shift
-  if [ -e "$output/trainer_state.json" ]; then  # the last file that training writes
-    echo "$output is trained already"
-    return
-  fi
-  if compgen -G "$output/checkpoint-*" > /dev/null; then resume=(--resume); fi
   "${launch[@]}" train "$recipe" trainer.output_dir="$output" "${device[@]}" \
-    trainer.save_strategy=steps trainer.save_steps=100 trainer.save_total_limit=1 "$@" "${resume[@]}"
+    trainer.save_strategy=steps trainer.save_steps=100 trainer.save_total_limit=1 "$@" --resume auto
 }
 stage align "${align[@]}"
 stage finetune init_from="$run/align" "${finetune[@]}"

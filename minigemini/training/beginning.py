@@ -1,7 +1,7 @@
-"""Whether a run begins, goes on from a checkpoint, is finished already, or is refused; told before anything is read or written."""
+"""Whether a run begins, goes on from a checkpoint, is finished already, or is refused; before the data is read."""
 
 import json
-import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +32,12 @@ def check_output(output: Path) -> None:
     there = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not there.is_dir():
         raise ValueError(f"trainer.output_dir: {there} is a file, and a folder is needed")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"trainer.output_dir: {there} cannot be written")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise ValueError(f"trainer.output_dir: {output} cannot be written: {error.strerror}") from error
 
 
 def where_to_begin(

@@ -63,9 +63,9 @@ def train(
     logging.disable_progress_bar()  # one for each part and each process; ours counts steps
     recipe = load_recipe(recipe_name, overrides)
     output = Path(recipe.trainer["output_dir"])
-    check_output(output)
     arguments = TrainingArguments(**arguments_of(recipe.trainer))
     check_processes(arguments)
+    check_output(output)
     check_services(arguments)
     check_engine(recipe.modules, arguments)
     if arguments.device.type == "cpu":

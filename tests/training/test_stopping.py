@@ -1,0 +1,106 @@
+"""A run that is asked to stop saves, says so, and does not pretend to be trained; a loss that is not a number stops it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_run import losses
+
+from minigemini.cli import main
+from minigemini.training.run import train
+
+ROOT = Path(__file__).parents[2]
+
+
+def asked_at(step: int, number: int):
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == step:
+            os.kill(os.getpid(), number)
+
+    return on_step_end
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "code"),
+    [
+        (signal.SIGTERM, ["trainer.enable_jit_checkpoint=true"], 143),
+        (signal.SIGINT, ["trainer.dataloader_num_workers=1"], 130),
+    ],
+)
+def test_a_run_that_is_asked_to_stop_saves_and_says_so(align, tmp_path, monkeypatch, capfd, number, options, code):
+    whole = train(align, [f"trainer.output_dir={tmp_path / 'whole'}"])
+    handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    with monkeypatch.context() as patch:
+        patch.setattr("minigemini.training.trainer.Progress.on_step_end", asked_at(2, number))
+        assert main(["train", str(align), *options]) == code
+    said = capfd.readouterr()
+    assert "stopped at step 2 of 4, go on with --resume" in said.err
+    assert "trained" not in said.out
+    output = tmp_path / "align"
+    assert not (output / "model.safetensors").exists()
+    assert not (output / "trainer_state.json").exists()
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == handlers
+
+    assert main(["train", str(align), "--resume", "auto"]) == 0
+    assert losses(output) == losses(whole)
+    assert (output / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_run_that_is_asked_in_its_last_step_is_trained(align, tmp_path, monkeypatch):
+    monkeypatch.setattr("minigemini.training.trainer.Progress.on_step_end", asked_at(4, signal.SIGTERM))
+    assert main(["train", str(align)]) == 0
+    assert (tmp_path / "align" / "trainer_state.json").exists()
+
+
+def test_where_one_process_is_asked_all_stop_at_one_step(align, tmp_path):
+    """torchrun tells all of its processes, but not at one moment."""
+    script = tmp_path / "asked.py"
+    script.write_text(
+        "import os, sys\n"
+        f"sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
+        "from test_stopping import asked_at\n"
+        "from minigemini.cli import main\n"
+        "from minigemini.training.trainer import Progress\n"
+        "if os.environ['RANK'] == '1': Progress.on_step_end = asked_at(1, 15)\n"
+        "sys.exit(main())\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, "train", str(align), "trainer.per_device_train_batch_size=2"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode != 0
+    assert "stopped at step 1 of 4, go on with --resume" in done.stderr
+    checkpoint = tmp_path / "align" / "checkpoint-1"
+    assert {"rng_state_0.pth", "rng_state_1.pth", "optimizer.pt", "whole.json"} <= {
+        p.name for p in checkpoint.iterdir()
+    }
+
+
+def test_a_loss_that_is_no_number_is_found_at_its_step_with_its_records(align, tmp_path):
+    options = ["trainer.learning_rate=1e30", "trainer.max_grad_norm=0", "trainer.logging_steps=100"]
+    with pytest.raises(ValueError, match=r"the loss is (nan|inf) at step 2: .* saves nothing more; the records of"):
+        train(align, options)
+    found = json.loads((tmp_path / "align" / "not_a_number.json").read_text())
+    assert found["step"] == 2
+    assert len(found["records"]) == 4
+    assert all("record " in name for name in found["records"])
+
+
+def test_no_checkpoint_holds_what_is_not_a_number(align, tmp_path):
+    """The step after which a weight is infinite may still have had a good loss."""
+    options = ["trainer.learning_rate=1e39", "trainer.save_strategy=steps", "trainer.save_steps=1"]
+    with pytest.raises(ValueError, match="hold values that are no numbers: nothing is saved|the loss is"):
+        train(align, [*options, "trainer.max_grad_norm=0"])
+    for file in (tmp_path / "align").glob("checkpoint-*/model.safetensors"):
+        assert all(torch.isfinite(tensor).all() for tensor in load_file(file).values())
