@@ -29,11 +29,22 @@ def load(path: str | Path, schema: type[T], overrides: Sequence[str] = ()) -> T:
     Raises:
         ValueError: the file is no YAML, or does not fit the schema; the message names file and key path.
     """
+    tree, where = read(path, overrides)
+    return convert(tree, schema, where)
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Any, "Where"]:
+    """What a YAML file holds, with overrides as in :func:`load`, and the place of it for errors; :func:`convert` makes a dataclass of it.
+
+    Raises:
+        ValueError: the file is no YAML, or an override has nowhere to go.
+    """
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file")
     tree = _parse(file.read_text(encoding="utf-8"), str(file))
-    return from_tree({} if tree is None else tree, schema, str(file), overrides)
+    tree = {} if tree is None else tree
+    return tree, Where(str(file), overridden=tuple(_override(tree, text) for text in overrides))
 
 
 def from_tree(tree: Any, schema: type[T], name: str, overrides: Sequence[str] = ()) -> T:

@@ -5,5 +5,6 @@ records    LLaVA's JSON -> records
 check      every record is looked at before the first step; all that is wrong is listed
 tokens     a record's token ids, and which of them are learnt
 mixture    in which order records come
+packing    which of them share a row of tokens
 collator   records -> a batch
 """

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from minigemini.data.mixture import Example
@@ -27,18 +28,58 @@ class Collator:
             [B, L] int64, and the image processor's pixel keys for the N images in reading order (none in a batch of text
             alone). ``labels`` is -100 for all but the assistant's tokens.
         """
-        tokens = [example.tokens.expanded(self.image_token_id, self.tokens_per_image) for example in examples]
-        ids = [torch.from_numpy(sample.ids).long() for sample in tokens]
-        labels = [
-            sample_ids.masked_fill(~torch.from_numpy(sample.trained), IGNORED)
-            for sample_ids, sample in zip(ids, tokens, strict=True)
-        ]
-        batch: dict[str, Any] = {
-            "names": [example.name for example in examples],
-            "sources": [example.source for example in examples],
+        ids, labels = self.ids_and_labels(examples)
+        batch = {
             "input_ids": pad_sequence(ids, batch_first=True, padding_value=self.pad_token_id),
             "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
             "labels": pad_sequence(labels, batch_first=True, padding_value=IGNORED),
         }
+        return batch | self.pixels_and_names(examples)
+
+    def ids_and_labels(self, examples: list[Example]) -> tuple[list[Tensor], list[Tensor]]:
+        """Of each sample, [L] int64."""
+        tokens = [example.tokens.expanded(self.image_token_id, self.tokens_per_image) for example in examples]
+        ids = [torch.from_numpy(sample.ids).long() for sample in tokens]
+        trained = [torch.from_numpy(sample.trained) for sample in tokens]
+        return ids, [row.masked_fill(~mask, IGNORED) for row, mask in zip(ids, trained, strict=True)]
+
+    def pixels_and_names(self, examples: list[Example]) -> dict[str, Any]:
         images = [image for example in examples for image in example.images]
-        return batch | dict(self.image_processor(images, return_tensors="pt")) if images else batch
+        pixels = dict(self.image_processor(images, return_tensors="pt")) if images else {}
+        names = {"names": [example.name for example in examples], "sources": [example.source for example in examples]}
+        return names | pixels
+
+
+class PackCollator(Collator):
+    """Sets the samples of a pack behind each other, as one row without padding or mask."""
+
+    def __call__(self, packs: list[list[Example]]) -> dict[str, Any]:  # type: ignore[override]
+        """
+        Args:
+            packs: one of them: a pack is a micro-batch.
+
+        Returns:
+            The same keys with B = 1 and the tokens of all samples in a row, but ``position_ids`` [1, L], which begin at 0 with every
+            sample, in place of ``attention_mask``: that is how transformers' masks and variable-length kernels know a pack.
+        """
+        (examples,) = packs
+        ids, labels = self.ids_and_labels(examples)
+        for row in labels:
+            row[0] = IGNORED  # the last token of the sample before does not predict it
+        batch = {
+            "input_ids": torch.cat(ids)[None],
+            "position_ids": torch.cat([torch.arange(len(row)) for row in ids])[None],
+            "labels": torch.cat(labels)[None],
+        }
+        return batch | self.pixels_and_names(examples)
+
+
+def sample_of_trained_tokens(batch: dict[str, Any]) -> Tensor:
+    """The number in ``names`` of the sample that each trained token belongs to, [trained tokens], in the order of the model's
+    ``token_losses``."""
+    labels = batch["labels"]
+    if "position_ids" in batch:
+        sample = (batch["position_ids"] == 0).cumsum(dim=1) - 1
+    else:
+        sample = torch.arange(len(labels), device=labels.device)[:, None].expand_as(labels)
+    return sample[:, 1:][labels[:, 1:] != IGNORED]

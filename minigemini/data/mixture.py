@@ -82,7 +82,7 @@ class EpochSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        drawn = sum(self._draws())
+        drawn = sum(self.draws())
         return drawn + -drawn % self.round_size
 
     def __iter__(self) -> Iterator[int]:
@@ -94,14 +94,14 @@ class EpochSampler(Sampler[int]):
             drawn = self._group(generator.permutation(drawn), generator)
         return iter(drawn.tolist() + [EMPTY] * (-len(drawn) % self.round_size))
 
-    def _draws(self) -> list[int]:
+    def draws(self) -> list[int]:
         """How many records the epoch takes from each source."""
         return [round(weight * size) for weight, size in zip(self.mixture.weights, self.mixture.sizes, strict=True)]
 
     def _draw(self, generator: np.random.Generator) -> np.ndarray:
         """Indices [draws] of the epoch, source by source."""
         chosen, start = [np.empty(0, dtype=np.int64)], 0
-        for size, draws in zip(self.mixture.sizes, self._draws(), strict=True):
+        for size, draws in zip(self.mixture.sizes, self.draws(), strict=True):
             passes, rest = divmod(draws, max(size, 1))
             chosen += [start + np.arange(size)] * passes
             chosen.append(start + np.sort(generator.choice(size, rest, replace=False)))

@@ -25,9 +25,16 @@ class DataRecipe:
     sources: list[Source]
     max_length: int  # tokens of a sample, image tokens and template included
     on_bad_record: Literal["error", "skip"] = "error"
+    packing: int | None = (
+        None  # tokens of a pack, in which samples stand behind each other without padding; None: padded batches
+    )
 
     def __post_init__(self) -> None:
         if not self.sources:
             raise ValueError("sources must name at least one data file")
         if self.max_length <= 0:
             raise ValueError(f"max_length must be positive, got {self.max_length}")
+        if self.packing is not None and self.packing < self.max_length:
+            raise ValueError(
+                f"packing = {self.packing} tokens would not hold a sample of max_length = {self.max_length}: nothing is cut"
+            )

@@ -3,6 +3,8 @@
 patch_info_mining            the heart: low-resolution tokens read the high-resolution patch under them
 configuration_minigemini     sizes, and whether they fit each other
 modeling_minigemini          towers, mining, projector, language model (outputs: what it returns)
+loss                         next-token cross entropy of the trained tokens alone
+packed_attention             attention within the samples of a pack, without a kernel for it
 high_res_vision_tower        a ConvNeXt of timm, stage by stage
 image_processing_minigemini  a picture -> the pixels of both towers
 processing_minigemini        text and pictures -> inputs of the model

@@ -15,6 +15,7 @@ from transformers.utils import TransformersKwargs, can_return_tuple, logging, to
 from .configuration_minigemini import MiniGeminiConfig
 from .high_res_vision_tower import MiniGeminiHighResVisionModel
 from .image_token import has_embedding, in_vocabulary
+from .loss import IGNORED, LossKwargs, TokenCrossEntropy, mean_of, next_tokens
 from .outputs import MiniGeminiCausalLMOutputWithPast, MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
 from .patch_info_mining import AbsorbedLinear, PatchInfoMining
 from .transformers_versions import CACHE, either_cache
@@ -230,6 +231,8 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
             mask = self.get_placeholder_mask(input_ids, inputs_embeds, image_features, len(encoded.pooler_output))
             inputs_embeds = inputs_embeds.masked_scatter(mask, image_features)
 
+        if use_cache is None and position_ids is not None and attention_mask is None:
+            use_cache = False  # a cache made now would hide the packs in position_ids from transformers' masks
         outputs = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
@@ -296,16 +299,26 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Unpack[LossKwargs],
     ) -> tuple | MiniGeminiCausalLMOutputWithPast:
         r"""
+        In training mode, a call with labels returns no logits: the head runs on the states of trained tokens alone, which
+        gives the same loss and gradients. (A training step with Liger's kernels leaves them out likewise.) In eval mode, and without
+        labels, there are logits of all positions, or of those that `logits_to_keep` says.
+
         Args:
             input_ids: [B, L], with `config.image_token_id` once for every image token.
             pixel_values: [N, 3, h, w] or [N, T, 3, h, w], the N pictures of the batch in reading order.
             high_res_pixel_values: [N, 3, S, S] of any size that fits; without it nothing is mined.
+            position_ids: [B, L]. Without an attention mask, each 0 begins a sample of its own, which sees nothing before it (a pack); no
+                cache is made then unless asked for, as transformers looks for packs only where there is none.
             labels: [B, L], -100 where nothing is to be learnt.
             mm_encoder_outputs: `{"image": get_image_features(...)}` in place of pixels.
+            kwargs: [`LossKwargs`], and what the language model takes.
         """
+        shift_labels = kwargs.pop("shift_labels", None)
+        label_smoothing = kwargs.pop("label_smoothing", 0.0)
+        num_items_in_batch = kwargs.pop("num_items_in_batch", None)
         outputs = self.model(
             input_ids=input_ids,
             pixel_values=pixel_values,
@@ -319,13 +332,17 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
             return_dict=True,
             **kwargs,
         )
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = self.lm_head(outputs.last_hidden_state[:, kept])
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(
-                logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
-            )
+        states = outputs.last_hidden_state
+        targets = next_tokens(labels, shift_labels)
+        loss = token_losses = logits = None
+        if targets is not None:
+            trained = targets != IGNORED
+            of_trained = self.lm_head(states[trained.to(states.device)])
+            token_losses = TokenCrossEntropy.apply(of_trained, targets[trained].to(of_trained.device), label_smoothing)
+            loss = mean_of(token_losses, num_items_in_batch)
+        if targets is None or not self.training:
+            kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+            logits = self.lm_head(states[:, kept])
         return MiniGeminiCausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -333,6 +350,7 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
             image_hidden_states=outputs.image_hidden_states,
+            token_losses=None if token_losses is None else token_losses.detach(),
         )
 
 

@@ -33,8 +33,10 @@ class MiniGeminiModelOutputWithPast(BaseModelOutputWithPast):
 class MiniGeminiCausalLMOutputWithPast(CausalLMOutputWithPast):
     r"""
     loss: next-token cross entropy, if labels were given.
-    logits: [B, L, vocabulary], or as many of the last positions as `logits_to_keep` says.
+    logits: [B, L, vocabulary], or as many of the last positions as `logits_to_keep` says; none in training mode with labels.
     image_hidden_states: the image tokens as the language model got them, [all image tokens, hidden size].
+    token_losses: with labels: the loss of each trained token in reading order, [trained tokens] float32, without gradient.
     """
 
     image_hidden_states: Tensor | None = None
+    token_losses: Tensor | None = None

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -12,6 +12,9 @@ from minigemini import shipped, strict_yaml
 from minigemini.checkpoints.assemble import NewModel, Parts
 from minigemini.data.mixture import Order
 from minigemini.data.sources import DataRecipe
+from minigemini.training.modules import Plans, check_plans
+from minigemini.training.old_form import refuse_old_form
+from minigemini.training.refused_arguments import check_arguments, check_packing
 
 RECIPES = shipped.ROOT / "train" / "recipes"
 
@@ -22,22 +25,15 @@ class Recipe:
 
     stage: str
     init_from: str | Parts  # a checkpoint, or the parts of a new model
-    trainable: list[str]  # modules by name; all others are frozen
+    modules: Plans  # module -> what it does in training; what is not named is frozen
     data: DataRecipe
     trainer: dict[str, Any]  # transformers.TrainingArguments, as it is
     model: NewModel | None = None  # with parts only
-    learning_rates: dict[str, float] = field(
-        default_factory=dict
-    )  # module -> its own, instead of trainer.learning_rate
 
     def __post_init__(self) -> None:
         if isinstance(self.init_from, Parts) != (self.model is not None):
             raise ValueError("`model:` goes with `init_from:` of parts; a checkpoint brings its own choices")
-        if not self.trainable:
-            raise ValueError("trainable must name at least one module")
-        for module in self.learning_rates:
-            if module not in self.trainable:
-                raise ValueError(f"learning_rates: {strict_yaml.unknown_name(module, self.trainable)}")
+        check_plans(self.modules)
         if not self.trainer.get("output_dir"):
             raise ValueError("trainer.output_dir: missing; say where the checkpoint goes")
 
@@ -54,17 +50,21 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise FileNotFoundError(
             f"{name}: no such file, and no recipe of that name (there are {', '.join(shipped.names(RECIPES))})"
         )
-    recipe = strict_yaml.load(file, Recipe, overrides)
-    overridden = tuple(tuple(text.partition("=")[0].split(".")) for text in overrides)
+    tree, place = strict_yaml.read(file, overrides)
+    refuse_old_form(tree, place)
+    recipe = strict_yaml.convert(tree, Recipe, place)
     known = {spec.name: spec for spec in dataclasses.fields(TrainingArguments) if spec.init}
     annotations = get_type_hints(TrainingArguments) | {
         "fsdp": bool | str | list[str] | None
     }  # theirs leaves out its main form
     for key, value in recipe.trainer.items():
-        where = strict_yaml.Where(str(file), ("trainer", key), overridden)
+        where = place.at("trainer").at(key)
         if key == "train_sampling_strategy":  # ours, see data/mixture.py
             strict_yaml.convert(value, Order, where)
         if key not in known:
             raise ValueError(f"{where}: {strict_yaml.unknown_name(key, known)}")
         strict_yaml.convert(value, annotations[key], where)
+    check_arguments(recipe.trainer)
+    if recipe.data.packing is not None:
+        check_packing(recipe.trainer)
     return recipe

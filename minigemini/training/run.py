@@ -15,16 +15,18 @@ from minigemini import shipped
 from minigemini.checkpoints import load
 from minigemini.checkpoints.assemble import assemble_model, assemble_processor
 from minigemini.data.check import check, report
-from minigemini.data.collator import Collator
+from minigemini.data.collator import Collator, PackCollator
 from minigemini.data.mixture import Mixture
+from minigemini.data.packing import Packs
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training import fully_sharded, provenance
 from minigemini.training.data_fits_model import check_data_fits
+from minigemini.training.modules import apply_plans, module_rows, settled, table
+from minigemini.training.packed_attention import choose_attention
 from minigemini.training.processes import check_processes, gather
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.sliced_model import sliced_model
-from minigemini.training.trainable import freeze_all_but, module_rows, table
 from minigemini.training.trainer import MiniGeminiTrainer
 
 console = Console(stderr=True)
@@ -62,23 +64,27 @@ def train(recipe_name: str | Path, overrides: Sequence[str] = (), resume: bool =
     processor = load_processor(recipe)
     mixture = checked_mixture(recipe, processor, arguments)
     model = load_model(recipe, arguments)
-    frozen = freeze_all_but(model, recipe.trainable)
+    plans = settled(recipe.modules, model, arguments)
+    frozen = apply_plans(model, plans)
     check_mining(recipe, processor)
     warning = check_data_fits(model, mixture, recipe.data.max_length)
+    packing = recipe.data.packing
+    if packing is not None:
+        choose_attention(model.model.language_model, arguments.device.type)
     if arguments.should_save:
         if warning:
             console.print(f"warning: {warning}", highlight=False)
-        console.print(table(module_rows(model, arguments.learning_rate, recipe.learning_rates)))
+        console.print(table(module_rows(model, plans)))
         provenance.write(output, recipe, arguments.world_size)
 
     trainer = MiniGeminiTrainer(
         stage=recipe.stage,
         frozen=frozen,
-        learning_rates=recipe.learning_rates,
+        plans=plans,
         model=model,
         args=arguments,
-        train_dataset=mixture,
-        data_collator=Collator(processor),
+        train_dataset=mixture if packing is None else Packs(mixture, packing),
+        data_collator=Collator(processor) if packing is None else PackCollator(processor),
         processing_class=processor,
     )
     trainer.train(resume_from_checkpoint=checkpoint)
@@ -151,9 +157,10 @@ def check_mining(recipe: Recipe, processor: MiniGeminiProcessor) -> None:
     Raises:
         ValueError: the mining shall be trained, but nothing will be there to mine.
     """
-    if "patch_info_mining" in recipe.trainable and not processor.image_processor.do_high_res:
+    trained = {name for name, plan in recipe.modules.items() if plan.train != "frozen"}
+    if "patch_info_mining" in trained and not processor.image_processor.do_high_res:
         raise ValueError(
-            "trainable: patch_info_mining, but the processor makes no high-resolution pictures (do_high_res is false)"
+            "modules: patch_info_mining is trained, but the processor makes no high-resolution pictures (do_high_res is false)"
         )
 
 

@@ -14,10 +14,11 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerContr
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from minigemini.data.mixture import EpochSampler, Mixture, Order
+from minigemini.data.packing import Packs, PackSampler
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.progress import progress_bar
 from minigemini.training import fully_sharded
-from minigemini.training.trainable import optimizer_groups
+from minigemini.training.modules import Plans, optimizer_groups
 from minigemini.training.whole_graph import keep_graph_whole
 
 
@@ -25,15 +26,16 @@ class MiniGeminiTrainer(Trainer):
     """
     Args:
         frozen: modules that stay in eval mode while the rest of the model trains.
-        learning_rates: module name -> learning rate, for those that have their own.
+        plans: what each module of the model does, settled.
     """
 
-    def __init__(self, *, stage: str, frozen: list[nn.Module], learning_rates: dict[str, float], **kwargs: Any):
+    def __init__(self, *, stage: str, frozen: list[nn.Module], plans: Plans, **kwargs: Any):
         super().__init__(**kwargs)
         assert isinstance(self.model, MiniGeminiForConditionalGeneration)
         keep_graph_whole(self.model)
+        self.label_smoother = None  # it would take the labels unshifted; the model smooths its own
         self.frozen = frozen
-        self.learning_rates = learning_rates
+        self.plans = plans
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
         self.add_callback(Progress(stage))
@@ -43,22 +45,23 @@ class MiniGeminiTrainer(Trainer):
             assert isinstance(self.model, PreTrainedModel)
             optimizer_class, arguments = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             decayed = set(self.get_decay_parameter_names(self.model))
-            groups = optimizer_groups(
-                self.model, decayed, self.args.weight_decay, self.args.learning_rate, self.learning_rates
-            )
-            self.optimizer = optimizer_class(groups, **arguments)
+            self.optimizer = optimizer_class(optimizer_groups(self.model, decayed, self.plans), **arguments)
         return self.optimizer
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         inputs = {key: value for key, value in inputs.items() if key not in ("names", "sources")}
         for module in self.frozen:  # training_step has just put the whole model in training mode
             module.eval()
+        if model.training and self.args.label_smoothing_factor:
+            inputs["label_smoothing"] = self.args.label_smoothing_factor
         return super().compute_loss(model, inputs, *args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
-        assert isinstance(self.train_dataset, Mixture)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         processes = max(1, self.args.world_size)
+        if isinstance(self.train_dataset, Packs):
+            return PackSampler(self.train_dataset, processes, self.args.gradient_accumulation_steps, seed)
+        assert isinstance(self.train_dataset, Mixture)
         micro_batch_size = self.args.train_batch_size * processes
         global_batch_size = micro_batch_size * self.args.gradient_accumulation_steps
         order = cast(Order, self.args.train_sampling_strategy)  # load_recipe has checked it

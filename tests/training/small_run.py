@@ -43,7 +43,7 @@ def align_recipe(parts: dict[str, str], data: Path, output: Path) -> dict[str, A
         "stage": "align",
         "init_from": parts,
         "model": {"high_res_image_size": tiny.HIGH_RES_SIZE},
-        "trainable": ["patch_info_mining", "multi_modal_projector"],
+        "modules": {"patch_info_mining": {"train": "full"}, "multi_modal_projector": {"train": "full"}},
         "data": {"sources": [{"path": str(data)}], "max_length": 200},
         "trainer": {
             "output_dir": str(output),
@@ -63,8 +63,11 @@ def finetune_recipe(checkpoint: Path, data: Path, output: Path) -> dict[str, Any
     recipe = align_recipe({}, data, output)
     del recipe["model"]
     recipe |= {"stage": "finetune", "init_from": str(checkpoint)}
-    recipe["trainable"] += ["language_model", "lm_head"]
-    recipe["learning_rates"] = {"multi_modal_projector": 2e-2}
+    recipe["modules"] |= {
+        "multi_modal_projector": {"train": "full", "learning_rate": 2e-2},
+        "language_model": {"train": "full"},
+        "lm_head": {"train": "full"},
+    }
     return recipe
 
 

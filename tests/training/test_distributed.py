@@ -113,7 +113,7 @@ def test_a_checkpoint_is_loaded_in_slices_by_zero3(align, aligned):
 def test_zero3_gathers_frozen_towers_also_where_nothing_that_sees_is_trained(align, aligned):
     """Slices of all modules are exchanged in all processes at once, though one of them may have words only."""
     recipe = finetune_recipe(aligned, align.parent / "data" / "data.json", align.parent / "words")
-    recipe |= {"trainable": ["language_model", "lm_head"], "learning_rates": {}}
+    recipe["modules"] = {"language_model": {"train": "full"}, "lm_head": {"train": "full"}}
     file = written(align.parent / "words.yaml", recipe)
     together = two_processes(file, "words_zero3", [str(SCRIPT)], [f"trainer.deepspeed={DEEPSPEED}/zero3.json"])
     assert_learnt_the_same(train(file), together)

@@ -28,6 +28,7 @@ ENGINES = {
     "zero3": ["trainer.deepspeed=train/deepspeed/zero3.json"],
 }
 IN_SLICES = ("fsdp2", "zero3")
+TRAINED = ("patch_info_mining", "multi_modal_projector", "language_model", "lm_head")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def folder(tmp_path_factory, tiny_parts) -> Path:
 
 
 def all_trained(recipe: dict[str, Any]) -> dict[str, Any]:
-    recipe["trainable"] = ["patch_info_mining", "multi_modal_projector", "language_model", "lm_head"]
+    recipe["modules"] = {name: {"train": "full"} for name in TRAINED}
     recipe["trainer"] |= {
         "train_sampling_strategy": "sequential",
         "optim": "sgd",

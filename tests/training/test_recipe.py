@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from minigemini import shipped, strict_yaml
+from minigemini.training.modules import ModulePlan
 from minigemini.training.recipe import RECIPES, NewModel, Parts, Recipe, load_recipe
 
 NAMES = shipped.names(RECIPES)
@@ -13,9 +14,10 @@ ALIGN = """
 stage: align
 init_from: {language_model: a, vision_tower: b, high_res_vision_tower: c}
 model: {high_res_image_size: 96}
-trainable: [patch_info_mining, multi_modal_projector]
+modules:
+  patch_info_mining: {train: full}
+  multi_modal_projector: {train: full, learning_rate: 1e-3}
 data: {sources: [{path: align.json, image_folder: images}], max_length: 256}
-learning_rates: {multi_modal_projector: 1e-3}
 trainer: {output_dir: out, learning_rate: 1e-4, lr_scheduler_type: cosine, save_strategy: no}
 """
 
@@ -43,8 +45,14 @@ def test_a_recipe(tmp_path):
         ("trainer.bf16=1", r"trainer.bf16: expected true or false, got 1"),
         ("trainer.output_dir=", r"trainer.output_dir: missing"),
         ("trainer.train_sampling_strategy=batch_rebalance", r"train_sampling_strategy: .*not one of 'random'"),
-        ("learning_rates.projector=1", r"learning_rates: unknown name 'projector'"),
-        ("trainable=[]", r"trainable must name at least one module"),
+        (
+            "modules.projector={train: full}",
+            r"modules: unknown name 'projector' \(did you mean 'multi_modal_projector'",
+        ),
+        ("modules.multi_modal_projector.train=lorra", r"modules.multi_modal_projector.train: 'lorra' is not one of"),
+        ("modules.multi_modal_projector.train=frozen", r"multi_modal_projector: learning_rate does nothing .* frozen"),
+        ("modules={}", r"modules must name at least one module that is trained"),
+        ("modules={lm_head: {train: frozen}}", r"modules must name at least one module that is trained"),
         ("init_from=some/checkpoint", r"`model:` goes with `init_from:` of parts"),
         ("data.sources=[]", r"sources must name at least one data file"),
         ("data.on_bad_record=ignore", r"data.on_bad_record: 'ignore' is not one of 'error', 'skip'"),
@@ -54,6 +62,23 @@ def test_a_recipe(tmp_path):
 def test_what_does_not_fit_is_named(tmp_path, override, message):
     with pytest.raises(ValueError, match=message):
         read(tmp_path, ALIGN, override)
+
+
+OLD_SECTIONS = "trainable: [patch_info_mining, language_model]\nlearning_rates: {patch_info_mining: 1e-3}\n"
+
+
+def test_a_recipe_of_the_old_form_is_refused_with_the_new_form_of_it(tmp_path):
+    start, end = ALIGN.index("modules:"), ALIGN.index("data:")
+    with pytest.raises(ValueError, match=r"recipe.yaml: trainable and learning_rates became `modules`") as refused:
+        read(tmp_path, ALIGN[:start] + OLD_SECTIONS + ALIGN[end:])
+    new_form = str(refused.value).partition("now:\n")[2]
+    plans = read(tmp_path, ALIGN[:start] + new_form + ALIGN[end:]).modules
+    assert plans == {"patch_info_mining": ModulePlan("full", 1e-3), "language_model": ModulePlan("full")}
+
+
+def test_an_override_of_the_old_form_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"trainable became `modules`(.|\n)*  lm_head: \{train: full\}"):
+        read(tmp_path, ALIGN, "trainable=[lm_head]")
 
 
 def test_there_are_recipes():

@@ -46,7 +46,7 @@ def test_two_stages(align, finetune, tmp_path):
 def test_training_learns(align):
     folder = train(
         align,
-        ["trainable=[patch_info_mining,multi_modal_projector,language_model,lm_head]", "trainer.num_train_epochs=20"],
+        ["modules.language_model.train=full", "modules.lm_head.train=full", "trainer.num_train_epochs=20"],
     )
     curve = losses(folder)
     assert sum(curve[-4:]) < 0.5 * sum(curve[:4])
@@ -118,7 +118,7 @@ def test_bad_records_stop_the_run_before_it_starts_or_are_skipped(align, tmp_pat
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("trainable=[projector]", r"trainable: unknown name 'projector'.*did you mean 'multi_modal_projector'"),
+        ("modules.projector.train=full", r"modules: unknown name 'projector'.*did you mean 'multi_modal_projector'"),
         ("init_from.vision_tower=nano-base/vision", r"'nano-base/vision' is not among the shipped weights"),
         ("model.high_res_image_size=60", r"60 does not fit the low-resolution tower"),
     ],
@@ -133,6 +133,8 @@ def test_mining_cannot_be_trained_without_high_resolution_pictures(align, finetu
     processor = MiniGeminiProcessor.from_pretrained(folder)
     processor.image_processor.do_high_res = False
     processor.save_pretrained(folder)
-    with pytest.raises(ValueError, match="patch_info_mining, but the processor makes no high-resolution pictures"):
+    with pytest.raises(
+        ValueError, match="patch_info_mining is trained, but the processor makes no high-resolution pictures"
+    ):
         train(finetune)
     assert not (tmp_path / "finetune" / "run.json").exists()

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 
-from minigemini.training.trainable import freeze_all_but
+from minigemini.training.modules import FROZEN, ModulePlan, apply_plans, modules_by_name
 from minigemini.training.whole_graph import keep_graph_whole
 
 SEE = ("vision_tower", "high_res_vision_tower", "patch_info_mining", "multi_modal_projector")
@@ -81,7 +81,8 @@ def test_nothing_is_looked_at_in_vain(model):
     model.model.vision_tower.register_forward_hook(lambda *_: called.append(1))
     keep_graph_whole(model)
     model(input_ids=WORDS)
-    freeze_all_but(model.train(), ["language_model", "lm_head"])
+    writes = dict.fromkeys(("language_model", "lm_head"), ModulePlan("full"))
+    apply_plans(model.train(), dict.fromkeys(modules_by_name(model), FROZEN) | writes)
     model(input_ids=WORDS)
     assert not called
     model.model.multi_modal_projector.requires_grad_(True)
