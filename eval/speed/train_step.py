@@ -197,6 +197,7 @@ def build_run(kind: str, way: str, number: int, size: int, pack: int) -> Step:
         settings.train_sampling_strategy = "random" if way == PACKED else "group_by_length"
         return MiniGeminiTrainer(
             stage="speed",
+            sources=["tabletop"],
             frozen=frozen,
             plans=plans,
             model=model,

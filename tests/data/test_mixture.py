@@ -7,7 +7,7 @@ import pytest
 
 from minigemini.conversation import message
 from minigemini.data.check import CheckedSource
-from minigemini.data.mixture import EpochSampler, Mixture
+from minigemini.data.mixture import EMPTY, EpochSampler, Mixture
 from minigemini.data.records import Record
 from minigemini.data.tokens import Tokens
 
@@ -63,3 +63,23 @@ def test_grouping_makes_batches_of_one_kind_and_about_one_length():
 
 def test_sequential_is_the_order_of_the_files():
     assert list(EpochSampler(Mixture([source("a", 3), source("b", 2)]), "sequential", 2, 0)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("order", ["random", "group_by_length", "sequential"])
+def test_an_epoch_is_filled_up_to_a_whole_round_of_all_processes(order):
+    mixture = Mixture([source("a", 41)])
+    alone = EpochSampler(mixture, order, 4, seed=0)
+    shared = EpochSampler(mixture, order, 4, seed=0, round_size=4)
+    assert list(shared) == [*alone, EMPTY, EMPTY, EMPTY]
+    assert len(shared) == 44
+    assert list(EpochSampler(mixture, order, 4, seed=0, round_size=41)) == list(alone)
+
+
+def test_what_it_is_filled_up_with_teaches_nothing():
+    mixture = Mixture(
+        [CheckedSource(1.0, source("a", 1).records, [Tokens(np.array([5, 7]), np.ones(2, bool))], np.ones(1))]
+    )
+    example = mixture[EMPTY]
+    assert example.images == []
+    assert example.tokens.ids.tolist() == [7]
+    assert not example.tokens.trained.any()

@@ -1,6 +1,6 @@
 """``torchrun tests/training/many_runs.py RUNS.json``: several runs by the same processes, because it takes long to start them.
 
-RUNS.json is a list of ``[recipe, overrides, resume]``. Beside the checkpoint of a run each process writes what it held, as
+RUNS.json is a list of ``[recipe, overrides]``. Beside the checkpoint of a run each process writes what it held, as
 ``held-RANK.json``. DeepSpeed's CPU accelerator does not compile its shared-memory collectives first; gloo does.
 """
 
@@ -44,10 +44,10 @@ if __name__ == "__main__":
     run.MiniGeminiTrainer = Watched  # type: ignore[misc]
     run.assemble_model = sliced_model.assemble_model = assemble
     environment = dict(os.environ)
-    for recipe, overrides, resume in json.loads(Path(sys.argv[1]).read_text()):
+    for recipe, overrides in json.loads(Path(sys.argv[1]).read_text()):
         held.clear()
         held["assembled"] = False
-        output = run.train(recipe, overrides, resume)
+        output = run.train(recipe, overrides)
         (output / f"held-{os.environ['RANK']}.json").write_text(json.dumps(held))
         torch.distributed.barrier()
         os.environ.clear()  # of what accelerate leaves there for the processes that it launches
