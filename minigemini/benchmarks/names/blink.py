@@ -49,13 +49,12 @@ BLINK = Benchmark(
     sizes={1901: "val"},
     protocols={
         "official": Protocol(
-            Form(asked, 1024),
             option_letter.rule_with_choices(option_letter.blink),
             "BLINK's own script without its judge: the letter, or the only one in brackets",
             mean_of("tasks"),
+            form=Form(asked, 1024),
         ),
         "lmms": Protocol(
-            None,
             option_letter.rule_with_choices(lmms_letter.blink),
             "lmms-eval: the letter alone, after 'answer', in brackets, or first",
             mean_of("tasks"),

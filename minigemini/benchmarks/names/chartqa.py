@@ -27,10 +27,10 @@ CHARTQA = Benchmark(
     sizes={2500: "test"},
     protocols={
         "lmms": Protocol(
-            Form(followed_by("\nAnswer the question with a single word."), 16),
             relaxed_accuracy.rule,
             "relaxed accuracy of the stripped reply",
             relaxed_accuracy.metrics,
+            form=Form(followed_by("\nAnswer the question with a single word."), 16),
         )
     },
     hub=of_lmms("ChartQA", "test"),

@@ -11,7 +11,6 @@ from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import SHORT, followed_by
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import anls
-from minigemini.benchmarks.statistics.metric import accuracy
 from minigemini.benchmarks.upload import written
 
 
@@ -31,23 +30,14 @@ def made(name: str, title: str, rows: int, config: str) -> Benchmark:
         sizes={rows: "val"},
         protocols={
             "official": Protocol(
-                None,
-                anls.rule(anls.rrc_similarity),
-                "ANLS as the Robust Reading Competition's script computes it",
-                accuracy,
+                anls.rule(anls.rrc_similarity), "ANLS as the Robust Reading Competition's script computes it"
             ),
             "lmms": Protocol(
-                Form(followed_by(SHORT), 32),
                 anls.rule(anls.lmms_similarity),
                 "as the competition's script, on the stripped reply",
-                accuracy,
+                form=Form(followed_by(SHORT), 32),
             ),
-            "paper": Protocol(
-                None,
-                anls.rule(anls.paper_similarity),
-                "ANLS as its paper defines it: exactly one half is 0",
-                accuracy,
-            ),
+            "paper": Protocol(anls.rule(anls.paper_similarity), "ANLS as its paper defines it: exactly one half is 0"),
         },
         hub=of_lmms("DocVQA", "validation", config),
         columns=columns,

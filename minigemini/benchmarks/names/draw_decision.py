@@ -91,7 +91,6 @@ DRAW_DECISION = Benchmark(
     sizes={},
     protocols={
         "minigemini": Protocol(
-            None,
             rule,
             "free decoding; an answer that opens a prompt is a decision to draw",
             metrics,

@@ -12,7 +12,6 @@ from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import SHORT, followed_by
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import exact_match
-from minigemini.benchmarks.statistics.metric import accuracy
 
 
 def columns(record: Record, number: int) -> Question:
@@ -39,18 +38,9 @@ GQA = Benchmark(
     sizes={12578: "testdev balanced"},
     protocols={
         "llava": Protocol(
-            Form(followed_by(SHORT), 128),
-            exact_match.rule(exact_match.gqa),
-            "GQA's eval.py on LLaVA's conversion",
-            accuracy,
+            exact_match.rule(exact_match.gqa), "GQA's eval.py on LLaVA's conversion", form=Form(followed_by(SHORT), 128)
         ),
-        "lmms": Protocol(
-            None,
-            exact_match.rule(exact_match.lmms_gqa),
-            "lmms-eval: case and punctuation ignored",
-            accuracy,
-            task="gqa",
-        ),
+        "lmms": Protocol(exact_match.rule(exact_match.lmms_gqa), "lmms-eval: case and punctuation ignored", task="gqa"),
     },
     hub=of_lmms(
         "GQA",

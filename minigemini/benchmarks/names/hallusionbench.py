@@ -105,10 +105,13 @@ HALLUSIONBENCH = Benchmark(
     sizes={951: "image", 1129: "all"},
     protocols={
         "official": Protocol(
-            Form(bare, 1024), hallusionbench.graded, "a judge's grades", hallusionbench.metrics, right_reply=yes_or_no
+            hallusionbench.graded,
+            "a judge's grades",
+            hallusionbench.metrics,
+            form=Form(bare, 1024),
+            right_reply=yes_or_no,
         ),
         "vlmevalkit": Protocol(
-            None,
             hallusionbench.rule,
             "VLMEvalKit: yes/no words, images only",
             hallusionbench.metrics,

@@ -93,7 +93,7 @@ LLAVA_BENCH = Benchmark(
     sizes={60: "all"},
     protocols={
         "llava": Protocol(
-            Form(bare, 1024), llava_bench.rule, "grades against the reference answers'", llava_bench.metrics
+            llava_bench.rule, "grades against the reference answers'", llava_bench.metrics, form=Form(bare, 1024)
         )
     },
     hub=of_lmms("llava-bench-in-the-wild", "train"),

@@ -160,17 +160,14 @@ MATHVISTA: Benchmark = Benchmark(
     sizes={1000: "testmini"},
     protocols={
         "llava": Protocol(
-            ASKED,
             mathvista.rule,
             "MathVista's scorer on a judge's extractions",
             mathvista.metrics,
+            form=ASKED,
             fallback=mathvista.nearest_to_nothing,
         ),
         "rules": Protocol(
-            ASKED,
-            mathvista.rule_without_judge,
-            "our rules instead of a judge: another number",
-            mathvista.metrics,
+            mathvista.rule_without_judge, "our rules instead of a judge: another number", mathvista.metrics, form=ASKED
         ),
     },
     hub=Hub(("AI4Math/MathVista",), "testmini"),

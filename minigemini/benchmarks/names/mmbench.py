@@ -106,13 +106,13 @@ def made(
         sizes=sizes,
         protocols={
             "llava": Protocol(
-                asked(suffix),
                 rule,
                 "circular; the letter is matched as the server does before it asks ChatGPT",
                 circular.metrics,
+                form=asked(suffix),
             ),
             "vlmevalkit": Protocol(
-                None, rule, "circular, on VLMEvalKit's own cleaning of the data", circular.metrics, task=task
+                rule, "circular, on VLMEvalKit's own cleaning of the data", circular.metrics, task=task
             ),
         },
         hub=of_lmms("MMBench", "dev", config),

@@ -78,10 +78,10 @@ MME = Benchmark(
     "MME",
     sizes={2374: "all 14 tasks"},
     protocols={
-        "llava": Protocol(Form(yes_or_no, 128), mme.rule(yes_no.mme), "MME's eval_tool", mme.metrics),
-        "lmms": Protocol(None, mme.rule(yes_no.mme_lmms), "lmms-eval's parser", mme.metrics, task="mme"),
+        "llava": Protocol(mme.rule(yes_no.mme), "MME's eval_tool", mme.metrics, form=Form(yes_or_no, 128)),
+        "lmms": Protocol(mme.rule(yes_no.mme_lmms), "lmms-eval's parser", mme.metrics, task="mme"),
         "vlmevalkit": Protocol(
-            None, mme.rule(yes_no.one_of_the_words), "VLMEvalKit's parser, no judge", mme.metrics, task="MME"
+            mme.rule(yes_no.one_of_the_words), "VLMEvalKit's parser, no judge", mme.metrics, task="MME"
         ),
     },
     hub=of_lmms("MME", "test"),

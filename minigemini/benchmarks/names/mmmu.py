@@ -17,7 +17,6 @@ from minigemini.benchmarks.formats.vlmevalkit import listed
 from minigemini.benchmarks.prompts import LETTER, SHORT, first_image, options
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import mmmu
-from minigemini.benchmarks.statistics.metric import accuracy
 from minigemini.benchmarks.upload import written
 
 SUBJECT = re.compile(r"[a-z]+_(.+)_\d+")  # validation_Art_Theory_3
@@ -124,37 +123,29 @@ MMMU = Benchmark(
     protocols={
         # the first image is shown, whatever images the question cites
         "llava": Protocol(
-            Form(asked, 128, first_image),
             MMMU_LETTERS,
             "MMMU's own parser; MGM's table, greedy or not",
-            accuracy,
+            form=Form(asked, 128, first_image),
             fallback=mmmu.lucky,
         ),
         "mgm": Protocol(
-            Form(asked, 128, first_image, Sampling(temperature=1.0, num_beams=5)),
             MMMU_LETTERS,
             "MMMU's own parser on answers decoded as MGM's script does: sampled at temperature 1 with 5 beams, with a seed a row; "
             "MGM's own seed depends on its number of GPUs",
-            accuracy,
+            form=Form(asked, 128, first_image, Sampling(temperature=1.0, num_beams=5)),
             fallback=mmmu.lucky,
         ),
-        "eval-only": Protocol(
-            None, mmmu.eval_only, "MMMU's path for files of final answers: letters as they are", accuracy
-        ),
+        "eval-only": Protocol(mmmu.eval_only, "MMMU's path for files of final answers: letters as they are"),
         "lmms": Protocol(
-            None,
             mmmu.lmms_rule,
             "lmms-eval 0.7.3",
-            accuracy,
             task="mmmu_val",
             fallback=mmmu.lucky,
-            right_reply=lambda line, gold: str(gold),  # of several the tool looks for the text of the list
+            right_reply=lambda line, gold: str(gold),
         ),
         "vlmevalkit": Protocol(
-            None,
             mmmu.vlmevalkit,
             "VLMEvalKit: open questions as a choice of two, no judge",
-            accuracy,
             task="MMMU_DEV_VAL",
             right_reply=of_two,
         ),

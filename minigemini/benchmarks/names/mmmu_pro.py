@@ -13,7 +13,6 @@ from minigemini.benchmarks.names.mmmu import options_of
 from minigemini.benchmarks.prompts import CITED, images_of_numbers, options
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import mmmu
-from minigemini.benchmarks.statistics.metric import accuracy
 from minigemini.benchmarks.stored_image import StoredImage
 from minigemini.benchmarks.vlmevalkit_letters import vlmevalkit_letters
 
@@ -54,10 +53,9 @@ MMMU_PRO = Benchmark(
     sizes={1730: "one setting"},
     protocols={
         "official": Protocol(
-            Form(asked, 1024, cited_images),
             mmmu.rule(mmmu.pro_letter),
             "MMMU-Pro's evaluate.py",
-            accuracy,
+            form=Form(asked, 1024, cited_images),
             fallback=mmmu.lucky,
         ),
         "vlmevalkit": vlmevalkit_letters("MMMU_Pro_10c"),

@@ -46,13 +46,12 @@ MMSTAR = Benchmark(
     sizes={1500: "val"},
     protocols={
         "official": Protocol(
-            Form(asked, 512),
             option_letter.rule(option_letter.mmstar),
             "MMStar's own script: the first character, or after a phrase",
             mean_of("categories"),
+            form=Form(asked, 512),
         ),
         "lmms": Protocol(
-            None,
             lmms_letter.mmstar_rule,
             "lmms-eval: the surest letter of the reply",
             mean_of("finer categories"),

@@ -103,7 +103,7 @@ MMVET = Benchmark(
     "mmvet",
     "MM-Vet",
     sizes={218: "v1"},
-    protocols={"llava": Protocol(Form(bare, 1024), mmvet.rule, "mean of a judge's grades", mmvet.metrics)},
+    protocols={"llava": Protocol(mmvet.rule, "mean of a judge's grades", mmvet.metrics, form=Form(bare, 1024))},
     hub=of_lmms("MMVet", "test"),
     columns=columns,
     gold=gold,

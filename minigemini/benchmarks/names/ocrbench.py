@@ -20,14 +20,10 @@ OCRBENCH = Benchmark(
     sizes={1000: "all"},
     protocols={
         "official": Protocol(
-            Form(bare, 128), containment.rule, "the answer is in the reply; points", containment.metrics
+            containment.rule, "the answer is in the reply; points", containment.metrics, form=Form(bare, 128)
         ),
         "lmms": Protocol(
-            None,
-            containment.lmms_rule,
-            "lmms-eval: full-width characters folded",
-            containment.metrics,
-            task="ocrbench",
+            containment.lmms_rule, "lmms-eval: full-width characters folded", containment.metrics, task="ocrbench"
         ),
     },
     hub=Hub(("echo840/OCRBench",), "test"),

@@ -54,15 +54,14 @@ POPE = Benchmark(
     sizes={8910: "commit e3e3926", 9000: "today's"},
     protocols={
         "llava": Protocol(
-            Form(yes_or_no, 128),
             pope.rule(yes_no.pope),
             "POPE's script, mean of three F1; random split of 2910",
             pope.metrics,
+            form=Form(yes_or_no, 128),
             fallback=pope.taken_for_yes,
             check=pope.check_splits(2910),
         ),
         "lmms": Protocol(
-            None,
             pope.rule(yes_no.whole_reply),
             "lmms-eval: the reply must be the word; pooled; random split of 3000",
             pope.pooled_metrics(pope.lmms_counts),
@@ -70,7 +69,6 @@ POPE = Benchmark(
             check=pope.check_splits(3000),
         ),
         "vlmevalkit": Protocol(
-            None,
             pope.rule(yes_no.one_of_the_words),
             "VLMEvalKit: one of the words; pooled; random split of 3000",
             pope.pooled_metrics(pope.vlmevalkit_counts),

@@ -8,7 +8,6 @@ from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import with_options_inside
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import exact_match
-from minigemini.benchmarks.statistics.metric import accuracy
 from minigemini.benchmarks.vlmevalkit_letters import vlmevalkit_letters
 
 
@@ -22,16 +21,13 @@ REALWORLDQA = Benchmark(
     sizes={765: "test"},
     protocols={
         "official": Protocol(
-            Form(with_options_inside, 16),
             exact_match.rule(exact_match.realworldqa),
             "the reply is the answer that the question asks for",
-            accuracy,
+            form=Form(with_options_inside, 16),
         ),
         "lmms": Protocol(
-            None,
             exact_match.rule(exact_match.lmms_realworldqa),
             "lmms-eval: the surest letter of the reply, or the word",
-            accuracy,
             task="realworldqa",
         ),
         "vlmevalkit": vlmevalkit_letters("RealWorldQA"),

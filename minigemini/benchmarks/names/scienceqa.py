@@ -66,16 +66,15 @@ SCIENCEQA = Benchmark(
     sizes={4241: "test", 2017: "test, with image"},
     protocols={
         "llava": Protocol(
-            Form(with_context, 1024),
             scienceqa.rule(option_letter.llava_scienceqa),
             "LLaVA's parser",
             scienceqa.metrics,
+            form=Form(with_context, 1024),
         ),
         "lmms": Protocol(
-            None, scienceqa.rule(lmms_letter.scienceqa), "lmms-eval's parser", scienceqa.metrics, task="scienceqa"
+            scienceqa.rule(lmms_letter.scienceqa), "lmms-eval's parser", scienceqa.metrics, task="scienceqa"
         ),
         "vlmevalkit": Protocol(
-            None,
             scienceqa.rule(option_letter.vlmevalkit),
             "VLMEvalKit's matching of letters and option texts, no judge",
             scienceqa.metrics,

@@ -13,7 +13,6 @@ from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import lettered
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import lmms_letter, option_letter
-from minigemini.benchmarks.statistics.metric import accuracy
 from minigemini.benchmarks.vlmevalkit_letters import vlmevalkit_letters
 
 
@@ -56,17 +55,12 @@ SEED_BENCH = Benchmark(
     sizes={14233: "image"},
     protocols={
         "llava": Protocol(
-            Form(lettered, 128),
             option_letter.rule(option_letter.exact),
             "LLaVA's upload: the reply is the letter; not SEED's likelihood protocol",
-            accuracy,
+            form=Form(lettered, 128),
         ),
         "lmms": Protocol(
-            None,
-            option_letter.rule(lmms_letter.seed_bench),
-            "lmms-eval: the first character",
-            accuracy,
-            task="seedbench",
+            option_letter.rule(lmms_letter.seed_bench), "lmms-eval: the first character", task="seedbench"
         ),
         "vlmevalkit": vlmevalkit_letters("SEEDBench_IMG"),
     },

@@ -144,7 +144,6 @@ TABLETOP = Benchmark(
     sizes={},
     protocols={
         "minigemini": Protocol(
-            None,
             rule,
             "greedy decoding, exact match of the whole answer; draw_or_answer is balanced, well_formed asks for the form only, "
             "a drawing is judged by the strict oracle",

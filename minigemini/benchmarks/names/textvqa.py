@@ -16,7 +16,6 @@ from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import SHORT
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules.vqa_soft_accuracy import m4c_accuracy
-from minigemini.benchmarks.statistics.metric import accuracy
 
 
 def columns(record: Record, number: int) -> Question:
@@ -60,11 +59,9 @@ TEXTVQA = Benchmark(
     sizes={5000: "val"},
     protocols={
         "llava": Protocol(
-            Form(with_ocr, 128), m4c_accuracy, "m4c; LLaVA's and MGM's prompts hold reference OCR tokens", accuracy
+            m4c_accuracy, "m4c; LLaVA's and MGM's prompts hold reference OCR tokens", form=Form(with_ocr, 128)
         ),
-        "lmms": Protocol(
-            None, m4c_accuracy, "lmms-eval's m4c; its prompts hold no OCR tokens", accuracy, task="textvqa_val"
-        ),
+        "lmms": Protocol(m4c_accuracy, "lmms-eval's m4c; its prompts hold no OCR tokens", task="textvqa_val"),
     },
     hub=of_lmms("textvqa", "validation"),
     columns=columns,

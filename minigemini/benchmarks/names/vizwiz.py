@@ -17,7 +17,6 @@ from minigemini.benchmarks.formats.vlmevalkit import listed
 from minigemini.benchmarks.prompts import SHORT, UNANSWERABLE, followed_by
 from minigemini.benchmarks.question import Question, text_cell
 from minigemini.benchmarks.rules.vqa_soft_accuracy import m4c, m4c_accuracy, uploaded_accuracy
-from minigemini.benchmarks.statistics.metric import accuracy
 from minigemini.benchmarks.upload import written
 
 TEST = "llava_test.jsonl"
@@ -75,13 +74,12 @@ VIZWIZ = Benchmark(
     sizes={4319: "val"},
     protocols={
         "llava": Protocol(
-            Form(followed_by(UNANSWERABLE + SHORT), 128),
             uploaded_accuracy,
             "the server's rule for an upload cleaned by m4c; test needs EvalAI",
-            accuracy,
-            misses_gold=True,  # ten equal answers are compared as they are, the reply has lost its marks
+            form=Form(followed_by(UNANSWERABLE + SHORT), 128),
+            misses_gold=True,
         ),
-        "lmms": Protocol(None, m4c_accuracy, "lmms-eval's m4c on val", accuracy, task="vizwiz_vqa_val"),
+        "lmms": Protocol(m4c_accuracy, "lmms-eval's m4c on val", task="vizwiz_vqa_val"),
     },
     hub=of_lmms("VizWiz-VQA", "val"),
     columns=columns,

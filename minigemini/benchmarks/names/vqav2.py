@@ -21,7 +21,6 @@ from minigemini.benchmarks.rules.vqa_soft_accuracy import (
     official_accuracy,
     uploaded_accuracy,
 )
-from minigemini.benchmarks.statistics.metric import accuracy
 from minigemini.benchmarks.upload import written
 
 TEST, VAL = "llava_vqav2_mscoco_test-dev2015.jsonl", "v2_OpenEnded_mscoco_val2014_questions.json"
@@ -79,19 +78,14 @@ VQAV2 = Benchmark(
     sizes={214354: "val"},
     protocols={
         "llava": Protocol(
-            Form(followed_by(SHORT), 128),
             uploaded_accuracy,
             "the server's rule for an upload cleaned by m4c; test-dev needs EvalAI",
-            accuracy,
-            misses_gold=True,  # ten times "t-shirt" is compared as it is, and the reply has lost its hyphen
+            form=Form(followed_by(SHORT), 128),
+            misses_gold=True,
         ),
-        "official": Protocol(None, official_accuracy, "the official tool on the reply as it is", accuracy),
+        "official": Protocol(official_accuracy, "the official tool on the reply as it is"),
         "lmms": Protocol(
-            None,
-            lmms_vqav2_accuracy,
-            "lmms-eval: the official cleaning, of equal answers too",
-            accuracy,
-            task="vqav2_val",
+            lmms_vqav2_accuracy, "lmms-eval: the official cleaning, of equal answers too", task="vqav2_val"
         ),
     },
     hub=of_lmms("VQAv2", "validation"),
