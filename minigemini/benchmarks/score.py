@@ -1,7 +1,5 @@
 """Lines of predictions, in any format -> verdicts -> numbers, without a model."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -80,12 +78,7 @@ class Predictions:
 
 
 def read_lines(benchmark: str, predictions: Predictions) -> list[Row]:
-    """Predictions with their gold answers.
-
-    Raises:
-        FileNotFoundError: a file is not there.
-        ValueError: what the readers refuse.
-    """
+    """Predictions with their gold answers. Raises FileNotFoundError: a file is not there; ValueError: what the readers refuse."""
     if not predictions.file.exists():
         raise FileNotFoundError(f"{predictions.file}: no such file or folder")
     if predictions.format == "minigemini" and predictions.file.is_dir():

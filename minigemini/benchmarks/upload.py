@@ -1,7 +1,5 @@
 """Answers to a split whose gold answers only a server has, in the form that it takes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

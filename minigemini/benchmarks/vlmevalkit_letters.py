@@ -1,7 +1,5 @@
 """A protocol that several benchmarks have word for word."""
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Protocol
 from minigemini.benchmarks.rules import option_letter
 

@@ -4,8 +4,6 @@ lmms-eval's copies moved from lmms-lab to lmms-lab-encoder in July 2026 (#1416);
 ``hub:`` is asked for. A number should name its revision: ``hub:lmms-lab-encoder/POPE@REVISION``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

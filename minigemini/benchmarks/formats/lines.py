@@ -1,7 +1,5 @@
 """JSONL, one row a line; and our own predictions in it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,7 @@ Row = dict[str, Any]
 
 
 def read_text(path: Path) -> str:
-    """With the line ends it has; a byte order mark is no part of it.
-
-    Raises:
-        ValueError: it is not UTF-8.
-    """
+    """With the line ends it has; a byte order mark is no part of it. Raises ValueError: it is not UTF-8."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -26,10 +20,7 @@ def read_text(path: Path) -> str:
 
 
 def read_jsonl(path: Path) -> list[Row]:
-    """
-    Raises:
-        ValueError: a line is not a JSON object; its number is named.
-    """
+    """Raises ValueError: a line is not a JSON object; its number is named."""
     rows = []
     # not splitlines: it also splits at U+2028, which replies do contain
     for number, text in enumerate(read_text(path).split("\n"), start=1):

@@ -4,8 +4,6 @@ A question_id is not unique: TextVQA's is the image, of which 5000 rows have 316
 is recovered from the prompt where it is needed (see ``join``).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark

@@ -1,7 +1,5 @@
 """A results folder of MME's eval_tool: TASK.txt for each of 14 tasks, lines of image, question, gold answer and reply between tabs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark
@@ -19,10 +17,7 @@ def read_gold(path: Path) -> list[Row]:
 
 
 def _read(folder: Path, columns: int) -> list[Row]:
-    """
-    Raises:
-        ValueError: a task's file is missing, or a line has too few columns.
-    """
+    """Raises ValueError: a task's file is missing, or a line has too few columns."""
     rows = []
     for task in (*PERCEPTION, *COGNITION):
         file = folder / f"{task}.txt"

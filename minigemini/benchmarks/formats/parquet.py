@@ -8,8 +8,6 @@ Read with pyarrow itself: ``datasets`` would first copy every file into a cache 
 still have to be said here.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,10 +60,7 @@ class Record:
         return [name for place in range(1, most + 1) if (name := f"image_{place}") in self.images]
 
     def pictures(self, *columns: str) -> Named:
-        """
-        Raises:
-            ValueError: a column is not there, or all are empty.
-        """
+        """Raises ValueError: a column is not there, or all are empty."""
         missing = [name for name in columns if name not in self.images]
         if missing:
             raise ValueError(f"{self.place}: no column {missing[0]!r} of pictures; there are {', '.join(self.images)}")
@@ -104,10 +99,7 @@ class Record:
 
 
 def read(path: Path, benchmark: Benchmark) -> list[Question]:
-    """
-    Raises:
-        ValueError: pyarrow is not installed, there are no files of the split, a column is missing, or a picture is.
-    """
+    """Raises ValueError: pyarrow is not installed, there are no files of the split, a column is missing, or a picture is."""
     assert benchmark.hub is not None, benchmark.name
     assert benchmark.columns is not None, benchmark.name
     files = shards(path, benchmark.hub) if path.is_dir() else [path]
@@ -122,11 +114,7 @@ def read(path: Path, benchmark: Benchmark) -> list[Question]:
 
 
 def shards(folder: Path, hub: Hub) -> list[Path]:
-    """The files of the benchmark's split and configuration, by name.
-
-    Raises:
-        ValueError: there are none.
-    """
+    """The files of the benchmark's split and configuration, by name. Raises ValueError: there are none."""
     found = sorted(folder.rglob("*.parquet"))
     of_split = [file for file in found if is_of_split(file, hub)]
     if not of_split:
@@ -147,10 +135,7 @@ def is_of_split(file: Path, hub: Hub) -> bool:
 
 
 def opened(file: Path) -> Any:
-    """
-    Raises:
-        ValueError: pyarrow is not installed, or this is not a parquet file.
-    """
+    """Raises ValueError: pyarrow is not installed, or this is not a parquet file."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -195,11 +180,7 @@ def chunk(file: Path, group: int, column: str) -> Any:
 
 
 def stored(file: Path, place: str, group: int, column: str, row: int) -> Named:
-    """The pictures of a cell with their names; () for an empty cell.
-
-    Raises:
-        ValueError: there is a path but no picture.
-    """
+    """The pictures of a cell with their names; () for an empty cell. Raises ValueError: there is a path but no picture."""
     found = chunk(file, group, column)[row].as_py()
     cells = found if isinstance(found, list) else [found] if found is not None else []
     if any(not one["bytes"] for one in cells):

@@ -4,8 +4,6 @@ Pictures are base64, the index of the row that has them, or paths; a cell with s
 each. What pandas takes for an empty cell is one here: the tools read the tables with it. An option behind an empty one keeps its letter.
 """
 
-from __future__ import annotations
-
 import ast
 import base64
 import binascii
@@ -33,10 +31,7 @@ EMPTY = frozenset(
 
 
 def read(path: Path, benchmark: Benchmark) -> list[Row]:
-    """
-    Raises:
-        ValueError: no prediction column, or a prediction was cut at the limit of an xlsx cell.
-    """
+    """Raises ValueError: no prediction column, or a prediction was cut at the limit of an xlsx cell."""
     rows = []
     for cells, row in rows_of(path, benchmark):
         reply = required(cells, "prediction", path)
@@ -173,10 +168,7 @@ def listed(cell: str) -> list[str]:
 
 
 def pictures(cells: Cells, folder: ImageFolder, place: str) -> list[StoredImage]:
-    """
-    Raises:
-        ValueError: a picture is not base64, or a short cell is not the index of a row that has one.
-    """
+    """Raises ValueError: a picture is not base64, or a short cell is not the index of a row that has one."""
     cell = cells.get("image", "")
     if not cell:
         return [folder.image(name, place) for name in listed(cells.get("image_path", "")) if name]

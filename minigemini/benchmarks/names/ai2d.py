@@ -1,7 +1,5 @@
 """AI2D test (Kembhavi et al. 2016), with the labels masked or not, many points apart."""
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
 from minigemini.benchmarks.formats.parquet import Record

@@ -4,8 +4,6 @@ Asked by its own ``prompt`` column. (For three tasks eval/test_benchmark.py, 0cc
 refusals; as written there that line is an error, and no other model had it.)
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

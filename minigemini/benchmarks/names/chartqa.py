@@ -1,7 +1,5 @@
 """ChartQA test (Masry et al. 2022): 1250 questions by people, 1250 made from captions."""
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Benchmark, Cells, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
 from minigemini.benchmarks.formats.lines import Row

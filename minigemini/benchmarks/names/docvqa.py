@@ -1,7 +1,5 @@
 """DocVQA (Mathew et al. 2021) and InfoVQA (2022), val; the answers to test are with the Robust Reading Competition."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

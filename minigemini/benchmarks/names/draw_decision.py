@@ -8,8 +8,6 @@ A line of the file is ``{"id", "category", "draw", "turns"}``: turns of user and
 each is a text, or ``{"picture", "text"}`` with a picture of the tabletop, given by its prompt.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -32,11 +30,7 @@ FORMED, BROKEN, NO_PROMPT = "well-formed prompts", "broken prompts", "no prompt"
 
 
 def read_examples(path: Path) -> list[Example]:
-    """
-    Raises:
-        ValueError: an item is not as it should be; it names file and row.
-        FileNotFoundError: no such file.
-    """
+    """Raises ValueError: an item is not as it should be; it names file and row; FileNotFoundError: no such file."""
     made = []
     for number, item in enumerate(read_jsonl(path), start=1):
         if set(item) != {"id", "category", "draw", "turns"} or len(item["turns"]) % 2 == 0:

@@ -1,7 +1,5 @@
 """GQA (Hudson and Manning 2019), testdev balanced."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol

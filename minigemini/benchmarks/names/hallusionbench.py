@@ -3,8 +3,6 @@
 Ids are category, subcategory, set, figure and question.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """LLaVA-Bench, in the wild (Liu et al. 2023): 60 questions, asked as they are; a judge grades GPT-4's answer and the model's."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Line, Protocol

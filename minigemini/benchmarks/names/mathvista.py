@@ -1,7 +1,5 @@
 """MathVista testmini (Lu et al. 2024). The published number needs a language model that finds the answer in the reply."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -2,8 +2,6 @@
 MGM's), VLMEvalKit's MMBench_DEV_EN (1164 questions) and V11.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """MME (Fu et al. 2023): 1187 images with two yes/no questions each, in 14 tasks. A row's id is task/image, and stands for two questions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """MMMU val (Yue et al. 2024): 847 questions with options, 53 open ones. MGM's script samples; its other benchmarks are greedy."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ The direct prompt of its own scripts (bb0b95a, mmmu-pro/infer/prompts.yaml; 40b5
 numbers of tokens; 1024 cuts nobody's answer.
 """
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import Hub
 from minigemini.benchmarks.formats.parquet import Record

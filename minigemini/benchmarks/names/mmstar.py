@@ -3,8 +3,6 @@
 Asked by the prompt that its authors show (eval/vlmeval/vlm/llava_next.py, 79e6d1c).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """MM-Vet v1 (Yu et al. 2023): 218 questions, asked as they are; a judge grades every answer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

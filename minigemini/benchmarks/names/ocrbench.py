@@ -1,7 +1,5 @@
 """OCRBench (Liu et al. 2024): 1000 questions, asked as they are."""
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import Hub
 from minigemini.benchmarks.formats.parquet import Record

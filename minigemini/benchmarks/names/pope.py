@@ -3,8 +3,6 @@
 LLaVA's and MGM's numbers are on commit e3e3926, whose random split has 2910 questions; today's has 3000.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Cells, Form, Protocol

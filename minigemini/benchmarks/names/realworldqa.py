@@ -1,7 +1,5 @@
 """RealWorldQA (xAI 2024): the question asks for the bare letter, word or number itself, and holds its options where it has some."""
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
 from minigemini.benchmarks.formats.parquet import Record

@@ -1,7 +1,5 @@
 """ScienceQA test (Lu et al. 2022): 4241 questions, 2017 of them with an image; "IMG" is what tables print."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """SEED-Bench, the images (Li et al. 2023). One of their questions is in the list twice."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

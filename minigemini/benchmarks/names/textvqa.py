@@ -3,8 +3,6 @@
 Ids are the images', of which 5000 rows have 3166.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

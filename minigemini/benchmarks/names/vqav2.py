@@ -2,8 +2,6 @@
 for upload. With the authors' files of val in the folder, val is asked and scored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

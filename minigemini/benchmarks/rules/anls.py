@@ -11,8 +11,6 @@ below one half is 0.
 No fixture: no scored sample is public. ``rrc`` and ``paper`` by hand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from minigemini.benchmarks.benchmark import Line

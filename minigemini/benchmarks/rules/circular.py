@@ -8,8 +8,6 @@ dev_20230712 (4377 rows, 1176 questions; LLaVA's and MGM's), VLMEvalKit's MMBenc
 No fixture; by hand. (Of LLaVA-1.5-13B, 796 of 1176 were reported for this rule, which is the published 67.7.)
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 

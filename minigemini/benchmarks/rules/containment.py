@@ -5,8 +5,6 @@ reply has more chances. Reproduces the rule of the authors' example.py. No fixtu
 lmms-eval 0.7.3 (``lmms_rule``; ``make test-lmms-eval``) also takes full-width characters for plain ones, outside of formulas.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from minigemini.benchmarks.benchmark import Line

@@ -8,8 +8,6 @@
 - ``lmms_realworldqa``: lmms-eval 0.7.3: so too, but where the answer is a letter, the reply's surest one.
 """
 
-from __future__ import annotations
-
 import string
 from collections.abc import Callable
 

@@ -9,8 +9,6 @@ aAcc: all questions; fAcc: figures with all questions right; qAcc: questions rig
 Sets share figures and questions, so they, not single images, are drawn by the bootstrap. No fixture with verdicts; by hand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from minigemini.benchmarks.benchmark import Line

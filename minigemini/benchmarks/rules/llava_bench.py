@@ -9,8 +9,6 @@ than a hundred rows, one percent may lack a review; such a row counts as 0 again
 Fixtures: three reviews of LLaVA-1.5-13B, overall and by category.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

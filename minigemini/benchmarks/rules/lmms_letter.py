@@ -3,8 +3,6 @@
 Every reader: (reply, choices) -> Reading, as in :mod:`option_letter`. ``make test-lmms-eval`` compares each with the tool's own task.
 """
 
-from __future__ import annotations
-
 import re
 import string
 from collections.abc import Sequence

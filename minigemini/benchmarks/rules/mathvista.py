@@ -15,8 +15,6 @@ Fixtures: every run of expected.json, per problem, and the breakdown of LLaVA's 
 since). MGM on today's data files calls round() with 1.0 as precision and calls all decimals wrong; not reproduced.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from random import Random

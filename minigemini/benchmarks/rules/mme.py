@@ -8,8 +8,6 @@ image; here two questions belong together when task and image agree, and anythin
 Fixture: the tool's own sample (LaVIN), perception and cognition to all digits, and per task.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 

@@ -13,8 +13,6 @@ The published numbers are rounded to three places. Fixtures: the two example run
 330 / 329, Qwen-VL 325 / 309 of 900), three files of the eval-only path, and VLMEvalKit's 328 and 223.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from random import Random

@@ -8,8 +8,6 @@ judges are not comparable, and its name is printed. A grade is stored as the too
 Fixtures: LLaVA-1.5 7B and 13B, one and three runs. Capabilities need mm-vet.json (``--gold``); no fixture for them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from minigemini.benchmarks.benchmark import Line
@@ -36,11 +34,7 @@ def rule(line: Line) -> Verdict:
 
 
 def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
-    """The total, each run's, each capability's.
-
-    Raises:
-        ValueError: not every row was graded equally often.
-    """
+    """The total, each run's, each capability's. Raises ValueError: not every row was graded equally often."""
     runs = {len(verdict.reading) for verdict in verdicts if verdict.reading is not None}
     if len(runs) != 1:
         raise ValueError(f"MM-Vet: rows have {sorted(runs)} grades; all must have the same number")

@@ -5,8 +5,6 @@ option is read, and wrong. Fixtures: :func:`llava_scienceqa` (5 failures of 4241
 :func:`vlmevalkit` through MMMU's two example runs. Others by hand. lmms-eval's readers: :mod:`lmms_letter`.
 """
 
-from __future__ import annotations
-
 import re
 import string
 from collections.abc import Callable, Sequence

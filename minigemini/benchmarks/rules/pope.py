@@ -9,8 +9,6 @@ Fixture: LLaVA-1.5-13B under ``llava``, to all digits. ``lmms``: ``make test-lmm
 counts by hand.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random

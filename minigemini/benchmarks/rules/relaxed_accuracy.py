@@ -6,8 +6,6 @@ lmms-eval 0.7.3 strips the reply first (``make test-lmms-eval``). Papers print t
 augmented questions together, or of the two splits' means; both are given.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from minigemini.benchmarks.benchmark import Line

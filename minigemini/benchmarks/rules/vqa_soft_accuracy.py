@@ -16,8 +16,6 @@ Checked by fixtures: m4c cleaning (VizWiz, 1030 pairs) and m4c accuracy (TextVQA
 test-lmms-eval``. ``official``: by hand.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

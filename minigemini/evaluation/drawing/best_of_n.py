@@ -4,8 +4,6 @@ On the tabletop: the generator draws the true prompts of ``drawn_picture``; the 
 it is in the picture; the oracle says which pictures are right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

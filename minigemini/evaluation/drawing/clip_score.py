@@ -4,8 +4,6 @@ Hessel et al., "CLIPScore" (EMNLP 2021), take 2.5 * max(cos, 0); most tools sinc
 here. CLIP knows little of counting and places, and two CLIPs give two numbers: compare scores of one model only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -8,8 +8,6 @@ detector gives another number, so the score is called ``GenEval-like[detector]``
 Pure functions: no torch, no pictures.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

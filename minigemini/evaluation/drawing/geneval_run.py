@@ -1,7 +1,5 @@
 """``minigemini eval geneval``: prompts, perhaps rewritten by a model; pictures; detections; the score. In a straight line."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A model's own opinion of pictures: the probability of "yes" to questions about them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path

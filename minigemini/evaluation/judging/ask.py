@@ -5,8 +5,6 @@ model and the prompt. A reply that cannot be understood is stored as such: the j
 and with more than 1 % of such rows ``eval score`` gives no number.
 """
 
-from __future__ import annotations
-
 import hashlib
 import shlex
 from collections.abc import Sequence
@@ -45,10 +43,7 @@ def filled(prompt: str, fields: dict[str, str], name: str) -> str:
 
 
 def judge_of(benchmark: str) -> HowToJudge:
-    """
-    Raises:
-        ValueError: no such benchmark, or it has no judge.
-    """
+    """Raises ValueError: no such benchmark, or it has no judge."""
     judged = {name: one.judge for name, one in BENCHMARKS.items() if one.judge is not None}
     if benchmark not in judged:
         raise ValueError(f"{benchmark!r} has no judge; those that have one are {', '.join(judged)}")

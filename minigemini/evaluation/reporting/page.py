@@ -5,8 +5,6 @@ everything as text: what a model answered, or what stands in somebody's file, ne
 allows that one script and inlined pictures, and nothing else.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

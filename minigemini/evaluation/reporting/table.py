@@ -1,7 +1,5 @@
 """The one writer of tables, for the terminal and as Markdown: every number with n, interval, floor and controls; every difference."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ What the high-resolution tower is worth is not told by another model that was tr
 left out, or finds blank pictures, or larger ones; or there are no pictures at all. Every difference has a paired interval.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -104,10 +102,7 @@ def ablate(
 
 
 def _refuse_what_has_no_number(parts: Sequence[Rows]) -> None:
-    """
-    Raises:
-        ValueError: parts need a judge, have no gold answers, or nothing but drawings, before anything is answered.
-    """
+    """Raises ValueError: parts need a judge, have no gold answers, or nothing but drawings, before anything is answered."""
     for rows in parts:
         if not rows.asked:
             raise ValueError(f"{rows.name}: nothing is asked of the model in it")

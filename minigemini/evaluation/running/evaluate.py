@@ -1,7 +1,5 @@
 """``minigemini eval``: predict, score, report, in a straight line."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,10 +81,7 @@ def evaluate(
 
 
 def check_prompts(parts: Sequence[Rows], answering: EvaluatedModel) -> None:
-    """
-    Raises:
-        ValueError: the model's chat template does not take the text of a row; part and row are named.
-    """
+    """Raises ValueError: the model's chat template does not take the text of a row; part and row are named."""
     for rows in parts:
         try:
             if rows.asked:

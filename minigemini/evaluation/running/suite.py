@@ -1,7 +1,5 @@
 """What to evaluate: a small YAML file in ``eval/suites/``."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Sequence
