@@ -117,7 +117,7 @@ PROTOCOLS = {
     "lmms vlmevalkit": "ai2d",
     "official lmms vlmevalkit": "mmstar blink realworldqa",
     "lmms": "chartqa",
-    "official lmms paper": "docvqa infovqa",
+    "lmms official paper": "docvqa infovqa",
     "official lmms": "ocrbench",
     "llava": "mmvet llava_bench",
     "minigemini": "tabletop draw_decision",

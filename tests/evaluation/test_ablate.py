@@ -9,6 +9,7 @@ from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.cli import main
 from minigemini.evaluation.running.ablate import compare_views
 from minigemini.evaluation.running.evaluate import evaluate
+from minigemini.evaluation.running.suite import Settings
 
 SUITE = "batch_size: 4\nparts:\n  tabletop:\n    seed: 3\n    examples_per_kind: 4\n    kinds: {colour: {}, tag: {}, draw_or_answer: {}}\n"
 
@@ -19,7 +20,7 @@ def test_every_view_is_answered_and_compared(
     (tmp_path / "suite.yaml").write_text(SUITE)
     model, out = str(checkpoints / "model"), tmp_path / "out"
     asked = [str(tmp_path / "suite.yaml"), "--model", model, "--out", str(out), "--limit", "3"]
-    assert evaluate(asked[0], model, out, limit=3) == 0
+    assert evaluate(asked[0], model, out, Settings(limit=3)) == 0
     answered = out / "tabletop" / "model" / "predictions.jsonl"
     lines = [json.loads(line) for line in answered.read_text().splitlines()]
     lines[0]["prediction"] = "as it was answered before"

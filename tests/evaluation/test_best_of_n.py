@@ -1,6 +1,7 @@
 """Choosing among pictures: the numbers by hand, the nano's opinion of pictures, and the whole on tiny random models."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
 from minigemini.engine.local import LocalEngine
-from minigemini.evaluation.drawing.best_of_n import Candidate, best_of_n, gain
+from minigemini.evaluation.drawing.best_of_n import Candidate, Drawings, best_of_n, gain
 from minigemini.evaluation.drawing.self_judgement import first_tokens, tabletop_questions, yes_probabilities
 from minigemini.generation.image_generator import ImageGenerator
 from minigemini.tabletop.language import parse_prompt
@@ -80,8 +81,8 @@ def test_yes_and_no_begin_differently(loaded: tuple[Any, Any]) -> None:
 
 def test_best_of_n(checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = str(checkpoints / "model"), str(checkpoints / "generator")
-    settings: dict[str, Any] = {"n": 2, "prompts": 3, "steps": 2, "batch_size": 2}
-    assert best_of_n(*names, tmp_path, **settings) == 0
+    drawings = Drawings(n=2, prompts=3, steps=2)
+    assert best_of_n(*names, tmp_path, drawings, 2) == 0
     assert "gain: chosen - first" in capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text())
     assert [metric["name"] for metric in results["metrics"]] == [
@@ -98,15 +99,15 @@ def test_best_of_n(checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert len(line["yes"]) == len(line["questions"]) >= 1
         assert all(0 < yes < 1 for yes in line["yes"])
     judged.write_bytes(before[: len(before) // 2])
-    assert best_of_n(*names, tmp_path, **settings) == 0
+    assert best_of_n(*names, tmp_path, drawings, 2) == 0
     assert judged.read_bytes() == before
     with pytest.raises(ValueError, match="drawn"):
-        best_of_n(*names, tmp_path, **{**settings, "steps": 3})
+        best_of_n(*names, tmp_path, replace(drawings, steps=3), 2)
 
 
 def test_nothing_to_choose(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--n 1"):
-        best_of_n("never loaded", "never loaded", tmp_path, n=1)
+        best_of_n("never loaded", "never loaded", tmp_path, Drawings(n=1), 2)
 
 
 def test_other_settings_of_a_generator(checkpoints: Path) -> None:

@@ -10,6 +10,7 @@ from minigemini.benchmarks.score import score
 from minigemini.evaluation.reporting.result import parse_result
 from minigemini.evaluation.reporting.scored import as_result
 from minigemini.evaluation.running.evaluate import evaluate
+from minigemini.evaluation.running.suite import Settings
 
 SUITE = """
 batch_size: 4
@@ -94,7 +95,9 @@ def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.
 def test_limit_and_no_controls(suite: str, checkpoints: Path, tmp_path: Path) -> None:
     overrides = ["parts.tabletop.kinds={colour: {floor: 0, blind: true, low_res_only: true}}"]
     out = tmp_path / "not" / "there" / "yet"
-    code = evaluate(suite, str(checkpoints / "model"), out, limit=2, controls=False, strict=True, overrides=overrides)
+    code = evaluate(
+        suite, str(checkpoints / "model"), out, Settings(limit=2, overrides=overrides), controls=False, strict=True
+    )
     assert code == 0
     _, row = json.loads((out / "tabletop" / "results.json").read_text())["metrics"]
     assert (row["n"], set(row["controls"])) == (2, {"bag guess", "chance"})
@@ -110,27 +113,29 @@ def test_a_suite_that_does_not_fit_together(suite: str, checkpoints: Path, tmp_p
         ("kinds.tag.ceilings={blnd: 3}", "kinds.tag: there is no control 'blnd'; there are always draw, "),
     ):
         with pytest.raises(ValueError, match=message):
-            evaluate(suite, str(checkpoints / "model"), tmp_path, overrides=[f"parts.tabletop.{override}"])
+            evaluate(suite, str(checkpoints / "model"), tmp_path, Settings(overrides=[f"parts.tabletop.{override}"]))
 
 
 def test_a_model_that_is_not_there_is_said_before_the_questions_are_read(suite: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no such folder"):
-        evaluate(suite, "no model", tmp_path, overrides=["parts.tabletop.seed=null"])
+        evaluate(suite, "no model", tmp_path, Settings(overrides=["parts.tabletop.seed=null"]))
 
 
 def test_only_drawings(suite: str, checkpoints: Path, tmp_path: Path) -> None:
     model = str(checkpoints / "model")
-    assert evaluate(suite, model, tmp_path, limit=1, overrides=["parts.tabletop.kinds={drawn_picture: {}}"]) == 0
+    assert (
+        evaluate(suite, model, tmp_path, Settings(limit=1, overrides=["parts.tabletop.kinds={drawn_picture: {}}"])) == 0
+    )
     assert not (tmp_path / "tabletop" / "model").exists()
     with pytest.raises(ValueError, match="--limit 0"):
-        evaluate(suite, model, tmp_path, limit=0)
+        evaluate(suite, model, tmp_path, Settings(limit=0))
 
 
 def test_floors_and_controls_of_any_part(checkpoints: Path, tmp_path: Path) -> None:
     """The same fields, of a benchmark whose examples are read."""
     model, promised = str(checkpoints / "model"), "{balanced accuracy: {floor: 99, must_fail: [keyword]}}"
     overrides = ["batch_size=8", f"parts.draw_decision.kinds={promised}"]
-    assert evaluate("draw_decision", model, tmp_path, limit=1, strict=True, overrides=overrides) == 1
+    assert evaluate("draw_decision", model, tmp_path, Settings(limit=1, overrides=overrides), strict=True) == 1
     result = json.loads((tmp_path / "draw_decision" / "results.json").read_text())
     assert (result["metrics"][0]["name"], result["metrics"][0]["floor"]) == ("balanced accuracy", 99)
     assert result["metrics"][0]["controls"]["keyword"]["below"] == 99
@@ -140,4 +145,4 @@ def test_floors_and_controls_of_any_part(checkpoints: Path, tmp_path: Path) -> N
         ("{balanced accuracy: {blind: true}}", "no row is of this kind"),
     ):
         with pytest.raises(ValueError, match=message):
-            evaluate("draw_decision", model, tmp_path, overrides=[f"parts.draw_decision.kinds={kinds}"])
+            evaluate("draw_decision", model, tmp_path, Settings(overrides=[f"parts.draw_decision.kinds={kinds}"]))

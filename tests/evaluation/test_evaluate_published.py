@@ -16,7 +16,7 @@ from minigemini.evaluation.reporting.stored_run import find_parts, read_run
 from minigemini.evaluation.running.ablate import ablate
 from minigemini.evaluation.running.evaluate import evaluate
 from minigemini.evaluation.running.rows import read_parts
-from minigemini.evaluation.running.suite import load_suite
+from minigemini.evaluation.running.suite import Settings, load_suite
 from minigemini.tabletop.benchmark import examples as tabletop_examples
 
 
@@ -161,7 +161,7 @@ def test_killed_in_the_middle(finished: Path, suite: str, model: str, tmp_path: 
 
 
 def test_limit_is_of_images_so_that_pairs_stay_together(suite: str, model: str, tmp_path: Path) -> None:
-    assert evaluate(suite, model, tmp_path, limit=1, controls=False) == 0
+    assert evaluate(suite, model, tmp_path, Settings(limit=1), controls=False) == 0
     ids = [row["id"] for row in read(tmp_path / "mme@llava" / "results.json")["verdicts"]]
     assert len(ids) == 2 * 14
     assert len(read(tmp_path / "ai2d@lmms" / "results.json")["verdicts"]) == 2  # of each kind one
@@ -170,9 +170,9 @@ def test_limit_is_of_images_so_that_pairs_stay_together(suite: str, model: str, 
 
 def test_data_that_is_missing_is_said_before_the_model_is_loaded(suite: str, tmp_path: Path, data: Path) -> None:
     with pytest.raises(ValueError, match=r"^ai2d: .*nothing.jsonl: no such file"):
-        evaluate(suite, "nano", tmp_path, overrides=["parts.ai2d.path=nothing.jsonl"])
+        evaluate(suite, "nano", tmp_path, Settings(overrides=["parts.ai2d.path=nothing.jsonl"]))
     with pytest.raises(ValueError, match=r"mme: /nowhere: .*\npope: /nowhere: "):  # each of them
-        evaluate("mme,pope", "nano", tmp_path, overrides=["data=/nowhere"])
+        evaluate("mme,pope", "nano", tmp_path, Settings(overrides=["data=/nowhere"]))
 
 
 def test_another_question_under_the_same_id_is_refused(
@@ -181,7 +181,7 @@ def test_another_question_under_the_same_id_is_refused(
     changed = data / "changed.jsonl"
     changed.write_text((data / "ai2d.jsonl").read_text().replace("what ", "which ").replace("?", "??"))
     with pytest.raises(ValueError, match=r"of the example .* prompt, reference are not what it was"):
-        evaluate(suite, model, finished, overrides=["parts.ai2d.path=changed.jsonl"])
+        evaluate(suite, model, finished, Settings(overrides=["parts.ai2d.path=changed.jsonl"]))
 
 
 def test_what_would_give_a_wrong_number_is_refused(
@@ -190,9 +190,9 @@ def test_what_would_give_a_wrong_number_is_refused(
     """Before the model is loaded."""
     file = str(data / "ai2d.jsonl")
     with pytest.raises(ValueError, match="ai2d.jsonl is one file, for 2 benchmarks; give the folder"):
-        evaluate("ai2d,mmstar", "nano", tmp_path, overrides=[f"data={file}"])
+        evaluate("ai2d,mmstar", "nano", tmp_path, Settings(overrides=[f"data={file}"]))
     with pytest.raises(ValueError, match="ai2d is there twice"):
-        evaluate("ai2d,ai2d", "nano", tmp_path, overrides=[f"data={file}"])
+        evaluate("ai2d,ai2d", "nano", tmp_path, Settings(overrides=[f"data={file}"]))
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit):
         main(["eval", suite, "--out", str(tmp_path / "file" / "x"), "--model", "nano"])
@@ -214,7 +214,7 @@ def test_a_broken_picture_is_found_before_the_first_answer(data: Path, model: st
     (tmp_path / "ai2d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = tmp_path / "out"
     with pytest.raises(ValueError, match=r"broken\.png: not a picture"):
-        evaluate("ai2d", model, out, overrides=[f"data={tmp_path}"])
+        evaluate("ai2d", model, out, Settings(overrides=[f"data={tmp_path}"]))
     assert not list(out.rglob("predictions.jsonl"))
 
 
@@ -238,7 +238,7 @@ def test_a_test_split_is_answered_and_written_for_upload(data: Path, model: str,
         row["id"], row["reference"] = str(number), {"choices": row["choices"]}
     (data / "mmbench.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = tmp_path / "out"
-    assert evaluate("mmbench", model, out, overrides=[f"data={data}"]) == 0
+    assert evaluate("mmbench", model, out, Settings(overrides=[f"data={data}"])) == 0
     part = out / "mmbench@llava"
     results = read(part / "results.json")
     assert (results["status"], results["metrics"], results["n"]) == ("no gold answers", [], 4)
@@ -247,7 +247,7 @@ def test_a_test_split_is_answered_and_written_for_upload(data: Path, model: str,
     assert (part / "upload.xlsx").is_file()
     assert read_run(part).status == "no gold answers"
     with pytest.raises(ValueError, match="mmbench@llava: no gold answers, so there is no number to compare"):
-        ablate("mmbench", model, tmp_path / "ablate", overrides=[f"data={data}"])
+        ablate("mmbench", model, tmp_path / "ablate", settings=Settings(overrides=[f"data={data}"]))
 
 
 def test_a_text_with_the_image_marker_is_named(data: Path, model: str, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_a_text_with_the_image_marker_is_named(data: Path, model: str, tmp_path:
         row["images"] = []
     (tmp_path / "ai2d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(ValueError, match="ai2d@lmms: example 'row 2': "):
-        evaluate("ai2d", model, tmp_path / "out", overrides=[f"data={tmp_path}"])
+        evaluate("ai2d", model, tmp_path / "out", Settings(overrides=[f"data={tmp_path}"]))
 
 
 def test_another_suite_in_the_same_folder_takes_nothing_away(
@@ -265,7 +265,7 @@ def test_another_suite_in_the_same_folder_takes_nothing_away(
 ) -> None:
     out = tmp_path / "run"
     shutil.copytree(finished, out)
-    assert evaluate("mmstar", model, out, overrides=[f"data={data / 'ai2d.jsonl'}"]) == 0
+    assert evaluate("mmstar", model, out, Settings(overrides=[f"data={data / 'ai2d.jsonl'}"])) == 0
     assert sorted(part.name for part in find_parts(out)) == ["ai2d@lmms", "mme@llava", "mmstar@official"]
 
 

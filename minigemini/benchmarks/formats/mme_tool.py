@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark
-from minigemini.benchmarks.formats.lines import Row, read_text
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_text
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 
 
@@ -31,13 +31,6 @@ def _read(folder: Path, columns: int) -> list[Row]:
                     f"{file}, line {number}: {len(parts)} columns, not image, question, gold answer and reply"
                 )
             image, question, gold, reply = (*parts, "")[:4]
-            rows.append(
-                {
-                    "id": f"{task}/{image}",
-                    "kind": task,
-                    "prediction": reply,
-                    "question": question,
-                    "reference": {"answer": gold, "image": f"{task}/{image}", "question": question},
-                }
-            )
+            known = gold_row(f"{task}/{image}", task, answer=gold, image=f"{task}/{image}", question=question)
+            rows.append({**known, "prediction": reply, "question": question})
     return rows

@@ -17,7 +17,7 @@ from typing import Any
 
 from minigemini.benchmarks.benchmark import Benchmark, Cells
 from minigemini.benchmarks.formats.image_folder import ImageFolder
-from minigemini.benchmarks.formats.lines import Row, read_text, required
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_text, required
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules.option_letter import LETTERS
 from minigemini.benchmarks.stored_image import StoredImage
@@ -117,12 +117,8 @@ def row_of(cells: Cells, image: str | None, benchmark: Benchmark) -> Row:
         reference |= {"answers": listed(answer)} if benchmark.several_answers else {"answer": answer}
     if image:
         reference["image"] = image
-    return {
-        "id": cells["index"],
-        "kind": cells.get("category") or "",
-        "reference": reference,
-        "question": cells.get("question", ""),
-    }
+    known = gold_row(cells["index"], cells.get("category") or "", **reference)
+    return {**known, "question": cells.get("question", "")}
 
 
 def read_table(path: Path) -> list[Cells]:

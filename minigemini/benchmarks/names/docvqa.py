@@ -27,13 +27,13 @@ def made(name: str, title: str, rows: int, config: str) -> Benchmark:
         title,
         sizes={rows: "val"},
         protocols={
-            "official": Protocol(
-                anls.rule(anls.rrc_similarity), "ANLS as the Robust Reading Competition's script computes it"
-            ),
             "lmms": Protocol(
                 anls.rule(anls.lmms_similarity),
                 "as the competition's script, on the stripped reply",
                 form=Form(followed_by(SHORT), 32),
+            ),
+            "official": Protocol(
+                anls.rule(anls.rrc_similarity), "ANLS as the Robust Reading Competition's script computes it"
             ),
             "paper": Protocol(anls.rule(anls.paper_similarity), "ANLS as its paper defines it: exactly one half is 0"),
         },

@@ -9,7 +9,7 @@ from minigemini.benchmarks.benchmark import Benchmark, Form, Line, Protocol
 from minigemini.benchmarks.formats import mgm
 from minigemini.benchmarks.formats.hub import Hub
 from minigemini.benchmarks.formats.image_folder import ImageFolder
-from minigemini.benchmarks.formats.lines import Row, read_json, reply_of, required
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json, reply_of, required
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, present
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.judge import Ask, Judge, Said
@@ -92,22 +92,16 @@ def problem_of(row: Row, path: Path) -> Row:
 
 def gold(path: Path) -> list[Row]:
     """data/testmini.json."""
-    return [
-        {"id": pid, "kind": row["metadata"]["task"], "reference": problem_of(row, path)}
-        for pid, row in read_json(path).items()
-    ]
+    return [gold_row(pid, row["metadata"]["task"], **problem_of(row, path)) for pid, row in read_json(path).items()]
 
 
 def mgm_row(row: Row, path: Path) -> Row:
     """The problem with its response and, after extract_answer.py, as ``{pid: problem}`` with the extraction."""
     id = str(required(row, "pid", path))
-    return {
-        "id": id,
-        "kind": row.get("metadata", {}).get("task", ""),
-        "prediction": reply_of(row, "response", path, id),
-        "reference": problem_of(row, path),
-        **({"extraction": row["extraction"]} if "extraction" in row else {}),
-    }
+    reply = reply_of(row, "response", path, id)
+    extraction = {"extraction": row["extraction"]} if "extraction" in row else {}
+    known = gold_row(id, row.get("metadata", {}).get("task", ""), **problem_of(row, path))
+    return {**known, "prediction": reply, **extraction}
 
 
 def grades(path: Path) -> list[Row]:

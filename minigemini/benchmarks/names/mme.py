@@ -7,7 +7,7 @@ from typing import Any
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats import mme_tool
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_text
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_text
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, present, question_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import yes_or_no
@@ -61,8 +61,8 @@ def release(folder: Path) -> list[Row]:
                 raise ValueError(f"{path}: not the two lines 'question<TAB>Yes' or 'No' of an image beside it")
             name = f"{task}/{pictures[path.stem]}"
             for question, answer in parts:
-                reference = {"answer": answer, "image": name, "question": question}
-                rows.append({"id": name, "kind": task, "question": question, "reference": reference})
+                known = gold_row(name, task, answer=answer, image=name, question=question)
+                rows.append({**known, "question": question})
     return rows
 
 

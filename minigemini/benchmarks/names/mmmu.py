@@ -8,7 +8,7 @@ from typing import Any
 
 from minigemini.benchmarks.benchmark import Benchmark, Cells, Form, Line, Protocol, Sampling, first_gold
 from minigemini.benchmarks.formats.hub import Hub
-from minigemini.benchmarks.formats.lines import Row, read_json, reply_of, required
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json, reply_of, required
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.formats.vlmevalkit import listed
@@ -67,11 +67,7 @@ def table(row: Row, cells: Cells) -> list[Row]:
 def gold(path: Path) -> list[Row]:
     """answer_dict_val.json, for the eval-only protocol: it has no options."""
     return [
-        {
-            "id": id,
-            "kind": subject_of(id),
-            "reference": {"answer": row["ground_truth"], "question_type": row["question_type"]},
-        }
+        gold_row(id, subject_of(id), answer=row["ground_truth"], question_type=row["question_type"])
         for id, row in read_json(path).items()
     ]
 
@@ -79,16 +75,10 @@ def gold(path: Path) -> list[Row]:
 def mgm_row(row: Row, path: Path) -> Row:
     """run_llava.py: id, question_type, answer, response and index2ans."""
     id, choices = str(required(row, "id", path)), row.get("index2ans", {})
-    return {
-        "id": id,
-        "kind": subject_of(id),
-        "prediction": reply_of(row, "response", path, id),
-        "reference": {
-            "answer": required(row, "answer", path),
-            "question_type": required(row, "question_type", path),
-            "choices": [choices[letter] for letter in sorted(choices)],
-        },
-    }
+    reply = reply_of(row, "response", path, id)
+    known = {key: required(row, key, path) for key in ("answer", "question_type")}
+    choices = [choices[letter] for letter in sorted(choices)]
+    return {**gold_row(id, subject_of(id), **known, choices=choices), "prediction": reply}
 
 
 def asked(question: Question) -> str:
@@ -139,7 +129,7 @@ MMMU = Benchmark(
             "lmms-eval 0.7.3",
             task="mmmu_val",
             fallback=mmmu.lucky,
-            right_reply=lambda line, gold: str(gold),
+            right_reply=lambda line, gold: str(gold),  # of several the tool looks for the text of the list
         ),
         "vlmevalkit": Protocol(
             mmmu.vlmevalkit,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Cells, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_jsonl
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_jsonl
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, question_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import yes_or_no
@@ -36,11 +36,7 @@ def table(row: Row, cells: Cells) -> list[Row]:
 def gold(path: Path) -> list[Row]:
     """A folder with coco_pope_adversarial.json, coco_pope_popular.json and coco_pope_random.json."""
     return [
-        {
-            "id": str(offset + int(row["question_id"])),
-            "kind": split,
-            "reference": {"answer": row["label"], "image": row["image"]},
-        }
+        gold_row(offset + int(row["question_id"]), split, answer=row["label"], image=row["image"])
         for split, offset in OFFSETS.items()
         for row in read_jsonl(path / f"coco_pope_{split}.json")
     ]

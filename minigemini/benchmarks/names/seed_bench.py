@@ -5,7 +5,7 @@ from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_json
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, question_file, read_rows
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import lettered
@@ -24,18 +24,11 @@ def columns(record: Record, number: int) -> Question | None:
 
 def gold(path: Path) -> list[Row]:
     """SEED-Bench.json: images and videos, as the kind."""
-    return [
-        {
-            "id": str(row["question_id"]),
-            "kind": row["data_type"],
-            "reference": {
-                "answer": row["answer"],
-                "choices": [row[f"choice_{letter}"] for letter in "abcd"],
-                "image": str(row["data_id"]),
-            },
-        }
-        for row in read_json(path)["questions"]
-    ]
+    rows = []
+    for row in read_json(path)["questions"]:
+        choices, image = [row[f"choice_{letter}"] for letter in "abcd"], str(row["data_id"])
+        rows.append(gold_row(row["question_id"], row["data_type"], answer=row["answer"], choices=choices, image=image))
+    return rows
 
 
 def llava_rows(path: Path) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Line, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_json
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, question_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import SHORT
@@ -24,12 +24,7 @@ def columns(record: Record, number: int) -> Question:
 def gold(path: Path) -> list[Row]:
     """TextVQA_0.5.1_val.json."""
     return [
-        {
-            "id": row["image_id"],
-            "kind": "",
-            "question": row["question"],
-            "reference": {"answers": row["answers"], "image": row["image_id"]},
-        }
+        {**gold_row(row["image_id"], "", answers=row["answers"], image=row["image_id"]), "question": row["question"]}
         for row in read_json(path)["data"]
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from minigemini.benchmarks.benchmark import Benchmark, Cells, Form, Line, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
 from minigemini.benchmarks.formats.image_folder import ImageFolder
-from minigemini.benchmarks.formats.lines import Row, read_json
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, present, unanswered_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.formats.vlmevalkit import listed
@@ -30,14 +30,15 @@ def table(row: Row, cells: Cells) -> list[Row]:
     return [{**row, "reference": row["reference"] | ({"answers": listed(answers)} if answers else {})}]
 
 
+def answers_of(row: Row) -> list[str]:
+    """Of the ten people."""
+    return [one["answer"] for one in row["answers"]]
+
+
 def gold(path: Path) -> list[Row]:
     """Annotations/val.json; the id is the image's name without its suffix, as in lmms-eval."""
     return [
-        {
-            "id": Path(row["image"]).stem,
-            "kind": row["answer_type"],
-            "reference": {"answers": [one["answer"] for one in row["answers"]], "image": row["image"]},
-        }
+        gold_row(Path(row["image"]).stem, row["answer_type"], answers=answers_of(row), image=row["image"])
         for row in read_json(path)
     ]
 
@@ -75,7 +76,7 @@ VIZWIZ = Benchmark(
             uploaded_accuracy,
             "the server's rule for an upload cleaned by m4c; test needs EvalAI",
             form=Form(followed_by(UNANSWERABLE + SHORT), 128),
-            misses_gold=True,
+            misses_gold=True,  # ten equal answers are compared as they are, the reply has lost its marks
         ),
         "lmms": Protocol(m4c_accuracy, "lmms-eval's m4c on val", task="vizwiz_vqa_val"),
     },

@@ -8,7 +8,7 @@ from pathlib import Path
 from minigemini.benchmarks.benchmark import Benchmark, Form, Line, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
 from minigemini.benchmarks.formats.image_folder import ImageFolder
-from minigemini.benchmarks.formats.lines import Row, read_json
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, present, unanswered_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import SHORT, followed_by
@@ -31,14 +31,15 @@ def columns(record: Record, number: int) -> Question:
     return record.question(record.get("question_id"), kind, {"answers": answers})
 
 
+def answers_of(row: Row) -> list[str]:
+    """Of the ten people."""
+    return [one["answer"] for one in row["answers"]]
+
+
 def gold(path: Path) -> list[Row]:
     """v2_mscoco_val2014_annotations.json."""
     return [
-        {
-            "id": str(row["question_id"]),
-            "kind": row["answer_type"],
-            "reference": {"answers": [one["answer"] for one in row["answers"]], "image": str(row["image_id"])},
-        }
+        gold_row(row["question_id"], row["answer_type"], answers=answers_of(row), image=str(row["image_id"]))
         for row in read_json(path)["annotations"]
     ]
 
@@ -79,7 +80,7 @@ VQAV2 = Benchmark(
             uploaded_accuracy,
             "the server's rule for an upload cleaned by m4c; test-dev needs EvalAI",
             form=Form(followed_by(SHORT), 128),
-            misses_gold=True,
+            misses_gold=True,  # ten times "t-shirt" is compared as it is, and the reply has lost its hyphen
         ),
         "official": Protocol(official_accuracy, "the official tool on the reply as it is"),
         "lmms": Protocol(
