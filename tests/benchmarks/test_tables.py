@@ -4,14 +4,7 @@ import base64
 
 import openpyxl
 import pytest
-from question_files import (
-    images_of,
-    png_base64,
-    scored_perfectly,
-    tsv_rows,
-    write_image,
-    write_tsv,
-)
+from question_files import images_of, png_base64, scored_perfectly, tsv_rows, write_image, write_tsv
 from score_command import refusal, scored, write_jsonl
 
 from minigemini.benchmarks.formats import vlmevalkit

@@ -2,8 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,11 +15,11 @@ from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.picture import render
 
 
-def candidates(*pairs: tuple[int, float]) -> list[Candidate]:
+def candidates(*pairs):
     return [Candidate(points, liking) for points, liking in pairs]
 
 
-def test_gain_by_hand() -> None:
+def test_gain_by_hand():
     found = gain(
         {
             "won": candidates((0, 0.1), (1, 0.9), (0, 0.2)),
@@ -43,19 +41,19 @@ def test_gain_by_hand() -> None:
     assert found.mcnemar == 1  # two against one
 
 
-def test_a_gain_that_is_there_is_resolved() -> None:
+def test_a_gain_that_is_there_is_resolved():
     found = gain({str(n): candidates((int(n < 5), 0.1), (1, 0.9)) for n in range(20)})
     assert found.gains[0].difference.resolved
     assert found.gains[0].difference.value == 75
     assert found.mcnemar == 2 / 2**15
 
 
-def test_what_is_asked() -> None:
+def test_what_is_asked():
     prompt = "a small orange cross at the top, a large red circle at the bottom left"
     assert tabletop_questions(prompt) == ["is there a small orange cross?", "is there a large red circle?"]
 
 
-def test_the_nano_tells_pictures_apart() -> None:
+def test_the_nano_tells_pictures_apart():
     path = nano.resolve("nano")
     model = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=torch.float32).eval()
     processor = MiniGeminiProcessor.from_pretrained(path)
@@ -72,14 +70,14 @@ def test_the_nano_tells_pictures_apart() -> None:
     assert yes_probabilities(LocalEngine(model, processor), longer)[0] == pytest.approx(right, abs=1e-4)
 
 
-def test_yes_and_no_begin_differently(loaded: tuple[Any, Any]) -> None:
+def test_yes_and_no_begin_differently(loaded):
     tokenizer = loaded[1].tokenizer
     yes, no = first_tokens(tokenizer, ["yes", "Yes"]), first_tokens(tokenizer, ["no"])
     assert len(yes) == 2
     assert not set(yes) & set(no)
 
 
-def test_best_of_n(checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_best_of_n(checkpoints, tmp_path, capsys):
     names = str(checkpoints / "model"), str(checkpoints / "generator")
     drawings = Drawings(n=2, prompts=3, steps=2)
     assert best_of_n(*names, tmp_path, drawings, 2) == 0
@@ -105,12 +103,12 @@ def test_best_of_n(checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         best_of_n(*names, tmp_path, replace(drawings, steps=3), 2)
 
 
-def test_nothing_to_choose(tmp_path: Path) -> None:
+def test_nothing_to_choose(tmp_path):
     with pytest.raises(ValueError, match="--n 1"):
         best_of_n("never loaded", "never loaded", tmp_path, Drawings(n=1), 2)
 
 
-def test_other_settings_of_a_generator(checkpoints: Path) -> None:
+def test_other_settings_of_a_generator(checkpoints):
     generator = ImageGenerator.from_pretrained(checkpoints / "generator")
     prompt = "a large red circle at the center"
     quick = generator.with_settings(steps=2, guidance=1.0)

@@ -13,23 +13,22 @@ from minigemini.benchmarks.score import score
 from minigemini.benchmarks.statistics.paired import mcnemar
 from minigemini.cli import main
 from minigemini.evaluation.reporting.diff import compare
-from minigemini.evaluation.reporting.result import Result
 from minigemini.evaluation.reporting.scored import as_result
 from minigemini.evaluation.reporting.stored_run import read_run
 from minigemini.evaluation.reporting.table import write_result
 
 
-def write(path: Path, rows: list[dict]) -> Path:
+def write(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
-def choice(id, right: bool, **reference) -> dict:
+def choice(id, right, **reference):
     reference = {"answer": "A", "choices": ["x", "y"], **reference}
     return {"id": str(id), "kind": "", "prediction": "AB"[not right], "reference": reference}
 
 
-def runs(folder: Path, a: list[bool], b: list[bool], images: list | None = None) -> tuple[Result, Result]:
+def runs(folder, a, b, images=None):
     """Two runs of SEED-Bench, whose rule is that the reply is the letter."""
     found = []
     for name, rights in (("a", a), ("b", b)):
@@ -38,7 +37,7 @@ def runs(folder: Path, a: list[bool], b: list[bool], images: list | None = None)
     return found[0], found[1]
 
 
-def exact(lost: int, gained: int) -> float:
+def exact(lost, gained):
     """The binomial tail on both sides, as a fraction."""
     rows = lost + gained
     return float(min(Fraction(1), Fraction(2 * sum(comb(rows, k) for k in range(min(lost, gained) + 1)), 2**rows)))
@@ -123,13 +122,13 @@ def test_fractions_of_a_point_have_no_mcnemar(tmp_path):
     assert (found.mcnemar, found.gained, found.lost) == (None, ["0"], [])
 
 
-def refusal(capsys, *arguments) -> str:
+def refusal(capsys, *arguments):
     assert main(["eval", "diff", *map(str, arguments)]) == 1
     return capsys.readouterr().err
 
 
 def test_another_judge_is_another_number(tmp_path, capsys):
-    def graded(name: str, model: str, digest: str) -> Path:
+    def graded(name, model, digest):
         judge = {"model": model, "prompt": {"name": "mine.txt", "sha256": digest}}
         row = {
             "id": "v1_0",
@@ -190,7 +189,7 @@ def test_what_score_writes_is_what_predictions_give(tmp_path):
     assert compare(*stored).lost == compare(*fresh).lost
 
 
-def tabletop(folder: Path, right: dict[str, list[bool]], colour: str = "red") -> Path:
+def tabletop(folder, right, colour="red"):
     """A finished run of `eval tabletop`, without the model."""
     folder.mkdir()
     lines = []
@@ -229,7 +228,7 @@ def test_folders_of_the_tabletop(tmp_path, capsys):
 # Real outputs of two models
 
 
-def seed_bench(folder: Path, model: str) -> Result:
+def seed_bench(folder, model):
     rows = shared.read_rows("seedbench_image/rows.jsonl.gz")
     lines = [
         {"id": str(i), "prediction": row[model] or "", "reference": {"answer": row["gold"]}}

@@ -2,8 +2,6 @@
 
 import json
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +12,7 @@ from minigemini.benchmarks.written_prompt import has_well_formed_prompts
 PROMPT = "<h>a red circle</h>"
 
 
-def line(id: int, kind: str, draw: bool, prediction: str, asked: str = "draw a circle") -> dict[str, Any]:
+def line(id, kind, draw, prediction, asked="draw a circle"):
     return {
         "id": str(id),
         "kind": kind,
@@ -23,16 +21,16 @@ def line(id: int, kind: str, draw: bool, prediction: str, asked: str = "draw a c
     }
 
 
-def values(lines: list[dict[str, Any]]) -> dict[str, float]:
+def values(lines):
     return {metric.name: pytest.approx(metric.value) for metric in score("draw_decision", lines).metrics}
 
 
-def controls(lines: list[dict[str, Any]]) -> dict[str, float]:
+def controls(lines):
     """Balanced accuracy of each."""
     return {name: metrics[0].value for name, metrics in score("draw_decision", lines).controls.items()}
 
 
-def test_the_set() -> None:
+def test_the_set():
     examples = read_examples(ITEMS)
     assert len({example.id for example in examples}) == len(examples) == 130
     assert Counter(example.reference["answer"] for example in examples) == {"draw": 60, "answer": 70}
@@ -53,7 +51,7 @@ def test_the_set() -> None:
     assert found["keyword"] < 75  # else the hard negatives would not be hard
 
 
-def test_scores() -> None:
+def test_scores():
     lines = [
         line(0, "wish", True, PROMPT),
         line(1, "wish", True, f"Of course! {PROMPT} Do you like it?"),
@@ -73,7 +71,7 @@ def test_scores() -> None:
     assert controls(lines)["keyword"] == 100 * (3 / 4 + 1 / 2) / 2
 
 
-def test_nothing_drawn_has_no_well_formed_rate() -> None:
+def test_nothing_drawn_has_no_well_formed_rate():
     assert "well formed" not in values([line(0, "wish", True, "no"), line(1, "talk", False, "yes")])
 
 
@@ -91,11 +89,11 @@ def test_nothing_drawn_has_no_well_formed_rate() -> None:
         ("words", False),
     ],
 )
-def test_well_formed(answer: str, well_formed: bool) -> None:
+def test_well_formed(answer, well_formed):
     assert has_well_formed_prompts(answer) == well_formed
 
 
-def test_broken_items_are_named(tmp_path: Path) -> None:
+def test_broken_items_are_named(tmp_path):
     path = tmp_path / "items.jsonl"
     good = {"id": "a", "category": "b", "draw": True, "turns": ["draw it"]}
     for bad in ({**good, "turns": ["a", "b"]}, {**good, "drawn": 1}):

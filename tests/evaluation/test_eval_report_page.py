@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import re
-from pathlib import Path
 
 import browser
 import pytest
@@ -24,28 +23,28 @@ needs_browser = pytest.mark.skipif(browser.CHROMIUM is None, reason="no chromium
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">'\"`${1}<!-- &lt; \u2028"
 
 
-def write(path: Path, rows: list[dict]) -> Path:
+def write(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
-def choice(id, reply: str, kind: str = "", **reference) -> dict:
+def choice(id, reply, kind="", **reference):
     reference = {"answer": "A", "choices": ["x y", "z w"], **reference}
     return {"id": str(id), "kind": kind, "prompt": f"question {id}", "prediction": reply, "reference": reference}
 
 
-def data_of(file: Path) -> dict:
+def data_of(file):
     stored = re.search('<script type="application/json" id="data">(.*?)</script>', file.read_text("utf-8"), re.DOTALL)
     (part,) = json.loads(stored[1])
     return part
 
 
-def report(*arguments) -> int:
+def report(*arguments):
     return main(["eval", "report", *map(str, arguments)])
 
 
 @pytest.fixture
-def two_runs(tmp_path) -> tuple[Path, Path]:
+def two_runs(tmp_path):
     """120 rows of two kinds. Before: every third wrong. Now: every fourth wrong, every tenth unparsable."""
     replies = {
         "before": ["B" if i % 3 == 0 else "A" for i in range(120)],
@@ -126,10 +125,7 @@ def test_the_numbers_on_the_page(two_runs, tmp_path, capsys):
 @needs_browser
 def test_untrusted_text_stays_text(tmp_path, capsys):
     """In every place that a file can fill."""
-    rows = [
-        choice(EVIL + "1", EVIL, EVIL, answer=EVIL, image=EVIL),
-        choice(EVIL + "2", "A", "all", image="2"),
-    ]
+    rows = [choice(EVIL + "1", EVIL, EVIL, answer=EVIL, image=EVIL), choice(EVIL + "2", "A", "all", image="2")]
     rows[0]["prompt"] = EVIL
     file = write(tmp_path / "evil.jsonl", rows)
     out = tmp_path / "report.html"
@@ -260,7 +256,7 @@ parts:
 
 
 @pytest.fixture(scope="module")
-def answered(checkpoints, tmp_path_factory) -> Path:
+def answered(checkpoints, tmp_path_factory):
     folder = tmp_path_factory.mktemp("answered")
     (folder / "suite.yaml").write_text(SUITE.format(folder=checkpoints))
     evaluate(str(folder / "suite.yaml"), str(checkpoints / "model"), folder / "run", controls=False)

@@ -1,7 +1,6 @@
 """The whole of ``minigemini eval`` on a tiny random model: every control, the report, resuming, exit codes."""
 
 import json
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -30,17 +29,17 @@ parts:
 
 
 @pytest.fixture(scope="module")
-def suite(checkpoints: Path) -> str:
+def suite(checkpoints):
     path = checkpoints / "suite.yaml"
     path.write_text(SUITE.format(folder=checkpoints))
     return str(path)
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate(suite, checkpoints, tmp_path, capsys):
     model = str(checkpoints / "model")
     assert evaluate(suite, model, tmp_path) == 0
     shown = capsys.readouterr().out
@@ -92,7 +91,7 @@ def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.
         evaluate(suite, str(checkpoints / "low_res"), tmp_path)
 
 
-def test_limit_and_no_controls(suite: str, checkpoints: Path, tmp_path: Path) -> None:
+def test_limit_and_no_controls(suite, checkpoints, tmp_path):
     overrides = ["parts.tabletop.kinds={colour: {floor: 0, blind: true, low_res_only: true}}"]
     out = tmp_path / "not" / "there" / "yet"
     code = evaluate(
@@ -104,7 +103,7 @@ def test_limit_and_no_controls(suite: str, checkpoints: Path, tmp_path: Path) ->
     assert not (out / "tabletop" / "blind").exists()
 
 
-def test_a_suite_that_does_not_fit_together(suite: str, checkpoints: Path, tmp_path: Path) -> None:
+def test_a_suite_that_does_not_fit_together(suite, checkpoints, tmp_path):
     for override, message in (
         ("low_res_model=null", r"low_res_only \(colour, tag\) needs low_res_model"),
         ("image_generator=null", "drawn_picture needs image_generator"),
@@ -116,12 +115,12 @@ def test_a_suite_that_does_not_fit_together(suite: str, checkpoints: Path, tmp_p
             evaluate(suite, str(checkpoints / "model"), tmp_path, Settings(overrides=[f"parts.tabletop.{override}"]))
 
 
-def test_a_model_that_is_not_there_is_said_before_the_questions_are_read(suite: str, tmp_path: Path) -> None:
+def test_a_model_that_is_not_there_is_said_before_the_questions_are_read(suite, tmp_path):
     with pytest.raises(ValueError, match="there is no such folder"):
         evaluate(suite, "no model", tmp_path, Settings(overrides=["parts.tabletop.seed=null"]))
 
 
-def test_only_drawings(suite: str, checkpoints: Path, tmp_path: Path) -> None:
+def test_only_drawings(suite, checkpoints, tmp_path):
     model = str(checkpoints / "model")
     assert (
         evaluate(suite, model, tmp_path, Settings(limit=1, overrides=["parts.tabletop.kinds={drawn_picture: {}}"])) == 0
@@ -131,7 +130,7 @@ def test_only_drawings(suite: str, checkpoints: Path, tmp_path: Path) -> None:
         evaluate(suite, model, tmp_path, Settings(limit=0))
 
 
-def test_floors_and_controls_of_any_part(checkpoints: Path, tmp_path: Path) -> None:
+def test_floors_and_controls_of_any_part(checkpoints, tmp_path):
     """The same fields, of a benchmark whose examples are read."""
     model, promised = str(checkpoints / "model"), "{balanced accuracy: {floor: 99, must_fail: [keyword]}}"
     overrides = ["batch_size=8", f"parts.draw_decision.kinds={promised}"]

@@ -1,7 +1,5 @@
 """A detector that sees nothing."""
 
-from pathlib import Path
-
 import tiny_clip
 import torch
 from PIL import Image
@@ -9,7 +7,7 @@ from PIL import Image
 from minigemini.evaluation.drawing.geneval_detectors import MaskDetector
 
 
-def test_a_picture_without_any_segment(tmp_path: Path) -> None:
+def test_a_picture_without_any_segment(tmp_path):
     detector = MaskDetector(tiny_clip.write_mask2former(tmp_path, ["circle", "square"]))
     picture = Image.new("RGB", (80, 60))
     assert detector.find(picture, ["circle", "square"])

@@ -13,11 +13,11 @@ from minigemini.benchmarks.statistics.wilson import wilson
         (1, 29, 0.0061, 0.1718),  # Newcombe 1998: .0061 to .1718
     ],
 )
-def test_as_published(hits: int, n: int, low: float, high: float) -> None:
+def test_as_published(hits, n, low, high):
     assert wilson(hits / n, n) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_ends_are_exact_and_mirror_each_other() -> None:
+def test_ends_are_exact_and_mirror_each_other():
     assert wilson(0.0, 300)[0] == 0.0
     assert wilson(1.0, 300)[1] == 1.0
     assert wilson(1.0, 300)[0] == pytest.approx(1 - wilson(0.0, 300)[1])

@@ -95,13 +95,7 @@ def test_mmbench_circular():
     scored = score("mmbench", lines)
     found = {metric.name: metric.value for metric in scored.metrics}
     assert found == pytest.approx(
-        {
-            "circular accuracy": 100 / 3,
-            "vanilla accuracy": 60,
-            "first pass accuracy": 200 / 3,
-            "ocr": 50,
-            "counting": 0,
-        }
+        {"circular accuracy": 100 / 3, "vanilla accuracy": 60, "first pass accuracy": 200 / 3, "ocr": 50, "counting": 0}
     )
     assert [metric.name for metric in scored.metrics][3:] == ["counting", "ocr"]  # in this order, whatever comes first
     assert [metric.n for metric in scored.metrics[:2]] == [3, 5]

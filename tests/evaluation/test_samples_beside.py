@@ -5,7 +5,7 @@ import shared
 from score_command import refusal, scored, write_jsonl
 
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
-from minigemini.benchmarks.score import Scored, score
+from minigemini.benchmarks.score import score
 from minigemini.evaluation.reporting.diff import compare
 from minigemini.evaluation.reporting.stored_run import read_run
 
@@ -13,7 +13,7 @@ SAMPLES = shared.BESIDE / "fixtures"
 MME = SAMPLES / "mme_lavin"
 
 
-def values(scored: Scored) -> dict[str, float]:
+def values(scored):
     return {metric.name: metric.value for metric in scored.metrics}
 
 
