@@ -8,7 +8,7 @@ from typing import Any
 from minigemini.benchmarks.benchmark import Benchmark, Line
 
 
-def written(path: Path, stored: Any) -> Path:
+def write_answers(path: Path, stored: Any) -> Path:
     path.write_text(json.dumps(stored, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 

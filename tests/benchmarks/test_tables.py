@@ -149,9 +149,9 @@ def test_vlmevalkit_lists_and_places(tmp_path):
     (row,) = vlmevalkit.read_gold(write_table(tmp_path / "hb.tsv", table), BENCHMARKS["hallusionbench"])
     place = {key: row["reference"][key] for key in ("set_id", "figure_id", "question_id")}
     assert place == {"set_id": "0", "figure_id": "1", "question_id": "2"}
-    assert vlmevalkit.listed("['a', 'b']") == ["a", "b"]
-    assert vlmevalkit.listed("[sic") == ["[sic"]
-    assert vlmevalkit.listed("7") == ["7"]
+    assert vlmevalkit.parse_list("['a', 'b']") == ["a", "b"]
+    assert vlmevalkit.parse_list("[sic") == ["[sic"]
+    assert vlmevalkit.parse_list("7") == ["7"]
 
 
 def test_what_vlmevalkits_tables_bring(tmp_path):

@@ -12,7 +12,7 @@ from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.benchmarks.names.mmvet import as_grade
 from minigemini.cli import main
 from minigemini.evaluation.judging import client
-from minigemini.evaluation.judging.ask import filled, judge_of
+from minigemini.evaluation.judging.ask import fill, judge_of
 
 
 @pytest.fixture(autouse=True)
@@ -459,7 +459,7 @@ def test_our_own_prompts_hold_their_fields():
     }
     for benchmark, initials in wanted.items():
         held = {name: f"<{initial}>" for name, initial in fields.items() if initial in initials}
-        text = filled(judge_of(benchmark).prompt, held, benchmark)
+        text = fill(judge_of(benchmark).prompt, held, benchmark)
         assert all(text.count(value) == 1 for value in held.values())
     assert {name for name, one in BENCHMARKS.items() if one.judge} == set(wanted)
 

@@ -179,7 +179,7 @@ def test_mathvista_normalisation(extraction, kind, expected):
         "choices": list(FRUIT),
         "precision": 2.0 if kind == "float" else None,
     }
-    assert mathvista.normalised(extraction, problem).answer == expected
+    assert mathvista.normalise(extraction, problem).answer == expected
 
 
 @pytest.mark.parametrize(

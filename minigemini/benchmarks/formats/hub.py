@@ -33,7 +33,7 @@ def of_lmms(name: str, split: str, *configs: str, pictures: tuple[str, str] | No
     return Hub((f"lmms-lab-encoder/{name}", f"lmms-lab/{name}"), split, configs, pictures)
 
 
-def fetched(benchmark: Benchmark, asked: str) -> Path:
+def fetch(benchmark: Benchmark, asked: str) -> Path:
     """The folder of a repository's parquet files, from the local cache if they are there.
 
     Args:
@@ -62,8 +62,8 @@ def fetched(benchmark: Benchmark, asked: str) -> Path:
     return Path(folder)
 
 
-def pinned(benchmark: Benchmark, asked: str) -> str:
-    """``asked`` with repository and commit, so that the same files are read again. Arguments and errors as of :func:`fetched`."""
+def pin(benchmark: Benchmark, asked: str) -> str:
+    """``asked`` with repository and commit, so that the same files are read again. Arguments and errors as of :func:`fetch`."""
     assert benchmark.hub is not None, benchmark.name
     name = asked.removeprefix(HUB).partition("@")[0] or benchmark.hub.repositories[0]
-    return f"{HUB}{name}@{fetched(benchmark, asked).name}"
+    return f"{HUB}{name}@{fetch(benchmark, asked).name}"

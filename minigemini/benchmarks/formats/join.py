@@ -36,7 +36,7 @@ def join(benchmark: Benchmark, rows: Sequence[Row], gold: Sequence[Row]) -> list
     return [_joined(found[key], one, key) for key, one in zip(gold_keys, gold, strict=True)]
 
 
-def identified(benchmark: Benchmark, rows: Sequence[Row]) -> list[Row]:
+def identify(benchmark: Benchmark, rows: Sequence[Row]) -> list[Row]:
     """Rows that bring their gold answers, with ids that are unique. Raises ValueError: a row is there twice."""
     keys = [key_of(benchmark, row) for row in rows]  # of our own predictions, where a repeated question has its number
     twice = repeated(keys)

@@ -134,7 +134,7 @@ def is_of_split(file: Path, hub: Hub) -> bool:
     return not hub.split or file.stem == hub.split or file.name.startswith(f"{hub.split}-")
 
 
-def opened(file: Path) -> Any:
+def open_parquet(file: Path) -> Any:
     """Raises ValueError: pyarrow is not installed, or this is not a parquet file."""
     try:
         import pyarrow
@@ -148,7 +148,7 @@ def opened(file: Path) -> Any:
 
 
 def records_of(file: Path) -> Iterator[Record]:
-    table = opened(file)
+    table = open_parquet(file)
     schema = table.schema_arrow
     pictured = [name for name in schema.names if holds_images(schema.field(name).type)]
     plain = [name for name in schema.names if name not in pictured]
@@ -158,7 +158,7 @@ def records_of(file: Path) -> Iterator[Record]:
         places = [f"{file}, row {number}" for number in range(start, start + count)]
         rows = table.read_row_group(group, columns=plain).to_pylist() if plain else [{} for _ in places]
         # a column after the other: their pictures need not be in memory together
-        images = {name: [stored(file, at, group, name, row) for row, at in enumerate(places)] for name in pictured}
+        images = {name: [read_cell(file, at, group, name, row) for row, at in enumerate(places)] for name in pictured}
         for row, at in enumerate(places):
             yield Record(rows[row], {name: images[name][row] for name in pictured}, at)
         start += count
@@ -176,10 +176,10 @@ def holds_images(kind: Any) -> bool:
 @lru_cache(maxsize=CHUNKS_KEPT)
 def chunk(file: Path, group: int, column: str) -> Any:
     """A column's pictures of one group of rows, encoded; the file is opened anew, as a cached one would stay open."""
-    return opened(file).read_row_group(group, columns=[column]).column(column)
+    return open_parquet(file).read_row_group(group, columns=[column]).column(column)
 
 
-def stored(file: Path, place: str, group: int, column: str, row: int) -> Named:
+def read_cell(file: Path, place: str, group: int, column: str, row: int) -> Named:
     """The pictures of a cell with their names; () for an empty cell. Raises ValueError: there is a path but no picture."""
     found = chunk(file, group, column)[row].as_py()
     cells = found if isinstance(found, list) else [found] if found is not None else []

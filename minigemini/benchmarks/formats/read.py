@@ -83,7 +83,7 @@ def _asked(question: Question) -> dict[str, str]:
 
 def _read(benchmark: Benchmark, data: str, images: Path | None) -> list[Question]:
     if data.startswith(hub.HUB):
-        return _parquet(hub.fetched(benchmark, data), benchmark, images)
+        return _parquet(hub.fetch(benchmark, data), benchmark, images)
     path = Path(data)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")

@@ -114,7 +114,7 @@ def row_of(cells: Cells, image: str | None, benchmark: Benchmark) -> Row:
     reference: dict[str, Any] = {"choices": choices_of(cells)}
     answer = cells.get("answer", "")
     if answer:
-        reference |= {"answers": listed(answer)} if benchmark.several_answers else {"answer": answer}
+        reference |= {"answers": parse_list(answer)} if benchmark.several_answers else {"answer": answer}
     if image:
         reference["image"] = image
     known = gold_row(cells["index"], cells.get("category") or "", **reference)
@@ -152,7 +152,7 @@ def choices_of(cells: dict[str, Any]) -> list[str]:
     return choices
 
 
-def listed(cell: str) -> list[str]:
+def parse_list(cell: str) -> list[str]:
     """A cell that is a Python list of texts, or a text alone."""
     if not cell.startswith("["):
         return [cell]
@@ -167,13 +167,13 @@ def pictures(cells: Cells, folder: ImageFolder, place: str) -> list[StoredImage]
     """Raises ValueError: a picture is not base64, or a short cell is not the index of a row that has one."""
     cell = cells.get("image", "")
     if not cell:
-        return [folder.image(name, place) for name in listed(cells.get("image_path", "")) if name]
+        return [folder.image(name, place) for name in parse_list(cells.get("image_path", "")) if name]
     if not is_picture(cell):
         raise ValueError(f"{place}: column 'image' is {cell!r}, which is no index of a row with a picture")
-    return [StoredImage(f"{place}, image {n}", decoded(one, place)) for n, one in enumerate(listed(cell), 1)]
+    return [StoredImage(f"{place}, image {n}", decode(one, place)) for n, one in enumerate(parse_list(cell), 1)]
 
 
-def decoded(encoded: str, place: str) -> partial[bytes]:
+def decode(encoded: str, place: str) -> partial[bytes]:
     """What decodes it when it is needed, with the head of a ``data:`` URL and line breaks left out; that it can be is tried now."""
     bare = "".join((encoded.partition(",")[2] if encoded.startswith("data:") else encoded).split())
     try:

@@ -9,7 +9,7 @@ from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import SHORT, followed_by
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import anls
-from minigemini.benchmarks.upload import written
+from minigemini.benchmarks.upload import write_answers
 
 
 def columns(record: Record, number: int) -> Question:
@@ -18,10 +18,10 @@ def columns(record: Record, number: int) -> Question:
 
 def upload(lines: Sequence[Line], folder: Path) -> Path:
     rows = [{"questionId": int(line["id"]), "answer": line["prediction"]} for line in lines]
-    return written(folder / "upload.json", rows)
+    return write_answers(folder / "upload.json", rows)
 
 
-def made(name: str, title: str, rows: int, config: str) -> Benchmark:
+def make(name: str, title: str, rows: int, config: str) -> Benchmark:
     return Benchmark(
         name,
         title,
@@ -44,5 +44,5 @@ def made(name: str, title: str, rows: int, config: str) -> Benchmark:
     )
 
 
-DOCVQA = made("docvqa", "DocVQA val", 5349, "DocVQA")
-INFOVQA = made("infovqa", "InfoVQA val", 2801, "InfographicVQA")
+DOCVQA = make("docvqa", "DocVQA val", 5349, "DocVQA")
+INFOVQA = make("infovqa", "InfoVQA val", 2801, "InfographicVQA")

@@ -16,7 +16,7 @@ from pathlib import Path
 from minigemini import shipped
 from minigemini.benchmarks.benchmark import Benchmark, Example, Line, Protocol
 from minigemini.benchmarks.formats.lines import read_jsonl
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict
 from minigemini.benchmarks.statistics.metric import Metric, balanced_accuracy, by_kind, share
 from minigemini.benchmarks.written_prompt import has_well_formed_prompts
 from minigemini.conversation import PROMPT_END, PROMPT_START, Message, Role, message
@@ -56,7 +56,7 @@ def rule(line: Line) -> Verdict:
     drawn = PROMPT_START in answer
     path = FORMED if has_well_formed_prompts(answer) else BROKEN if drawn or PROMPT_END in answer else NO_PROMPT
     decided = "draw" if drawn else "answer"
-    return judged(line, float(decided == line["reference"]["answer"]), Reading(decided, path))
+    return make_verdict(line, float(decided == line["reference"]["answer"]), Reading(decided, path))
 
 
 def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:

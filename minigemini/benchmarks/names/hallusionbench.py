@@ -38,7 +38,7 @@ def table(row: Row, cells: Cells) -> list[Row]:
     return [{**row, "reference": row["reference"] | dict(zip(PLACE, names, strict=True))}]
 
 
-def placed(place: dict[str, str], **reference: str) -> Row:
+def row_at(place: dict[str, str], **reference: str) -> Row:
     return gold_row("_".join(place.values()), place["category"], **place, **reference)
 
 
@@ -46,7 +46,7 @@ def gold(path: Path) -> list[Row]:
     """HallusionBench.json."""
     keys = {"answer": "gt_answer", "answer_details": "gt_answer_details", "question": "question"}
     return [
-        placed({key: str(row[key]) for key in PLACE}, **{key: row[theirs] for key, theirs in keys.items()})
+        row_at({key: str(row[key]) for key in PLACE}, **{key: row[theirs] for key, theirs in keys.items()})
         for row in read_json(path)
     ]
 
@@ -55,7 +55,7 @@ def grades(path: Path) -> list[Row]:
     """A list or JSONL of the benchmark's rows, with the judge's 0, 1 or 2 as ``grade``."""
     rows = []
     for row in read_json(path) if path.suffix == ".json" else read_jsonl(path):
-        known = placed({key: str(required(row, key, path)) for key in PLACE}, answer=row.get("gt_answer", ""))
+        known = row_at({key: str(required(row, key, path)) for key in PLACE}, answer=row.get("gt_answer", ""))
         said = {"prediction": row.get("model_prediction", ""), "grade": required(row, "grade", path)}
         rows.append(known | said)
     return rows

@@ -94,7 +94,7 @@ def upload(lines: Sequence[Line], folder: Path) -> Path:
     return path
 
 
-def made(
+def make(
     name: str, title: str, sizes: dict[int, str], config: str, task: str, suffix: str, folder: LlavaFolder
 ) -> Benchmark:
     rule = circular.rule(option_letter.vlmevalkit)
@@ -122,7 +122,7 @@ def made(
     )
 
 
-MMBENCH = made(
+MMBENCH = make(
     "mmbench",
     "MMBench dev (en)",
     {4377: "dev_20230712"},
@@ -131,7 +131,7 @@ MMBENCH = made(
     LETTER,
     LlavaFolder(("mmbench",), table_file("mmbench_dev_20230712.tsv")),
 )
-MMBENCH_CN = made(
+MMBENCH_CN = make(
     "mmbench_cn",
     "MMBench dev (cn)",
     {},

@@ -11,11 +11,11 @@ from minigemini.benchmarks.formats.hub import Hub
 from minigemini.benchmarks.formats.lines import Row, gold_row, read_json, reply_of, required
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder
 from minigemini.benchmarks.formats.parquet import Record
-from minigemini.benchmarks.formats.vlmevalkit import listed
+from minigemini.benchmarks.formats.vlmevalkit import parse_list
 from minigemini.benchmarks.prompts import LETTER, SHORT, first_image, options
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import mmmu
-from minigemini.benchmarks.upload import written
+from minigemini.benchmarks.upload import write_answers
 
 SUBJECT = re.compile(r"[a-z]+_(.+)_\d+")  # validation_Art_Theory_3
 
@@ -40,7 +40,7 @@ def options_of(record: Record) -> list[str]:
 
 def gold_of(answer: str) -> str | list[str]:
     """Of an open question there may be several right answers, as the text of a list."""
-    several = listed(answer)
+    several = parse_list(answer)
     return several if len(several) > 1 else answer
 
 
@@ -95,7 +95,7 @@ def upload(lines: Sequence[Line], folder: Path) -> Path:
         choices = line["reference"]["choices"]
         letter = mmmu.official_letter(line["prediction"], choices).answer if choices else line["prediction"]
         answers[line["id"]] = letter or ""
-    return written(folder / "upload.json", answers)
+    return write_answers(folder / "upload.json", answers)
 
 
 def of_two(line: Line, gold: Any) -> str:

@@ -30,19 +30,19 @@ def columns(record: Record, number: int) -> Question:
     )  # fmt: skip
 
 
-def listed(question: Question) -> str:
+def list_options(question: Question) -> str:
     return f"{question.text}\n{options(question.choices)}\n{STANDARD}"
 
 
 def asked(question: Question) -> str:
-    return CITED.sub("[image]", listed(question)) if question.text else VISION
+    return CITED.sub("[image]", list_options(question)) if question.text else VISION
 
 
 def cited_images(question: Question) -> tuple[StoredImage, ...]:
     """In the order in which they are cited."""
     if not question.text:
         return question.images
-    return images_of_numbers(question, [int(number) for number in CITED.findall(listed(question))])
+    return images_of_numbers(question, [int(number) for number in CITED.findall(list_options(question))])
 
 
 MMMU_PRO = Benchmark(

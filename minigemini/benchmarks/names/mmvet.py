@@ -12,7 +12,7 @@ from minigemini.benchmarks.judge import Ask, Judge, Said, with_answer
 from minigemini.benchmarks.prompts import bare
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import mmvet
-from minigemini.benchmarks.upload import written
+from minigemini.benchmarks.upload import write_answers
 
 
 def columns(record: Record, number: int) -> Question:
@@ -89,7 +89,7 @@ def as_grade(reply: str) -> float | None:
 
 def upload(lines: Sequence[Line], folder: Path) -> Path:
     """For the evaluator's own page: {id: answer}."""
-    return written(folder / "upload.json", {line["id"]: line["prediction"] for line in lines})
+    return write_answers(folder / "upload.json", {line["id"]: line["prediction"] for line in lines})
 
 
 MMVET = Benchmark(

@@ -11,11 +11,11 @@ from minigemini.benchmarks.formats.image_folder import ImageFolder
 from minigemini.benchmarks.formats.lines import Row, gold_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, present, unanswered_file
 from minigemini.benchmarks.formats.parquet import Record
-from minigemini.benchmarks.formats.vlmevalkit import listed
+from minigemini.benchmarks.formats.vlmevalkit import parse_list
 from minigemini.benchmarks.prompts import SHORT, UNANSWERABLE, followed_by
 from minigemini.benchmarks.question import Question, text_cell
 from minigemini.benchmarks.rules.vqa_soft_accuracy import m4c, m4c_accuracy, uploaded_accuracy
-from minigemini.benchmarks.upload import written
+from minigemini.benchmarks.upload import write_answers
 
 TEST = "llava_test.jsonl"
 
@@ -27,7 +27,7 @@ def columns(record: Record, number: int) -> Question:
 
 def table(row: Row, cells: Cells) -> list[Row]:
     answers = cells.get("answers", "")
-    return [{**row, "reference": row["reference"] | ({"answers": listed(answers)} if answers else {})}]
+    return [{**row, "reference": row["reference"] | ({"answers": parse_list(answers)} if answers else {})}]
 
 
 def answers_of(row: Row) -> list[str]:
@@ -64,7 +64,7 @@ def upload(lines: Sequence[Line], folder: Path) -> Path:
     for line in lines:
         image = line["reference"]["image"]
         rows.append({"image": image if Path(image).suffix else f"{line['id']}.jpg", "answer": m4c(line["prediction"])})
-    return written(folder / "upload.json", rows)
+    return write_answers(folder / "upload.json", rows)
 
 
 VIZWIZ = Benchmark(

@@ -19,7 +19,7 @@ from minigemini.benchmarks.rules.vqa_soft_accuracy import (
     official_accuracy,
     uploaded_accuracy,
 )
-from minigemini.benchmarks.upload import written
+from minigemini.benchmarks.upload import write_answers
 
 TEST, VAL = "llava_vqav2_mscoco_test-dev2015.jsonl", "v2_OpenEnded_mscoco_val2014_questions.json"
 
@@ -68,7 +68,7 @@ def read_folder(benchmark: Benchmark, folder: Path, images: Path | None) -> list
 def upload(lines: Sequence[Line], folder: Path) -> Path:
     """As LLaVA cleans them. EvalAI wants all of test2015: the questions that were not asked with an empty answer."""
     rows = [{"question_id": int(line["id"]), "answer": m4c(line["prediction"])} for line in lines]
-    return written(folder / "upload.json", rows)
+    return write_answers(folder / "upload.json", rows)
 
 
 VQAV2 = Benchmark(

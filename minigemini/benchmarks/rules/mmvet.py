@@ -11,7 +11,7 @@ Fixtures: LLaVA-1.5 7B and 13B, one and three runs. Capabilities need mm-vet.jso
 from collections.abc import Sequence
 
 from minigemini.benchmarks.benchmark import Line
-from minigemini.benchmarks.rules.verdict import UNANSWERED, UNASKED, Reading, Verdict, judged
+from minigemini.benchmarks.rules.verdict import UNANSWERED, UNASKED, Reading, Verdict, make_verdict
 from minigemini.benchmarks.statistics.metric import Metric, mean_points, metric, ratio
 
 CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")
@@ -21,15 +21,15 @@ def rule(line: Line) -> Verdict:
     """``kind`` becomes the question's capabilities joined by "+", if the reference names them."""
     kind = "+".join(line["reference"].get("capability", ())) or line["kind"]
     if "grade" not in line:
-        verdict = judged(line, None, UNASKED)
+        verdict = make_verdict(line, None, UNASKED)
     else:
         scores = line["grade"]["score"]
         if None in scores:
-            verdict = judged(line, None, UNANSWERED)
+            verdict = make_verdict(line, None, UNANSWERED)
         elif not scores or not all(isinstance(score, int | float) and 0 <= score <= 1 for score in scores):
             raise ValueError(f"row {line['id']!r}: the grades are {scores!r}; each must be a number in 0..1")
         else:
-            verdict = judged(line, sum(scores) / len(scores), Reading(scores, "judge"))
+            verdict = make_verdict(line, sum(scores) / len(scores), Reading(scores, "judge"))
     return Verdict(**{**vars(verdict), "kind": kind})
 
 

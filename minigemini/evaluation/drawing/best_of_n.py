@@ -15,7 +15,7 @@ from rich.console import Console
 
 from minigemini.benchmarks.benchmark import Example
 from minigemini.benchmarks.names.tabletop import DRAWN, make_examples, shows, what_the_oracle_sees
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict
 from minigemini.benchmarks.statistics.metric import Metric, mean_points
 from minigemini.benchmarks.statistics.paired import differences, mcnemar
 from minigemini.evaluation.drawing.draw import draw
@@ -77,7 +77,7 @@ def gain(candidates: Mapping[str, Sequence[Candidate]]) -> Gain:
     }
     verdicts: dict[str, list[Verdict]] = {
         name: [
-            judged({"id": prompt, "kind": "", "reference": {}}, points, Reading(name, ""))
+            make_verdict({"id": prompt, "kind": "", "reference": {}}, points, Reading(name, ""))
             for prompt, points in zip(candidates, column, strict=True)
         ]
         for name, column in choices.items()

@@ -25,7 +25,7 @@ from minigemini.progress import progress_bar
 AT_ONCE = 8  # requests
 
 
-def filled(prompt: str, fields: dict[str, str], name: str) -> str:
+def fill(prompt: str, fields: dict[str, str], name: str) -> str:
     """``prompt`` with its fields in place; what is in a field is never looked at for further ones.
 
     Raises:
@@ -110,7 +110,7 @@ def judge_lines(
     if done:
         raise ValueError(f"row {done[0]!r} is judged already; give the predictions themselves")
     needed = [number for number, line in enumerate(lines) if how.needed(line)]
-    prompts = {number: filled(template, how.fields(lines[number]), prompt["name"]) for number in needed}
+    prompts = {number: fill(template, how.fields(lines[number]), prompt["name"]) for number in needed}
     judged = [dict(line) for line in lines]
 
     def ask(text: str, temperature: float, max_tokens: int) -> tuple[str, str]:

@@ -107,7 +107,7 @@ def find_source(benchmark: str, part: Part, suite: Suite, limit: int | None = No
         return Source(str(folder if folder.is_file() else known.items))
     asked = part.path or suite.place
     if asked.startswith(hub.HUB):
-        return Source(hub.pinned(known, asked))
+        return Source(hub.pin(known, asked))
     images = None if part.images is None else str(folder / part.images)
     if part.path is not None:
         return Source(str(folder / part.path), images)
