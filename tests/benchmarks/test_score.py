@@ -5,23 +5,18 @@ import subprocess
 import sys
 
 import pytest
+from score_command import line, write_jsonl
 
 from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.cli import main
 
 
 def write(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
+    return str(write_jsonl(path, rows))
 
 
 def row(id, reply, gold="A", **reference):
-    return {
-        "id": id,
-        "kind": "",
-        "prediction": reply,
-        "reference": {"answer": gold, "choices": ["x y", "z w"], **reference},
-    }
+    return line(id, reply, {"answer": gold, "choices": ["x y", "z w"], **reference})
 
 
 def test_our_own_predictions(tmp_path, capsys):

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 import pytest
+import score_command
 
 from minigemini.benchmarks.names.draw_decision import ITEMS, read_examples
 from minigemini.benchmarks.score import score
@@ -13,12 +14,7 @@ PROMPT = "<h>a red circle</h>"
 
 
 def line(id, kind, draw, prediction, asked="draw a circle"):
-    return {
-        "id": str(id),
-        "kind": kind,
-        "prediction": prediction,
-        "reference": {"answer": "draw" if draw else "answer", "asked": asked},
-    }
+    return score_command.line(id, prediction, {"answer": "draw" if draw else "answer", "asked": asked}, kind)
 
 
 def values(lines):

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 import shared
+from score_command import line
 
 from minigemini.benchmarks.rules import mmmu, vqa_soft_accuracy
 from minigemini.benchmarks.rules.pope import metrics as metrics_of_pope
@@ -25,10 +26,6 @@ MATHVISTA = [
     "llavar",
     "random_guess",
 ]
-
-
-def line(id, prediction, reference, kind="", **more):
-    return {"id": str(id), "kind": kind, "prediction": prediction, "reference": reference, **more}
 
 
 def values(scored):
