@@ -9,7 +9,7 @@ still have to be said here.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -96,6 +96,19 @@ class Record:
 
     def choice(self, id: Any, kind: str, answer: Any, choices: list[str], **more: Any) -> Question:
         return self.question(id, kind, {"answer": answer, "choices": choices}, choices=tuple(choices), **more)
+
+
+def columns_of(
+    id: str | None, kind: str | None, answer: str, several: bool = False
+) -> Callable[[Record, int], Question]:
+    """Of rows whose pictures and text are in ``image`` and ``question``: the columns of id (none: the row's number), kind and answer."""
+
+    def columns(record: Record, number: int) -> Question:
+        gold = {"answers": record.gold_texts(answer)} if several else {"answer": record.gold_text(answer)}
+        own = number if id is None else record.get(id)
+        return record.question(own, "" if kind is None else record.text(kind), gold)
+
+    return columns
 
 
 def read(path: Path, benchmark: Benchmark) -> list[Question]:

@@ -5,15 +5,10 @@ from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Line, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.parquet import Record
+from minigemini.benchmarks.formats.parquet import columns_of
 from minigemini.benchmarks.prompts import SHORT, followed_by
-from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import anls
 from minigemini.benchmarks.upload import write_answers
-
-
-def columns(record: Record, number: int) -> Question:
-    return record.question(record.get("questionId"), "", {"answers": record.gold_texts("answers")})
 
 
 def upload(lines: Sequence[Line], folder: Path) -> Path:
@@ -38,7 +33,7 @@ def make(name: str, title: str, rows: int, config: str) -> Benchmark:
             "paper": Protocol(anls.rule(anls.paper_similarity), "ANLS as its paper defines it: exactly one half is 0"),
         },
         hub=of_lmms("DocVQA", "validation", config),
-        columns=columns,
+        columns=columns_of("questionId", None, "answers", several=True),
         several_answers=True,
         upload=upload,
     )

@@ -2,15 +2,9 @@
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import Hub
-from minigemini.benchmarks.formats.parquet import Record
+from minigemini.benchmarks.formats.parquet import columns_of
 from minigemini.benchmarks.prompts import bare
-from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import containment
-
-
-def columns(record: Record, number: int) -> Question:
-    return record.question(number, record.text("question_type"), {"answers": record.gold_texts("answer")})
-
 
 OCRBENCH = Benchmark(
     "ocrbench",
@@ -25,6 +19,6 @@ OCRBENCH = Benchmark(
         ),
     },
     hub=Hub(("echo840/OCRBench",), "test"),
-    columns=columns,
+    columns=columns_of(None, "question_type", "answer", several=True),
     several_answers=True,
 )

@@ -2,16 +2,10 @@
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.parquet import Record
+from minigemini.benchmarks.formats.parquet import columns_of
 from minigemini.benchmarks.prompts import with_options_inside
-from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import exact_match
 from minigemini.benchmarks.vlmevalkit_letters import vlmevalkit_letters
-
-
-def columns(record: Record, number: int) -> Question:
-    return record.question(number, "", {"answer": record.gold_text("answer")})
-
 
 REALWORLDQA = Benchmark(
     "realworldqa",
@@ -31,6 +25,6 @@ REALWORLDQA = Benchmark(
         "vlmevalkit": vlmevalkit_letters("RealWorldQA"),
     },
     hub=of_lmms("RealWorldQA", "test"),
-    columns=columns,
+    columns=columns_of(None, None, "answer"),
     options=True,
 )

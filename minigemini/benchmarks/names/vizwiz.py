@@ -12,6 +12,7 @@ from minigemini.benchmarks.formats.lines import Row, gold_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, present, unanswered_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.formats.vlmevalkit import parse_list
+from minigemini.benchmarks.names.vqav2 import answers_of
 from minigemini.benchmarks.prompts import SHORT, UNANSWERABLE, followed_by
 from minigemini.benchmarks.question import Question, text_cell
 from minigemini.benchmarks.rules.vqa_soft_accuracy import m4c, m4c_accuracy, uploaded_accuracy
@@ -28,11 +29,6 @@ def columns(record: Record, number: int) -> Question:
 def table(row: Row, cells: Cells) -> list[Row]:
     answers = cells.get("answers", "")
     return [{**row, "reference": row["reference"] | ({"answers": parse_list(answers)} if answers else {})}]
-
-
-def answers_of(row: Row) -> list[str]:
-    """Of the ten people."""
-    return [one["answer"] for one in row["answers"]]
 
 
 def gold(path: Path) -> list[Row]:
