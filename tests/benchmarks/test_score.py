@@ -73,17 +73,6 @@ def test_refusals(arguments, error, tmp_path, capsys):
     assert captured.err.count("\n") == 1
 
 
-def test_scoring_needs_no_torch(tmp_path):
-    file = write(tmp_path / "predictions.jsonl", [row("a", "A")])
-    code = (
-        "import sys; from minigemini.cli import main\n"
-        f"main(['eval', 'score', 'ai2d', {file!r}])\n"
-        "print([name for name in ('torch', 'transformers') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.endswith("[]\n"), done.stderr
-
-
 def test_a_suite_may_still_be_named(capsys):
     with pytest.raises(SystemExit) as exit:
         main(["eval", "tabletop"])  # without --out

@@ -174,19 +174,6 @@ def test_what_vlmevalkits_tables_bring(tmp_path):
     }
 
 
-def test_popes_table_has_a_question_of_several_splits_once(tmp_path):
-    rows = [("index", "question", "answer", "category", "image_path"), (1, "?", "Yes", "random", "a.jpg")]
-    file = write_table(tmp_path / "pope.tsv", [*rows, (2, "?", "No", "adversarial,popular", "b.jpg")])
-    found = [
-        (row["id"], row["kind"], row["reference"]["image"]) for row in vlmevalkit.read_gold(file, BENCHMARKS["pope"])
-    ]
-    assert found == [
-        ("1/random", "random", "a.jpg"),
-        ("2/adversarial", "adversarial", "b.jpg"),
-        ("2/popular", "popular", "b.jpg"),
-    ]
-
-
 def test_a_table_that_begins_with_a_byte_order_mark(tmp_path):
     file = write_table(tmp_path / "table.tsv", MMBENCH)
     plain = vlmevalkit.read_table(file)

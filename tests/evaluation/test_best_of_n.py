@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
 from minigemini.engine.local import LocalEngine
 from minigemini.evaluation.drawing.best_of_n import Candidate, Drawings, best_of_n, gain
-from minigemini.evaluation.drawing.self_judgement import first_tokens, tabletop_questions, yes_probabilities
+from minigemini.evaluation.drawing.self_judgement import first_tokens, tabletop_questions, yes_and_no, yes_probabilities
 from minigemini.generation.image_generator import ImageGenerator
 from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.picture import render
@@ -116,3 +119,20 @@ def test_other_settings_of_a_generator(checkpoints):
     assert drawn["quick"] == generator.draw(prompt, seed=3, steps=2, guidance=1.0)[0].tobytes()
     assert drawn["own"] == generator.draw(prompt, seed=3)[0].tobytes()
     assert drawn["own"] != drawn["quick"]
+
+
+def tokenizer(folder, *words):
+    """Its words are tokens, and everything else is the same unknown one."""
+    model = WordLevel({word: number for number, word in enumerate(("?", *words))}, "?")
+    PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), unk_token="?").save_pretrained(folder)
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def test_what_begins_both_says_nothing(tmp_path):
+    assert yes_and_no(tokenizer(tmp_path, "yes", " yes", "no", "No")) == ([1, 2], [3, 4])
+
+
+@pytest.mark.parametrize("words", [(), ("yes",), ("no",)])
+def test_a_tokenizer_that_cannot_tell_them_apart_is_named(words, tmp_path):
+    with pytest.raises(ValueError, match="/my-model: its tokenizer begins yes and no alike"):
+        yes_and_no(tokenizer(tmp_path / "my-model", *words))

@@ -6,12 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tiny_clip
+import torch
 from PIL import Image, ImageDraw
 from transformers import pipeline
 
 from minigemini.evaluation.drawing.clip_similarity import Clip
 from minigemini.evaluation.drawing.geneval import COLOURS, Detection, counted
-from minigemini.evaluation.drawing.geneval_detectors import TEMPLATES, ColourClassifier, cut_out, load_detector
+from minigemini.evaluation.drawing.geneval_detectors import (
+    TEMPLATES,
+    ColourClassifier,
+    MaskDetector,
+    cut_out,
+    load_detector,
+)
 from minigemini.evaluation.drawing.geneval_run import Cast, geneval
 
 ROWS = [
@@ -187,3 +194,13 @@ def test_a_class_the_detector_does_not_know_is_said_first(folder, tmp_path):
             Cast("nano", str(folder / "detr"), clip=str(folder / "clip")), tmp_path / "prompts.jsonl", tmp_path / "out"
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_without_any_segment(tmp_path):
+    detector = MaskDetector(tiny_clip.write_mask2former(tmp_path, ["circle", "square"]))
+    picture = Image.new("RGB", (80, 60))
+    assert detector.find(picture, ["circle", "square"])
+    with torch.no_grad():
+        bias = detector.model.class_predictor.bias
+        bias.zero_()[-1] = 1e4  # "no object", whatever it sees
+    assert detector.find(picture, ["circle", "square"]) == []
