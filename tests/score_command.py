@@ -1,8 +1,13 @@
-"""`minigemini eval score` as the tests of its formats call it."""
+"""Lines of predictions, and `minigemini eval score` as the tests call it."""
 
 import json
 
 from minigemini.cli import main
+
+
+def line(id, prediction, reference, kind="", **more):
+    """Of predictions."""
+    return {"id": str(id), "kind": kind, "prediction": prediction, "reference": reference, **more}
 
 
 def write_jsonl(path, rows):

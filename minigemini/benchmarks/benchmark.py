@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # what a benchmark is made of names its lines
     from minigemini.benchmarks.judge import Judge
     from minigemini.benchmarks.question import Question
     from minigemini.benchmarks.rules.verdict import Verdict
-    from minigemini.benchmarks.statistics.metric import Metric
     from minigemini.benchmarks.stored_image import StoredImage
 
+from minigemini.benchmarks.statistics.metric import Metric, accuracy
 from minigemini.conversation import Message, images_of
 
 Line = Mapping[str, Any]
@@ -96,10 +96,10 @@ class Protocol:
     The prompt belongs to it as much as the rule: a number is only comparable with others of the same protocol *and* prompt.
 
     Attributes:
-        form: None where nobody prescribes a prompt, or a tool asks our model itself (``task``): answers made elsewhere can be scored.
         rule: judges one line.
         says: what it reproduces and what the prompt must be, for the reader of the number.
         metrics: the numbers, the published one first.
+        form: None where nobody prescribes a prompt, or a tool asks our model itself (``task``): answers made elsewhere can be scored.
         task: the benchmark's name in lmms-eval or VLMEvalKit, where it is they who ask.
         fallback: what the tool makes of a reply that its rule cannot read; used only when asked for. The generator is
             seeded with 42, as the tools do, and runs through the lines in their order.
@@ -110,10 +110,10 @@ class Protocol:
         controls: ways of answering that understand nothing, by name: lines -> the verdicts on those that such a way answers.
     """
 
-    form: Form | None
     rule: Callable[[Line], Verdict]
     says: str
-    metrics: Callable[[Sequence[Verdict]], list[Metric]]
+    metrics: Callable[[Sequence[Verdict]], list[Metric]] = accuracy
+    form: Form | None = None
     task: str = ""
     fallback: Callable[[Line, Random], Verdict] | None = None
     check: Callable[[Sequence[Line]], None] | None = None

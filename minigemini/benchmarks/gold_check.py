@@ -1,7 +1,5 @@
 """Gold answers that no reply can equal: found before the first answer, by giving each as a reply."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ is therefore **not comparable with the published tables**, and says so. ``--judg
 with the same fields in braces (a brace that is meant as such is doubled).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

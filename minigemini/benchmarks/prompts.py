@@ -1,7 +1,5 @@
 """Parts of prompts that several benchmarks share."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 
@@ -49,10 +47,7 @@ def first_image(question: Question) -> tuple[StoredImage, ...]:
 
 
 def images_of_numbers(question: Question, numbers: Sequence[int]) -> tuple[StoredImage, ...]:
-    """
-    Raises:
-        ValueError: the text cites an image that the row does not have.
-    """
+    """Raises ValueError: the text cites an image that the row does not have."""
     unknown = [number for number in numbers if not 1 <= number <= len(question.images)]
     if unknown:
         raise ValueError(f"{question.place}: <image {unknown[0]}> is cited; there are {len(question.images)} images")

@@ -1,7 +1,5 @@
 """A row of a benchmark as its data has it, before a protocol makes a prompt of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,11 +40,7 @@ class Question:
 
 
 def cell(row: Mapping[str, Any], name: str, place: str) -> Any:
-    """``row[name]``.
-
-    Raises:
-        ValueError: it is missing or empty; file, row and column are named.
-    """
+    """``row[name]``. Raises ValueError: it is missing or empty; file, row and column are named."""
     value = row.get(name)
     if value is None:
         has = "is empty" if name in row else f"is not there; there are {', '.join(row)}"

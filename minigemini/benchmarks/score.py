@@ -1,7 +1,5 @@
 """Lines of predictions, in any format -> verdicts -> numbers, without a model."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,12 +9,12 @@ from random import Random
 from minigemini.benchmarks.benchmark import Benchmark, Line, Protocol
 from minigemini.benchmarks.formats import gold as gold_files
 from minigemini.benchmarks.formats import grades, llava, lmms_eval, mgm, mme_tool, vlmevalkit
-from minigemini.benchmarks.formats.join import identified, join
+from minigemini.benchmarks.formats.join import identify, join
 from minigemini.benchmarks.formats.lines import Row, read_predictions
 from minigemini.benchmarks.gold_check import FROM_JUDGES, GOLD, is_not_offered, unreachable, wrong_type
 from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 from minigemini.benchmarks.rules.option_letter import LETTERS
-from minigemini.benchmarks.rules.verdict import JUDGE_FAILED, NOT_JUDGED, UNPARSABLE, Reading, Verdict, judged
+from minigemini.benchmarks.rules.verdict import JUDGE_FAILED, NOT_JUDGED, UNPARSABLE, Reading, Verdict, make_verdict
 from minigemini.benchmarks.statistics.metric import Metric
 
 OFFICIAL_SEED = 42  # of the tools' random fallback
@@ -80,12 +78,7 @@ class Predictions:
 
 
 def read_lines(benchmark: str, predictions: Predictions) -> list[Row]:
-    """Predictions with their gold answers.
-
-    Raises:
-        FileNotFoundError: a file is not there.
-        ValueError: what the readers refuse.
-    """
+    """Predictions with their gold answers. Raises FileNotFoundError: a file is not there; ValueError: what the readers refuse."""
     if not predictions.file.exists():
         raise FileNotFoundError(f"{predictions.file}: no such file or folder")
     if predictions.format == "minigemini" and predictions.file.is_dir():
@@ -93,7 +86,7 @@ def read_lines(benchmark: str, predictions: Predictions) -> list[Row]:
     which = BENCHMARKS[benchmark]
     rows = READERS[predictions.format](predictions.file, which)
     if predictions.gold is None:
-        return identified(which, rows)
+        return identify(which, rows)
     return join(which, rows, gold_files.read(predictions.gold, which))
 
 
@@ -169,7 +162,7 @@ def _verdicts(protocol: Protocol, lines: Sequence[Line], places: Sequence[str]) 
 
 def without_gold(benchmark: str, protocol: str, lines: Sequence[Line]) -> Scored:
     """Of a test split, whose gold answers only a server has: no number."""
-    verdicts = [judged(line, None, Reading(None, NO_GOLD)) for line in lines]
+    verdicts = [make_verdict(line, None, Reading(None, NO_GOLD)) for line in lines]
     return Scored(benchmark, protocol, lines, verdicts, (), whole=False)
 
 

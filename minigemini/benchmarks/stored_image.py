@@ -3,8 +3,6 @@
 Thousands of photographs do not fit into memory as pixels; as files, or encoded in a table, they do.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,9 +34,5 @@ class StoredImage:
         return hashlib.sha256(data).hexdigest()
 
     def open(self) -> Image.Image:
-        """As :func:`media.open_image`.
-
-        Raises:
-            ValueError: as :meth:`digest`; or it is broken.
-        """
+        """As :func:`media.open_image`. Raises ValueError: as :meth:`digest`; or it is broken."""
         return open_image(self.encoded(), self.name)

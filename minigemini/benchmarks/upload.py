@@ -1,7 +1,5 @@
 """Answers to a split whose gold answers only a server has, in the form that it takes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any
 from minigemini.benchmarks.benchmark import Benchmark, Line
 
 
-def written(path: Path, stored: Any) -> Path:
+def write_answers(path: Path, stored: Any) -> Path:
     path.write_text(json.dumps(stored, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 

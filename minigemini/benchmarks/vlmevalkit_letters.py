@@ -1,10 +1,7 @@
 """A protocol that several benchmarks have word for word."""
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Protocol
 from minigemini.benchmarks.rules import option_letter
-from minigemini.benchmarks.statistics.metric import accuracy
 
 
 def vlmevalkit_letters(task: str) -> Protocol:
@@ -13,9 +10,7 @@ def vlmevalkit_letters(task: str) -> Protocol:
         task: the benchmark's name there.
     """
     return Protocol(
-        None,
         option_letter.rule_with_choices(option_letter.vlmevalkit),
         "VLMEvalKit's matching of letters and option texts, no judge",
-        accuracy,
         task=task,
     )

@@ -1,7 +1,5 @@
 """What an answer says to the image generator, judged without any picture."""
 
-from __future__ import annotations
-
 from minigemini.conversation import PROMPT_END, PROMPT_START, find_prompts
 
 

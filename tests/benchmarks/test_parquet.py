@@ -21,7 +21,7 @@ from question_files import (
     write_tsv,
 )
 
-from minigemini.benchmarks.formats.join import identified
+from minigemini.benchmarks.formats.join import identify
 from minigemini.benchmarks.formats.read import read_examples
 from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
@@ -180,7 +180,7 @@ def test_a_question_of_textvqa_that_is_asked_twice(tmp_path):
     examples = read_examples("textvqa", None, write_parquet(tmp_path / "a.parquet", rows))
     ids = [example.id for example in examples]
     assert ids == ["a which", "a which, again 1", "a which, again"]
-    assert [row["id"] for row in identified(BENCHMARKS["textvqa"], [{"id": id} for id in ids])] == ids
+    assert [row["id"] for row in identify(BENCHMARKS["textvqa"], [{"id": id} for id in ids])] == ids
     rows = [row | {"question": f"{row['question']} Is it there, again?"} for row in parquet_rows("mme")]
     rows = [{**row, "question": f"{i}{row['question']}"} for i, row in enumerate(rows)]
     assert len(read_examples("mme", None, write_parquet(tmp_path / "m.parquet", rows))) == len(rows)
@@ -321,7 +321,7 @@ def test_hub_from_the_local_cache_and_without_a_hub(tmp_path):
     code = (
         "from minigemini.benchmarks.formats import hub\n"
         "from minigemini.benchmarks.formats.read import BENCHMARKS, read_examples\n"
-        "print(len(read_examples('ai2d', 'lmms', {0!r})), hub.pinned(BENCHMARKS['ai2d'], {0!r}))"
+        "print(len(read_examples('ai2d', 'lmms', {0!r})), hub.pin(BENCHMARKS['ai2d'], {0!r}))"
     )
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path)}
 

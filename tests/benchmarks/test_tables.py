@@ -4,14 +4,7 @@ import base64
 
 import openpyxl
 import pytest
-from question_files import (
-    images_of,
-    png_base64,
-    scored_perfectly,
-    tsv_rows,
-    write_image,
-    write_tsv,
-)
+from question_files import images_of, png_base64, scored_perfectly, tsv_rows, write_image, write_tsv
 from score_command import refusal, scored, write_jsonl
 
 from minigemini.benchmarks.formats import vlmevalkit
@@ -156,9 +149,9 @@ def test_vlmevalkit_lists_and_places(tmp_path):
     (row,) = vlmevalkit.read_gold(write_table(tmp_path / "hb.tsv", table), BENCHMARKS["hallusionbench"])
     place = {key: row["reference"][key] for key in ("set_id", "figure_id", "question_id")}
     assert place == {"set_id": "0", "figure_id": "1", "question_id": "2"}
-    assert vlmevalkit.listed("['a', 'b']") == ["a", "b"]
-    assert vlmevalkit.listed("[sic") == ["[sic"]
-    assert vlmevalkit.listed("7") == ["7"]
+    assert vlmevalkit.parse_list("['a', 'b']") == ["a", "b"]
+    assert vlmevalkit.parse_list("[sic") == ["[sic"]
+    assert vlmevalkit.parse_list("7") == ["7"]
 
 
 def test_what_vlmevalkits_tables_bring(tmp_path):
@@ -179,19 +172,6 @@ def test_what_vlmevalkits_tables_bring(tmp_path):
         "answer": "Yes",
         **place,
     }
-
-
-def test_popes_table_has_a_question_of_several_splits_once(tmp_path):
-    rows = [("index", "question", "answer", "category", "image_path"), (1, "?", "Yes", "random", "a.jpg")]
-    file = write_table(tmp_path / "pope.tsv", [*rows, (2, "?", "No", "adversarial,popular", "b.jpg")])
-    found = [
-        (row["id"], row["kind"], row["reference"]["image"]) for row in vlmevalkit.read_gold(file, BENCHMARKS["pope"])
-    ]
-    assert found == [
-        ("1/random", "random", "a.jpg"),
-        ("2/adversarial", "adversarial", "b.jpg"),
-        ("2/popular", "popular", "b.jpg"),
-    ]
 
 
 def test_a_table_that_begins_with_a_byte_order_mark(tmp_path):

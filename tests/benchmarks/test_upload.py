@@ -14,11 +14,11 @@ from minigemini.benchmarks.score import without_gold
 from minigemini.benchmarks.upload import write_upload
 
 
-def uploaded(benchmark, data, folder, reply, protocol=None):
+def uploaded(benchmark, data, folder, reply):
     """What is written for answers that are all ``reply``."""
     lines = [
         {"id": example.id, "kind": example.kind, "prediction": reply, "reference": example.reference}
-        for example in read_examples(benchmark, protocol, data)
+        for example in read_examples(benchmark, None, data)
     ]
     assert not has_gold(lines)
     scored = without_gold(benchmark, "llava", lines)
@@ -75,6 +75,5 @@ def test_llavas_test_splits(benchmark, file, images, wanted, tmp_path):
     ],
 )  # fmt: skip
 def test_parquet_files_of_a_test_split(benchmark, row, wanted, tmp_path):
-    protocol = "lmms" if benchmark == "docvqa" else None
     path = write_parquet(tmp_path / "test.parquet", [row])
-    assert uploaded(benchmark, path, tmp_path, "(B)", protocol) == wanted
+    assert uploaded(benchmark, path, tmp_path, "(B)") == wanted

@@ -1,7 +1,6 @@
 """`minigemini eval ablate` on a tiny random model."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -9,17 +8,16 @@ from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.cli import main
 from minigemini.evaluation.running.ablate import compare_views
 from minigemini.evaluation.running.evaluate import evaluate
+from minigemini.evaluation.running.suite import Settings
 
 SUITE = "batch_size: 4\nparts:\n  tabletop:\n    seed: 3\n    examples_per_kind: 4\n    kinds: {colour: {}, tag: {}, draw_or_answer: {}}\n"
 
 
-def test_every_view_is_answered_and_compared(
-    checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_view_is_answered_and_compared(checkpoints, tmp_path, capsys):
     (tmp_path / "suite.yaml").write_text(SUITE)
     model, out = str(checkpoints / "model"), tmp_path / "out"
     asked = [str(tmp_path / "suite.yaml"), "--model", model, "--out", str(out), "--limit", "3"]
-    assert evaluate(asked[0], model, out, limit=3) == 0
+    assert evaluate(asked[0], model, out, Settings(limit=3)) == 0
     answered = out / "tabletop" / "model" / "predictions.jsonl"
     lines = [json.loads(line) for line in answered.read_text().splitlines()]
     lines[0]["prediction"] = "as it was answered before"
@@ -52,17 +50,15 @@ def test_every_view_is_answered_and_compared(
     assert f"--high-res-size = {size + 1} does not fit" in capsys.readouterr().err
 
 
-def test_a_model_without_the_tower_has_nothing_to_ablate(
-    checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_without_the_tower_has_nothing_to_ablate(checkpoints, tmp_path, capsys):
     (tmp_path / "suite.yaml").write_text(SUITE)
     asked = [str(tmp_path / "suite.yaml"), "--model", str(checkpoints / "low_res"), "--out", str(tmp_path / "out")]
     assert main(["eval", "ablate", *asked]) == 1
     assert "has no high-resolution tower" in capsys.readouterr().err
 
 
-def test_a_difference_is_resolved_only_when_it_is() -> None:
-    def lines(right: int) -> list[dict]:
+def test_a_difference_is_resolved_only_when_it_is():
+    def lines(right):
         return [
             {"id": str(n), "kind": "tag", "prediction": "ab" if n < right else "x", "reference": {"answer": "ab"}}
             for n in range(100)
@@ -77,7 +73,7 @@ def test_a_difference_is_resolved_only_when_it_is() -> None:
     assert (off.a, off.b, off.resolved, blank.resolved) == (90, 40, True, False)
 
 
-def test_needs_a_judge() -> None:
+def test_needs_a_judge():
     line = {"id": "v1_0", "kind": "", "prediction": "a cat", "reference": {}}
     with pytest.raises(ValueError, match="mmvet@llava: needs judge"):
         compare_views("mmvet", "llava", {"model": [line], "blind": [line]})

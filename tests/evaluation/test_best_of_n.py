@@ -1,26 +1,28 @@
 """Choosing among pictures: the numbers by hand, the nano's opinion of pictures, and the whole on tiny random models."""
 
 import json
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
 from minigemini.engine.local import LocalEngine
-from minigemini.evaluation.drawing.best_of_n import Candidate, best_of_n, gain
-from minigemini.evaluation.drawing.self_judgement import first_tokens, tabletop_questions, yes_probabilities
+from minigemini.evaluation.drawing.best_of_n import Candidate, Drawings, best_of_n, gain
+from minigemini.evaluation.drawing.self_judgement import first_tokens, tabletop_questions, yes_and_no, yes_probabilities
 from minigemini.generation.image_generator import ImageGenerator
 from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.picture import render
 
 
-def candidates(*pairs: tuple[int, float]) -> list[Candidate]:
+def candidates(*pairs):
     return [Candidate(points, liking) for points, liking in pairs]
 
 
-def test_gain_by_hand() -> None:
+def test_gain_by_hand():
     found = gain(
         {
             "won": candidates((0, 0.1), (1, 0.9), (0, 0.2)),
@@ -42,19 +44,19 @@ def test_gain_by_hand() -> None:
     assert found.mcnemar == 1  # two against one
 
 
-def test_a_gain_that_is_there_is_resolved() -> None:
+def test_a_gain_that_is_there_is_resolved():
     found = gain({str(n): candidates((int(n < 5), 0.1), (1, 0.9)) for n in range(20)})
     assert found.gains[0].difference.resolved
     assert found.gains[0].difference.value == 75
     assert found.mcnemar == 2 / 2**15
 
 
-def test_what_is_asked() -> None:
+def test_what_is_asked():
     prompt = "a small orange cross at the top, a large red circle at the bottom left"
     assert tabletop_questions(prompt) == ["is there a small orange cross?", "is there a large red circle?"]
 
 
-def test_the_nano_tells_pictures_apart() -> None:
+def test_the_nano_tells_pictures_apart():
     path = nano.resolve("nano")
     model = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=torch.float32).eval()
     processor = MiniGeminiProcessor.from_pretrained(path)
@@ -71,17 +73,17 @@ def test_the_nano_tells_pictures_apart() -> None:
     assert yes_probabilities(LocalEngine(model, processor), longer)[0] == pytest.approx(right, abs=1e-4)
 
 
-def test_yes_and_no_begin_differently(loaded: tuple[Any, Any]) -> None:
+def test_yes_and_no_begin_differently(loaded):
     tokenizer = loaded[1].tokenizer
     yes, no = first_tokens(tokenizer, ["yes", "Yes"]), first_tokens(tokenizer, ["no"])
     assert len(yes) == 2
     assert not set(yes) & set(no)
 
 
-def test_best_of_n(checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_best_of_n(checkpoints, tmp_path, capsys):
     names = str(checkpoints / "model"), str(checkpoints / "generator")
-    settings: dict[str, Any] = {"n": 2, "prompts": 3, "steps": 2, "batch_size": 2}
-    assert best_of_n(*names, tmp_path, **settings) == 0
+    drawings = Drawings(n=2, prompts=3, steps=2)
+    assert best_of_n(*names, tmp_path, drawings, 2) == 0
     assert "gain: chosen - first" in capsys.readouterr().out
     results = json.loads((tmp_path / "results.json").read_text())
     assert [metric["name"] for metric in results["metrics"]] == [
@@ -98,18 +100,18 @@ def test_best_of_n(checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert len(line["yes"]) == len(line["questions"]) >= 1
         assert all(0 < yes < 1 for yes in line["yes"])
     judged.write_bytes(before[: len(before) // 2])
-    assert best_of_n(*names, tmp_path, **settings) == 0
+    assert best_of_n(*names, tmp_path, drawings, 2) == 0
     assert judged.read_bytes() == before
     with pytest.raises(ValueError, match="drawn"):
-        best_of_n(*names, tmp_path, **{**settings, "steps": 3})
+        best_of_n(*names, tmp_path, replace(drawings, steps=3), 2)
 
 
-def test_nothing_to_choose(tmp_path: Path) -> None:
+def test_nothing_to_choose(tmp_path):
     with pytest.raises(ValueError, match="--n 1"):
-        best_of_n("never loaded", "never loaded", tmp_path, n=1)
+        best_of_n("never loaded", "never loaded", tmp_path, Drawings(n=1), 2)
 
 
-def test_other_settings_of_a_generator(checkpoints: Path) -> None:
+def test_other_settings_of_a_generator(checkpoints):
     generator = ImageGenerator.from_pretrained(checkpoints / "generator")
     prompt = "a large red circle at the center"
     quick = generator.with_settings(steps=2, guidance=1.0)
@@ -117,3 +119,20 @@ def test_other_settings_of_a_generator(checkpoints: Path) -> None:
     assert drawn["quick"] == generator.draw(prompt, seed=3, steps=2, guidance=1.0)[0].tobytes()
     assert drawn["own"] == generator.draw(prompt, seed=3)[0].tobytes()
     assert drawn["own"] != drawn["quick"]
+
+
+def tokenizer(folder, *words):
+    """Its words are tokens, and everything else is the same unknown one."""
+    model = WordLevel({word: number for number, word in enumerate(("?", *words))}, "?")
+    PreTrainedTokenizerFast(tokenizer_object=Tokenizer(model), unk_token="?").save_pretrained(folder)
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def test_what_begins_both_says_nothing(tmp_path):
+    assert yes_and_no(tokenizer(tmp_path, "yes", " yes", "no", "No")) == ([1, 2], [3, 4])
+
+
+@pytest.mark.parametrize("words", [(), ("yes",), ("no",)])
+def test_a_tokenizer_that_cannot_tell_them_apart_is_named(words, tmp_path):
+    with pytest.raises(ValueError, match="/my-model: its tokenizer begins yes and no alike"):
+        yes_and_no(tokenizer(tmp_path / "my-model", *words))

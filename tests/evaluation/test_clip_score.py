@@ -1,7 +1,6 @@
 """CLIP score and R@1 by hand, and by a tiny random CLIP."""
 
 import json
-from pathlib import Path
 
 import pytest
 import tiny_clip
@@ -16,12 +15,12 @@ COLOURS = [(200, 0, 0), (0, 0, 200), (0, 200, 0)]
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+def clip(tmp_path_factory):
     return tiny_clip.write_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
+def run(tmp_path):
     """Two pictures of each caption, as a run leaves them."""
     lines = []
     for number, (caption, colour) in enumerate(zip(CAPTIONS * 2, COLOURS * 2, strict=True)):
@@ -37,14 +36,14 @@ class Compared(str):
 
     comparisons = 0
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other):
         Compared.comparisons += 1
         return str.__eq__(self, other)
 
     __hash__ = str.__hash__
 
 
-def test_captions_are_numbered_in_one_pass() -> None:
+def test_captions_are_numbered_in_one_pass():
     given = [Compared(f"caption {number % 900}") for number in range(1000)]
     captions, own = number_captions(given)
     assert captions == given[:900]
@@ -54,7 +53,7 @@ def test_captions_are_numbered_in_one_pass() -> None:
     assert Compared.comparisons < 2 * len(given)
 
 
-def test_scores_by_hand() -> None:
+def test_scores_by_hand():
     # Pictures 0 and 3 are of caption 0, 1 of 1, 2 of 2.
     cosines = torch.tensor([[0.3, 0.1, 0.2, 0.4], [0.1, -0.2, 0.3, 0.0], [0.2, 0.5, 0.6, 0.1]])
     score, found = metrics("some-clip", cosines, CAPTIONS, [0, 1, 2, 0])
@@ -65,7 +64,7 @@ def test_scores_by_hand() -> None:
     assert found.value == pytest.approx(200 / 3)  # caption 1 finds picture 2
 
 
-def test_features_are_transformers_own(clip: str) -> None:
+def test_features_are_transformers_own(clip):
     ours = Clip(clip)
     pictures = [Image.new("RGB", (40, 30), colour) for colour in COLOURS]
     texts = [*CAPTIONS, "tea"]  # of several lengths
@@ -76,7 +75,7 @@ def test_features_are_transformers_own(clip: str) -> None:
     torch.testing.assert_close(cosines * ours.model.logit_scale.exp().item(), output.logits_per_text)
 
 
-def test_clip_score(run: Path, clip: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clip_score(run, clip, tmp_path, capsys):
     assert clip_score(run, tmp_path / "out", clip) == 0
     assert "score[" in capsys.readouterr().out
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -92,7 +91,7 @@ def test_clip_score(run: Path, clip: str, tmp_path: Path, capsys: pytest.Capture
     assert len(results["notes"]) == 1
 
 
-def test_long_captions_are_counted(run: Path, clip: str, tmp_path: Path) -> None:
+def test_long_captions_are_counted(run, clip, tmp_path):
     lines = [{"picture": "0.png", "caption": "a red table " * 10}, {"picture": "1.png", "caption": "tea"}]
     (run / "two.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert clip_score(run / "two.jsonl", tmp_path / "out", clip) == 0
@@ -101,11 +100,11 @@ def test_long_captions_are_counted(run: Path, clip: str, tmp_path: Path) -> None
     assert results["notes"][1].startswith("1 captions are longer than the 40 tokens")
 
 
-def test_which_caption(run: Path) -> None:
+def test_which_caption(run):
     assert read_pictures(run) == [(run / f"{n}.png", CAPTIONS[n % 3]) for n in range(6)]
 
 
-def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
+def test_mistakes_are_named(run, tmp_path):
     (run / "none.jsonl").write_text("")
     with pytest.raises(ValueError, match="none.jsonl: no pictures"):
         read_pictures(run / "none.jsonl")

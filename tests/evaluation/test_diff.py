@@ -8,37 +8,32 @@ from pathlib import Path
 
 import pytest
 import shared
+from score_command import line, write_jsonl
 
 from minigemini.benchmarks.score import score
 from minigemini.benchmarks.statistics.paired import mcnemar
 from minigemini.cli import main
 from minigemini.evaluation.reporting.diff import compare
-from minigemini.evaluation.reporting.result import Result
 from minigemini.evaluation.reporting.scored import as_result
 from minigemini.evaluation.reporting.stored_run import read_run
 from minigemini.evaluation.reporting.table import write_result
 
 
-def write(path: Path, rows: list[dict]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def choice(id, right: bool, **reference) -> dict:
+def choice(id, right, **reference):
     reference = {"answer": "A", "choices": ["x", "y"], **reference}
-    return {"id": str(id), "kind": "", "prediction": "AB"[not right], "reference": reference}
+    return line(id, "AB"[not right], reference)
 
 
-def runs(folder: Path, a: list[bool], b: list[bool], images: list | None = None) -> tuple[Result, Result]:
+def runs(folder, a, b, images=None):
     """Two runs of SEED-Bench, whose rule is that the reply is the letter."""
     found = []
     for name, rights in (("a", a), ("b", b)):
         rows = [choice(i, right, image=images[i] if images else i) for i, right in enumerate(rights)]
-        found.append(read_run(write(folder / f"{name}.jsonl", rows), "seed_bench"))
+        found.append(read_run(write_jsonl(folder / f"{name}.jsonl", rows), "seed_bench"))
     return found[0], found[1]
 
 
-def exact(lost: int, gained: int) -> float:
+def exact(lost, gained):
     """The binomial tail on both sides, as a fraction."""
     rows = lost + gained
     return float(min(Fraction(1), Fraction(2 * sum(comb(rows, k) for k in range(min(lost, gained) + 1)), 2**rows)))
@@ -88,7 +83,7 @@ def test_order_does_not_matter_and_equal_runs_are_equal(tmp_path, capsys):
     a, b = [i % 3 == 0 for i in range(90)], [i % 4 == 0 for i in range(90)]
     one = compare(*runs(tmp_path, a, b))
     rows = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
-    write(tmp_path / "b.jsonl", rows[::-1])
+    write_jsonl(tmp_path / "b.jsonl", rows[::-1])
     again = compare(read_run(tmp_path / "a.jsonl", "seed_bench"), read_run(tmp_path / "b.jsonl", "seed_bench"))
     assert one.as_result().as_json() == again.as_result().as_json()
 
@@ -115,30 +110,22 @@ def test_fractions_of_a_point_have_no_mcnemar(tmp_path):
     answers = ["red"] * 3 + ["blue"] * 7
     files = []
     for name, replies in (("a", ["red", "green"]), ("b", ["blue", "green"])):
-        rows = [
-            {"id": str(i), "prediction": reply, "reference": {"answers": answers}} for i, reply in enumerate(replies)
-        ]
-        files.append(read_run(write(tmp_path / f"{name}.jsonl", rows), "textvqa"))
+        rows = [line(i, reply, {"answers": answers}) for i, reply in enumerate(replies)]
+        files.append(read_run(write_jsonl(tmp_path / f"{name}.jsonl", rows), "textvqa"))
     found = compare(*files)
     assert (found.mcnemar, found.gained, found.lost) == (None, ["0"], [])
 
 
-def refusal(capsys, *arguments) -> str:
+def refusal(capsys, *arguments):
     assert main(["eval", "diff", *map(str, arguments)]) == 1
     return capsys.readouterr().err
 
 
 def test_another_judge_is_another_number(tmp_path, capsys):
-    def graded(name: str, model: str, digest: str) -> Path:
+    def graded(name, model, digest):
         judge = {"model": model, "prompt": {"name": "mine.txt", "sha256": digest}}
-        row = {
-            "id": "v1_0",
-            "prediction": "a cat",
-            "reference": {"answer": "cat"},
-            "grade": {"score": [1.0]},
-            "judge": judge,
-        }
-        return write(tmp_path / f"{name}.jsonl", [row])
+        row = line("v1_0", "a cat", {"answer": "cat"}, grade={"score": [1.0]}, judge=judge)
+        return write_jsonl(tmp_path / f"{name}.jsonl", [row])
 
     a, same = graded("a", "m", "1"), graded("same", "m", "1")
     assert main(["eval", "diff", str(a), str(same), "--benchmark", "mmvet"]) == 0
@@ -151,14 +138,14 @@ def test_another_judge_is_another_number(tmp_path, capsys):
 
 def test_what_cannot_be_compared_is_refused(tmp_path, capsys):
     rows = [choice(i, i > 3, image=i) for i in range(8)]
-    a = write(tmp_path / "a.jsonl", rows)
+    a = write_jsonl(tmp_path / "a.jsonl", rows)
     seed = ("--benchmark", "seed_bench")
-    b = write(tmp_path / "b.jsonl", rows[:5] + rows[6:])
+    b = write_jsonl(tmp_path / "b.jsonl", rows[:5] + rows[6:])
     assert f"rows: '5' is in {a}, not in {b} (1 such rows)" in refusal(capsys, a, b, *seed)
     assert f"rows: '5' is in {a}, not in {b} (1 such rows)" in refusal(capsys, b, a, *seed)
-    write(b, [*rows[:6], choice(6, True, image=6, answer="B"), *rows[7:]])
+    write_jsonl(b, [*rows[:6], choice(6, True, image=6, answer="B"), *rows[7:]])
     assert f"row '6': gold is 'A' in {a}, 'B' in {b}" in refusal(capsys, a, b, *seed)
-    write(b, [*rows[:6], choice(6, True, image="another"), *rows[7:]])
+    write_jsonl(b, [*rows[:6], choice(6, True, image="another"), *rows[7:]])
     assert f"row '6': image is '6' in {a}, 'another' in {b}" in refusal(capsys, a, b, *seed)
     assert "predictions need --benchmark" in refusal(capsys, a, b)
 
@@ -172,7 +159,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path, capsys):
     assert "no results of `minigemini eval`" in refusal(capsys, *[tmp_path / "other.json"] * 2)
     assert "no such file" in refusal(capsys, tmp_path / "nothing.json", a)
 
-    write(a, [{"id": "v1_0", "prediction": "a cat", "reference": {}}])
+    write_jsonl(a, [{"id": "v1_0", "prediction": "a cat", "reference": {}}])
     assert "needs judge; there is no number to compare" in refusal(capsys, a, a, "--benchmark", "mmvet")
 
 
@@ -190,7 +177,7 @@ def test_what_score_writes_is_what_predictions_give(tmp_path):
     assert compare(*stored).lost == compare(*fresh).lost
 
 
-def tabletop(folder: Path, right: dict[str, list[bool]], colour: str = "red") -> Path:
+def tabletop(folder, right, colour="red"):
     """A finished run of `eval tabletop`, without the model."""
     folder.mkdir()
     lines = []
@@ -201,9 +188,7 @@ def tabletop(folder: Path, right: dict[str, list[bool]], colour: str = "red") ->
                 ("<h>", "no")[:: 1 if gold == "answer" else -1] if gold != colour else ("blue", f" {colour.title()} ")
             )
             reference = {"answer": gold}
-            lines.append(
-                {"id": f"{kind}-{i}", "kind": kind, "prediction": good if is_right else wrong, "reference": reference}
-            )
+            lines.append(line(f"{kind}-{i}", good if is_right else wrong, reference, kind))
     write_result(folder, as_result(score("tabletop", lines)))
     return folder
 
@@ -229,13 +214,10 @@ def test_folders_of_the_tabletop(tmp_path, capsys):
 # Real outputs of two models
 
 
-def seed_bench(folder: Path, model: str) -> Result:
+def seed_bench(folder, model):
     rows = shared.read_rows("seedbench_image/rows.jsonl.gz")
-    lines = [
-        {"id": str(i), "prediction": row[model] or "", "reference": {"answer": row["gold"]}}
-        for i, row in enumerate(rows)
-    ]
-    return read_run(write(folder / f"{model}.jsonl", lines), "seed_bench")
+    lines = [line(i, row[model] or "", {"answer": row["gold"]}) for i, row in enumerate(rows)]
+    return read_run(write_jsonl(folder / f"{model}.jsonl", lines), "seed_bench")
 
 
 @shared.needs_fixtures
@@ -262,20 +244,12 @@ def test_llava_and_qwen_on_mmmu(tmp_path):
         parsed = shared.read_json(f"mmmu_val_examples/{model}_expected_parsed.json")
         lucky = shared.read_json("mmmu_val_examples/expected.json")[model]["random_fallback_ids"]
         right.append({id for id, row in parsed.items() if row["correct"]} - set(lucky))
-        rows = [
-            {
-                "id": row["id"],
-                "kind": subject,
-                "prediction": row["response"],
-                "reference": {
-                    "answer": row["answer"],
-                    "choices": [row["index2ans"][letter] for letter in row.get("all_choices", [])],
-                },
-            }
-            for subject, part in shared.read_json(f"mmmu_val_examples/{model}_responses.json").items()
-            for row in part
-        ]
-        found.append(read_run(write(tmp_path / f"{model}.jsonl", rows), "mmmu"))
+        rows = []
+        for subject, part in shared.read_json(f"mmmu_val_examples/{model}_responses.json").items():
+            for row in part:
+                choices = [row["index2ans"][letter] for letter in row.get("all_choices", [])]
+                rows.append(line(row["id"], row["response"], {"answer": row["answer"], "choices": choices}, subject))
+        found.append(read_run(write_jsonl(tmp_path / f"{model}.jsonl", rows), "mmmu"))
     compared = compare(*found)
     assert sorted(compared.lost) == sorted(right[0] - right[1])
     assert sorted(compared.gained) == sorted(right[1] - right[0])
@@ -290,16 +264,12 @@ def test_f1_of_pope_has_a_difference(tmp_path):
     rows = shared.read_rows("pope_llava15_13b/rows.jsonl.gz")
     files = []
     for name, every in (("pope-a", 0), ("pope-b", 25)):
-        lines = [
-            {
-                "id": str(row["question_id"]),
-                "kind": row["category"],
-                "prediction": "maybe" if every and i % every == 0 else row["response"],
-                "reference": {"answer": row["label"], "image": row["image"]},
-            }
-            for i, row in enumerate(rows)
-        ]
-        files.append(read_run(write(tmp_path / f"{name}.jsonl", lines), "pope"))
+        lines = []
+        for i, row in enumerate(rows):
+            reply = "maybe" if every and i % every == 0 else row["response"]
+            reference = {"answer": row["label"], "image": row["image"]}
+            lines.append(line(row["question_id"], reply, reference, row["category"]))
+        files.append(read_run(write_jsonl(tmp_path / f"{name}.jsonl", lines), "pope"))
     compared = compare(*files)
     assert compared.metrics[0].name == "F1, mean of splits"
     assert compared.metrics[0].a == pytest.approx(85.94688, abs=1e-5)

@@ -5,12 +5,12 @@ import hashlib
 import io
 import json
 import re
-from pathlib import Path
 
 import browser
 import pytest
 import shared
 from PIL import Image
+from score_command import line, write_jsonl
 
 from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.cli import main
@@ -24,35 +24,30 @@ needs_browser = pytest.mark.skipif(browser.CHROMIUM is None, reason="no chromium
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">'\"`${1}<!-- &lt; \u2028"
 
 
-def write(path: Path, rows: list[dict]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def choice(id, reply: str, kind: str = "", **reference) -> dict:
+def choice(id, reply, kind="", **reference):
     reference = {"answer": "A", "choices": ["x y", "z w"], **reference}
-    return {"id": str(id), "kind": kind, "prompt": f"question {id}", "prediction": reply, "reference": reference}
+    return line(id, reply, reference, kind, prompt=f"question {id}")
 
 
-def data_of(file: Path) -> dict:
+def data_of(file):
     stored = re.search('<script type="application/json" id="data">(.*?)</script>', file.read_text("utf-8"), re.DOTALL)
     (part,) = json.loads(stored[1])
     return part
 
 
-def report(*arguments) -> int:
+def report(*arguments):
     return main(["eval", "report", *map(str, arguments)])
 
 
 @pytest.fixture
-def two_runs(tmp_path) -> tuple[Path, Path]:
+def two_runs(tmp_path):
     """120 rows of two kinds. Before: every third wrong. Now: every fourth wrong, every tenth unparsable."""
     replies = {
         "before": ["B" if i % 3 == 0 else "A" for i in range(120)],
         "now": ["cannot say" if i % 10 == 1 else "B" if i % 4 == 0 else "A" for i in range(120)],
     }
     return tuple(
-        write(
+        write_jsonl(
             tmp_path / f"{name}.jsonl",
             [choice(i, reply, ("even", "odd")[i % 2], image=i // 2) for i, reply in enumerate(texts)],
         )
@@ -126,12 +121,9 @@ def test_the_numbers_on_the_page(two_runs, tmp_path, capsys):
 @needs_browser
 def test_untrusted_text_stays_text(tmp_path, capsys):
     """In every place that a file can fill."""
-    rows = [
-        choice(EVIL + "1", EVIL, EVIL, answer=EVIL, image=EVIL),
-        choice(EVIL + "2", "A", "all", image="2"),
-    ]
+    rows = [choice(EVIL + "1", EVIL, EVIL, answer=EVIL, image=EVIL), choice(EVIL + "2", "A", "all", image="2")]
     rows[0]["prompt"] = EVIL
-    file = write(tmp_path / "evil.jsonl", rows)
+    file = write_jsonl(tmp_path / "evil.jsonl", rows)
     out = tmp_path / "report.html"
     assert report(file, "--against", file, "--benchmark", "ai2d", "--out", out) == 0
     assert out.read_text("utf-8").count("<script") == 2
@@ -173,18 +165,12 @@ def test_the_policy_keeps_a_foreign_script_and_the_network_out(two_runs, tmp_pat
 @shared.needs_fixtures
 def test_nine_thousand_rows(tmp_path, capsys):
     rows = shared.read_rows("pope_llava15_13b/rows.jsonl.gz")
-    lines = [
-        {
-            "id": str(row["question_id"]),
-            "kind": row["category"],
-            "prompt": row["question"],
-            "prediction": row["response"],
-            "reference": {"answer": row["label"], "image": row["image"]},
-        }
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        reference = {"answer": row["label"], "image": row["image"]}
+        lines.append(line(row["question_id"], row["response"], reference, row["category"], prompt=row["question"]))
     out = tmp_path / "report.html"
-    assert report(write(tmp_path / "pope.jsonl", lines), "--benchmark", "pope", "--out", out) == 0
+    assert report(write_jsonl(tmp_path / "pope.jsonl", lines), "--benchmark", "pope", "--out", out) == 0
     assert out.stat().st_size < 3e6
     found = browser.run(
         out,
@@ -215,7 +201,7 @@ def test_images_of_a_benchmark(tmp_path, capsys):
     Image.new("RGB", (8, 8), "white").save(tmp_path / "secret.png")
     names = ["sub/one.jpg", "two", "sub/one.jpg", "../secret.png", str(tmp_path / "secret.png"), "none.jpg"]
     rows = [choice(i, "A", image=name) for i, name in enumerate(names)]
-    file, out = write(tmp_path / "run.jsonl", rows), tmp_path / "report.html"
+    file, out = write_jsonl(tmp_path / "run.jsonl", rows), tmp_path / "report.html"
     assert report(file, "--benchmark", "ai2d", "--data", folder, "--out", out) == 0
     assert f"3 images are not in {folder}, such as ../secret.png" in capsys.readouterr().out
     data = data_of(out)
@@ -230,7 +216,7 @@ def test_images_of_a_benchmark(tmp_path, capsys):
 
 
 def test_a_run_that_needs_a_judge_is_shown_without_a_number(tmp_path, capsys):
-    file = write(tmp_path / "a.jsonl", [{"id": "v1_0", "prediction": "a cat", "reference": {}}])
+    file = write_jsonl(tmp_path / "a.jsonl", [{"id": "v1_0", "prediction": "a cat", "reference": {}}])
     out = tmp_path / "report.html"
     assert report(file, "--benchmark", "mmvet", "--out", out) == 0
     data = data_of(out)
@@ -260,7 +246,7 @@ parts:
 
 
 @pytest.fixture(scope="module")
-def answered(checkpoints, tmp_path_factory) -> Path:
+def answered(checkpoints, tmp_path_factory):
     folder = tmp_path_factory.mktemp("answered")
     (folder / "suite.yaml").write_text(SUITE.format(folder=checkpoints))
     evaluate(str(folder / "suite.yaml"), str(checkpoints / "model"), folder / "run", controls=False)
@@ -336,7 +322,7 @@ def test_read_published_are_of_known_protocols():
 
 def test_read_published_stand_beside_their_own_protocol_only(tmp_path):
     rows = [{"id": str(i), "prediction": "red", "reference": {"answers": ["red"] * 10}} for i in range(5000)]
-    file, part = write(tmp_path / "run.jsonl", rows), write(tmp_path / "part.jsonl", rows[:-1])
+    file, part = write_jsonl(tmp_path / "run.jsonl", rows), write_jsonl(tmp_path / "part.jsonl", rows[:-1])
     shown = {}
     for name, predictions, protocol in (("llava", file, "llava"), ("lmms", file, "lmms"), ("part", part, "llava")):
         run = read_run(predictions, "textvqa", protocol)

@@ -1,7 +1,6 @@
 """The whole of ``minigemini eval`` on a tiny random model: every control, the report, resuming, exit codes."""
 
 import json
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -10,6 +9,7 @@ from minigemini.benchmarks.score import score
 from minigemini.evaluation.reporting.result import parse_result
 from minigemini.evaluation.reporting.scored import as_result
 from minigemini.evaluation.running.evaluate import evaluate
+from minigemini.evaluation.running.suite import Settings
 
 SUITE = """
 batch_size: 4
@@ -29,17 +29,17 @@ parts:
 
 
 @pytest.fixture(scope="module")
-def suite(checkpoints: Path) -> str:
+def suite(checkpoints):
     path = checkpoints / "suite.yaml"
     path.write_text(SUITE.format(folder=checkpoints))
     return str(path)
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate(suite, checkpoints, tmp_path, capsys):
     model = str(checkpoints / "model")
     assert evaluate(suite, model, tmp_path) == 0
     shown = capsys.readouterr().out
@@ -91,17 +91,19 @@ def test_evaluate(suite: str, checkpoints: Path, tmp_path: Path, capsys: pytest.
         evaluate(suite, str(checkpoints / "low_res"), tmp_path)
 
 
-def test_limit_and_no_controls(suite: str, checkpoints: Path, tmp_path: Path) -> None:
+def test_limit_and_no_controls(suite, checkpoints, tmp_path):
     overrides = ["parts.tabletop.kinds={colour: {floor: 0, blind: true, low_res_only: true}}"]
     out = tmp_path / "not" / "there" / "yet"
-    code = evaluate(suite, str(checkpoints / "model"), out, limit=2, controls=False, strict=True, overrides=overrides)
+    code = evaluate(
+        suite, str(checkpoints / "model"), out, Settings(limit=2, overrides=overrides), controls=False, strict=True
+    )
     assert code == 0
     _, row = json.loads((out / "tabletop" / "results.json").read_text())["metrics"]
     assert (row["n"], set(row["controls"])) == (2, {"bag guess", "chance"})
     assert not (out / "tabletop" / "blind").exists()
 
 
-def test_a_suite_that_does_not_fit_together(suite: str, checkpoints: Path, tmp_path: Path) -> None:
+def test_a_suite_that_does_not_fit_together(suite, checkpoints, tmp_path):
     for override, message in (
         ("low_res_model=null", r"low_res_only \(colour, tag\) needs low_res_model"),
         ("image_generator=null", "drawn_picture needs image_generator"),
@@ -110,27 +112,29 @@ def test_a_suite_that_does_not_fit_together(suite: str, checkpoints: Path, tmp_p
         ("kinds.tag.ceilings={blnd: 3}", "kinds.tag: there is no control 'blnd'; there are always draw, "),
     ):
         with pytest.raises(ValueError, match=message):
-            evaluate(suite, str(checkpoints / "model"), tmp_path, overrides=[f"parts.tabletop.{override}"])
+            evaluate(suite, str(checkpoints / "model"), tmp_path, Settings(overrides=[f"parts.tabletop.{override}"]))
 
 
-def test_a_model_that_is_not_there_is_said_before_the_questions_are_read(suite: str, tmp_path: Path) -> None:
+def test_a_model_that_is_not_there_is_said_before_the_questions_are_read(suite, tmp_path):
     with pytest.raises(ValueError, match="there is no such folder"):
-        evaluate(suite, "no model", tmp_path, overrides=["parts.tabletop.seed=null"])
+        evaluate(suite, "no model", tmp_path, Settings(overrides=["parts.tabletop.seed=null"]))
 
 
-def test_only_drawings(suite: str, checkpoints: Path, tmp_path: Path) -> None:
+def test_only_drawings(suite, checkpoints, tmp_path):
     model = str(checkpoints / "model")
-    assert evaluate(suite, model, tmp_path, limit=1, overrides=["parts.tabletop.kinds={drawn_picture: {}}"]) == 0
+    assert (
+        evaluate(suite, model, tmp_path, Settings(limit=1, overrides=["parts.tabletop.kinds={drawn_picture: {}}"])) == 0
+    )
     assert not (tmp_path / "tabletop" / "model").exists()
     with pytest.raises(ValueError, match="--limit 0"):
-        evaluate(suite, model, tmp_path, limit=0)
+        evaluate(suite, model, tmp_path, Settings(limit=0))
 
 
-def test_floors_and_controls_of_any_part(checkpoints: Path, tmp_path: Path) -> None:
+def test_floors_and_controls_of_any_part(checkpoints, tmp_path):
     """The same fields, of a benchmark whose examples are read."""
     model, promised = str(checkpoints / "model"), "{balanced accuracy: {floor: 99, must_fail: [keyword]}}"
     overrides = ["batch_size=8", f"parts.draw_decision.kinds={promised}"]
-    assert evaluate("draw_decision", model, tmp_path, limit=1, strict=True, overrides=overrides) == 1
+    assert evaluate("draw_decision", model, tmp_path, Settings(limit=1, overrides=overrides), strict=True) == 1
     result = json.loads((tmp_path / "draw_decision" / "results.json").read_text())
     assert (result["metrics"][0]["name"], result["metrics"][0]["floor"]) == ("balanced accuracy", 99)
     assert result["metrics"][0]["controls"]["keyword"]["below"] == 99
@@ -140,4 +144,4 @@ def test_floors_and_controls_of_any_part(checkpoints: Path, tmp_path: Path) -> N
         ("{balanced accuracy: {blind: true}}", "no row is of this kind"),
     ):
         with pytest.raises(ValueError, match=message):
-            evaluate("draw_decision", model, tmp_path, overrides=[f"parts.draw_decision.kinds={kinds}"])
+            evaluate("draw_decision", model, tmp_path, Settings(overrides=[f"parts.draw_decision.kinds={kinds}"]))

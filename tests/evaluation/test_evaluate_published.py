@@ -4,8 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,12 +14,12 @@ from minigemini.evaluation.reporting.stored_run import find_parts, read_run
 from minigemini.evaluation.running.ablate import ablate
 from minigemini.evaluation.running.evaluate import evaluate
 from minigemini.evaluation.running.rows import read_parts
-from minigemini.evaluation.running.suite import load_suite
+from minigemini.evaluation.running.suite import Settings, load_suite
 from minigemini.tabletop.benchmark import examples as tabletop_examples
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory):
     """AI2D and MME in our own lines, with tabletop pictures: questions with letters, and two questions for each of four images."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "images").mkdir()
@@ -62,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def suite(data: Path) -> str:
+def suite(data):
     path = data / "suite.yaml"
     path.write_text(
         f"batch_size: 3\ndata: {data}\nparts:\n  ai2d: {{path: ai2d.jsonl, blind: true}}\n  mme@llava: {{path: mme.jsonl}}\n"
@@ -71,26 +69,26 @@ def suite(data: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def model(checkpoints: Path) -> str:
+def model(checkpoints):
     return str(checkpoints / "model")
 
 
 @pytest.fixture(scope="module")
-def finished(suite: str, model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(suite, model, tmp_path_factory):
     out = tmp_path_factory.mktemp("finished") / "run"
     assert evaluate(suite, model, out) == 0
     return out
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def read(path: Path) -> Any:
+def read(path):
     return json.loads(path.read_text())
 
 
-def test_every_part_is_answered_scored_and_can_be_scored_again(finished: Path, tmp_path: Path) -> None:
+def test_every_part_is_answered_scored_and_can_be_scored_again(finished, tmp_path):
     assert sorted(path.name for path in finished.iterdir()) == [
         "ai2d@lmms", "mme@llava", "results.json", "results.md"
     ]  # fmt: skip
@@ -113,9 +111,7 @@ def test_every_part_is_answered_scored_and_can_be_scored_again(finished: Path, t
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_and_any_number_of_processes_leave_the_same_bytes(
-    finished: Path, suite: str, model: str, tmp_path: Path
-) -> None:
+def test_an_interrupted_run_and_any_number_of_processes_leave_the_same_bytes(finished, suite, model, tmp_path):
     """Two real processes; then a folder as two killed ones may leave it is finished by one."""
     before = files(finished)
     out = tmp_path / "two"
@@ -136,7 +132,7 @@ def test_an_interrupted_run_and_any_number_of_processes_leave_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle(finished: Path, suite: str, model: str, tmp_path: Path) -> None:
+def test_killed_in_the_middle(finished, suite, model, tmp_path):
     """kill -9 as soon as something is written, as often as it takes."""
     out = tmp_path / "run"
     command = [sys.executable, "-m", "minigemini", "eval", suite, "--model", model, "--out", str(out), "batch_size=3"]
@@ -160,39 +156,35 @@ def test_killed_in_the_middle(finished: Path, suite: str, model: str, tmp_path: 
     assert files(out) == files(finished)
 
 
-def test_limit_is_of_images_so_that_pairs_stay_together(suite: str, model: str, tmp_path: Path) -> None:
-    assert evaluate(suite, model, tmp_path, limit=1, controls=False) == 0
+def test_limit_is_of_images_so_that_pairs_stay_together(suite, model, tmp_path):
+    assert evaluate(suite, model, tmp_path, Settings(limit=1), controls=False) == 0
     ids = [row["id"] for row in read(tmp_path / "mme@llava" / "results.json")["verdicts"]]
     assert len(ids) == 2 * 14
     assert len(read(tmp_path / "ai2d@lmms" / "results.json")["verdicts"]) == 2  # of each kind one
     assert not (tmp_path / "ai2d@lmms" / "blind").exists()
 
 
-def test_data_that_is_missing_is_said_before_the_model_is_loaded(suite: str, tmp_path: Path, data: Path) -> None:
+def test_data_that_is_missing_is_said_before_the_model_is_loaded(suite, tmp_path, data):
     with pytest.raises(ValueError, match=r"^ai2d: .*nothing.jsonl: no such file"):
-        evaluate(suite, "nano", tmp_path, overrides=["parts.ai2d.path=nothing.jsonl"])
+        evaluate(suite, "nano", tmp_path, Settings(overrides=["parts.ai2d.path=nothing.jsonl"]))
     with pytest.raises(ValueError, match=r"mme: /nowhere: .*\npope: /nowhere: "):  # each of them
-        evaluate("mme,pope", "nano", tmp_path, overrides=["data=/nowhere"])
+        evaluate("mme,pope", "nano", tmp_path, Settings(overrides=["data=/nowhere"]))
 
 
-def test_another_question_under_the_same_id_is_refused(
-    finished: Path, suite: str, model: str, data: Path, tmp_path: Path
-) -> None:
+def test_another_question_under_the_same_id_is_refused(finished, suite, model, data, tmp_path):
     changed = data / "changed.jsonl"
     changed.write_text((data / "ai2d.jsonl").read_text().replace("what ", "which ").replace("?", "??"))
     with pytest.raises(ValueError, match=r"of the example .* prompt, reference are not what it was"):
-        evaluate(suite, model, finished, overrides=["parts.ai2d.path=changed.jsonl"])
+        evaluate(suite, model, finished, Settings(overrides=["parts.ai2d.path=changed.jsonl"]))
 
 
-def test_what_would_give_a_wrong_number_is_refused(
-    suite: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_would_give_a_wrong_number_is_refused(suite, data, tmp_path, capsys):
     """Before the model is loaded."""
     file = str(data / "ai2d.jsonl")
     with pytest.raises(ValueError, match="ai2d.jsonl is one file, for 2 benchmarks; give the folder"):
-        evaluate("ai2d,mmstar", "nano", tmp_path, overrides=[f"data={file}"])
+        evaluate("ai2d,mmstar", "nano", tmp_path, Settings(overrides=[f"data={file}"]))
     with pytest.raises(ValueError, match="ai2d is there twice"):
-        evaluate("ai2d,ai2d", "nano", tmp_path, overrides=[f"data={file}"])
+        evaluate("ai2d,ai2d", "nano", tmp_path, Settings(overrides=[f"data={file}"]))
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit):
         main(["eval", suite, "--out", str(tmp_path / "file" / "x"), "--model", "nano"])
@@ -204,7 +196,7 @@ def test_what_would_give_a_wrong_number_is_refused(
     assert "row '1': the prediction is None, not a text" in capsys.readouterr().err
 
 
-def test_a_broken_picture_is_found_before_the_first_answer(data: Path, model: str, tmp_path: Path) -> None:
+def test_a_broken_picture_is_found_before_the_first_answer(data, model, tmp_path):
     rows = [json.loads(line) for line in (data / "ai2d.jsonl").read_text().splitlines()]
     rows[3]["images"] = ["broken.png"]
     (tmp_path / "broken.png").write_bytes((data / "images" / "0.png").read_bytes()[:9])
@@ -214,11 +206,11 @@ def test_a_broken_picture_is_found_before_the_first_answer(data: Path, model: st
     (tmp_path / "ai2d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = tmp_path / "out"
     with pytest.raises(ValueError, match=r"broken\.png: not a picture"):
-        evaluate("ai2d", model, out, overrides=[f"data={tmp_path}"])
+        evaluate("ai2d", model, out, Settings(overrides=[f"data={tmp_path}"]))
     assert not list(out.rglob("predictions.jsonl"))
 
 
-def test_where_a_part_finds_its_data_and_its_images(data: Path, tmp_path: Path) -> None:
+def test_where_a_part_finds_its_data_and_its_images(data, tmp_path):
     (tmp_path / "q").mkdir()
     shutil.copy(data / "ai2d.jsonl", tmp_path / "q" / "mine.jsonl")
     suite = load_suite("ai2d", [f"data={tmp_path}", "parts.ai2d.path=q/mine.jsonl"])
@@ -232,13 +224,13 @@ def test_where_a_part_finds_its_data_and_its_images(data: Path, tmp_path: Path) 
     ]
 
 
-def test_a_test_split_is_answered_and_written_for_upload(data: Path, model: str, tmp_path: Path) -> None:
+def test_a_test_split_is_answered_and_written_for_upload(data, model, tmp_path):
     rows = [json.loads(line) for line in (data / "ai2d.jsonl").read_text().splitlines()]
     for number, row in enumerate(rows):
         row["id"], row["reference"] = str(number), {"choices": row["choices"]}
     (data / "mmbench.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = tmp_path / "out"
-    assert evaluate("mmbench", model, out, overrides=[f"data={data}"]) == 0
+    assert evaluate("mmbench", model, out, Settings(overrides=[f"data={data}"])) == 0
     part = out / "mmbench@llava"
     results = read(part / "results.json")
     assert (results["status"], results["metrics"], results["n"]) == ("no gold answers", [], 4)
@@ -247,29 +239,27 @@ def test_a_test_split_is_answered_and_written_for_upload(data: Path, model: str,
     assert (part / "upload.xlsx").is_file()
     assert read_run(part).status == "no gold answers"
     with pytest.raises(ValueError, match="mmbench@llava: no gold answers, so there is no number to compare"):
-        ablate("mmbench", model, tmp_path / "ablate", overrides=[f"data={data}"])
+        ablate("mmbench", model, tmp_path / "ablate", settings=Settings(overrides=[f"data={data}"]))
 
 
-def test_a_text_with_the_image_marker_is_named(data: Path, model: str, tmp_path: Path) -> None:
+def test_a_text_with_the_image_marker_is_named(data, model, tmp_path):
     rows = [json.loads(line) for line in (data / "ai2d.jsonl").read_text().splitlines()]
     rows[2] = {**rows[2], "question": "what is <image>?", "images": []}
     for row in rows:
         row["images"] = []
     (tmp_path / "ai2d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(ValueError, match="ai2d@lmms: example 'row 2': "):
-        evaluate("ai2d", model, tmp_path / "out", overrides=[f"data={tmp_path}"])
+        evaluate("ai2d", model, tmp_path / "out", Settings(overrides=[f"data={tmp_path}"]))
 
 
-def test_another_suite_in_the_same_folder_takes_nothing_away(
-    finished: Path, data: Path, model: str, tmp_path: Path
-) -> None:
+def test_another_suite_in_the_same_folder_takes_nothing_away(finished, data, model, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(finished, out)
-    assert evaluate("mmstar", model, out, overrides=[f"data={data / 'ai2d.jsonl'}"]) == 0
+    assert evaluate("mmstar", model, out, Settings(overrides=[f"data={data / 'ai2d.jsonl'}"])) == 0
     assert sorted(part.name for part in find_parts(out)) == ["ai2d@lmms", "mme@llava", "mmstar@official"]
 
 
-def test_runs_are_compared_part_by_part(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_are_compared_part_by_part(finished, tmp_path, capsys):
     out = tmp_path / "diff.json"
     assert main(["eval", "diff", str(finished), str(finished), "--json", str(out)]) == 0
     assert set(read(out)["parts"]) == {"ai2d@lmms", "mme@llava"}
@@ -280,9 +270,7 @@ def test_runs_are_compared_part_by_part(finished: Path, tmp_path: Path, capsys: 
         read_run(finished)
 
 
-def test_the_report_shows_the_pictures_and_where_the_answers_looked(
-    finished: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_report_shows_the_pictures_and_where_the_answers_looked(finished, model, tmp_path, capsys):
     out = tmp_path / "report.html"
     assert main(["eval", "report", str(finished), "--model", model, "--pictures", "2", "--out", str(out)]) == 0
     text = out.read_text().partition('id="data">')[2].partition("</script>")[0]

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from shared import FIXTURES, needs_fixtures
@@ -24,21 +23,17 @@ from minigemini.evaluation.drawing.geneval import (
 HERE: Box = (100, 100, 120, 120)
 
 
-def found(label: str, score: float = 0.95, box: Box = HERE, colour: str | None = None) -> Detection:
+def found(label, score=0.95, box=HERE, colour=None):
     return Detection(label, score, box, colour)
 
 
-def around(x: float, y: float, side: float = 20) -> Box:
+def around(x, y, side=20):
     return x - side / 2, y - side / 2, x + side / 2, y + side / 2
 
 
 SINGLE = {"tag": "single_object", "include": [{"class": "bench", "count": 1}]}
 TWO = {"tag": "two_object", "include": [{"class": "bench", "count": 1}, {"class": "cow", "count": 1}]}
-CLOCKS = {
-    "tag": "counting",
-    "include": [{"class": "clock", "count": 2}],
-    "exclude": [{"class": "clock", "count": 3}],
-}
+CLOCKS = {"tag": "counting", "include": [{"class": "clock", "count": 2}], "exclude": [{"class": "clock", "count": 3}]}
 DOG_RIGHT = {
     "tag": "position",
     "include": [{"class": "cow", "count": 1}, {"class": "dog", "count": 1, "position": ["right of", 0]}],
@@ -49,7 +44,7 @@ ATTRIBUTES = {
 }
 
 
-def test_an_object_counts_above_the_threshold_of_its_tag() -> None:
+def test_an_object_counts_above_the_threshold_of_its_tag():
     assert not complaints(SINGLE, [found("bench", 0.31)])
     assert complaints(SINGLE, [found("bench", 0.3)]) == ["0 of 1 bench"]
     assert complaints(SINGLE, [found("cow")])
@@ -58,17 +53,17 @@ def test_an_object_counts_above_the_threshold_of_its_tag() -> None:
     assert complaints(CLOCKS, [found("clock", 0.91), found("clock", 0.9)]) == ["1 of 2 clock"]
 
 
-def test_every_class_must_be_there() -> None:
+def test_every_class_must_be_there():
     assert not complaints(TWO, [found("cow"), found("bench")])
     assert complaints(TWO, [found("cow"), found("cow")]) == ["0 of 1 bench"]
 
 
-def test_counting_excludes_one_more() -> None:
+def test_counting_excludes_one_more():
     assert not complaints(CLOCKS, [found("clock")] * 2)
     assert complaints(CLOCKS, [found("clock")] * 3) == ["3 clock, not fewer than 3"]
 
 
-def test_at_most_sixteen_boxes_of_a_class_the_surest_first_and_overlapping_ones_stay() -> None:
+def test_at_most_sixteen_boxes_of_a_class_the_surest_first_and_overlapping_ones_stay():
     boxes = [found("clock", 0.91 + n / 1000) for n in range(20)] + [found("cow", 0.95)]
     kept = counted(boxes, "counting")
     assert [round(1000 * d.score) for d in kept["clock"]] == list(range(929, 913, -1))
@@ -98,16 +93,16 @@ def test_at_most_sixteen_boxes_of_a_class_the_surest_first_and_overlapping_ones_
         (around(140, 120), {"right of"}),
     ],
 )
-def test_directions(one: Box, expected: set[str]) -> None:
+def test_directions(one, expected):
     assert directions(one, around(100, 100)) == expected
 
 
-def test_the_dead_zone_grows_with_the_objects() -> None:
+def test_the_dead_zone_grows_with_the_objects():
     assert directions(around(130, 100, 20), around(100, 100, 20)) == {"right of"}
     assert directions(around(130, 100, 150), around(100, 100, 150)) == set()  # .1 * 300 = 30
 
 
-def test_position_is_asked_of_the_surest_box() -> None:
+def test_position_is_asked_of_the_surest_box():
     cow, right, left = around(100, 100), around(200, 100), around(20, 100)
     assert not complaints(DOG_RIGHT, [found("cow", box=cow), found("dog", box=right)])
     assert complaints(DOG_RIGHT, [found("cow", box=cow), found("dog", box=left)]) == ["dog right of cow: it is left of"]
@@ -119,7 +114,7 @@ def test_position_is_asked_of_the_surest_box() -> None:
     ]
 
 
-def test_what_is_wrong_itself_is_no_target() -> None:
+def test_what_is_wrong_itself_is_no_target():
     clauses = [{"class": "cow", "count": 1, "color": "red"}, DOG_RIGHT["include"][1]]
     row = {"tag": "position", "include": clauses}
     dog = found("dog", box=around(200, 100))
@@ -128,7 +123,7 @@ def test_what_is_wrong_itself_is_no_target() -> None:
     assert said == ["cow is blue, not red", "dog right of cow: nothing right to be right of"]
 
 
-def test_position_is_asked_of_every_pair() -> None:
+def test_position_is_asked_of_every_pair():
     row = {
         "tag": "position",
         "include": [{"class": "cow", "count": 2}, {"class": "dog", "count": 1, "position": ["above", 0]}],
@@ -139,7 +134,7 @@ def test_position_is_asked_of_every_pair() -> None:
     assert complaints(row, [dog, cows[0], found("cow", box=around(120, 22))])
 
 
-def test_colour_is_asked_of_the_surest_box() -> None:
+def test_colour_is_asked_of_the_surest_box():
     right = [found("cup", 0.8, colour="red"), found("apple", 0.8, colour="black")]
     assert not complaints(ATTRIBUTES, right)
     assert complaints(ATTRIBUTES, [*right, found("cup", 0.9, colour="blue")]) == ["cup is blue, not red"]
@@ -148,13 +143,13 @@ def test_colour_is_asked_of_the_surest_box() -> None:
     assert complaints(both, [found("cup", colour="red"), found("cup", colour="pink")]) == ["cup is red, pink, not red"]
 
 
-def test_who_is_asked_for_a_colour() -> None:
+def test_who_is_asked_for_a_colour():
     cups = [found("cup", 0.5), found("cup", 0.8), found("apple", 0.2), found("dog", 0.99)]
     assert coloured(ATTRIBUTES, cups) == [cups[1]]
     assert coloured(SINGLE, [found("bench")]) == []
 
 
-def line(number: int, row: dict, detections: list[Detection], picture: int = 0) -> dict:
+def line(number, row, detections, picture=0):
     return {
         "id": f"{number:05}-{picture}",
         "kind": row["tag"],
@@ -163,7 +158,7 @@ def line(number: int, row: dict, detections: list[Detection], picture: int = 0) 
     }
 
 
-def test_the_score_is_the_mean_over_tags_of_pictures() -> None:
+def test_the_score_is_the_mean_over_tags_of_pictures():
     lines = [line(0, SINGLE, [found("bench")], picture) for picture in range(4)]
     lines += [line(1, SINGLE, [found("bench")] if picture == 0 else [], picture) for picture in range(4)]
     lines += [line(2, CLOCKS, [], picture) for picture in range(2)]
@@ -177,7 +172,7 @@ def test_the_score_is_the_mean_over_tags_of_pictures() -> None:
 
 
 @needs_fixtures
-def test_the_official_prompts() -> None:
+def test_the_official_prompts():
     rows = read_prompts(FIXTURES / "geneval_prompts" / "evaluation_metadata.jsonl")
     assert Counter(row["tag"] for row in rows) == {
         "single_object": 80, "two_object": 99, "counting": 80, "colors": 94, "position": 100, "color_attr": 100,
@@ -224,7 +219,7 @@ def test_the_official_prompts() -> None:
         ),
     ],
 )
-def test_rows_that_are_no_prompts(row: dict, problem: str, tmp_path: Path) -> None:
+def test_rows_that_are_no_prompts(row, problem, tmp_path):
     path = tmp_path / "prompts.jsonl"
     path.write_text(json.dumps({**SINGLE, "prompt": "a bench"}) + "\n" + json.dumps(row) + "\n")
     with pytest.raises(ValueError, match=f"prompts.jsonl, row 2: .*{problem}"):

@@ -2,17 +2,23 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_clip
+import torch
 from PIL import Image, ImageDraw
 from transformers import pipeline
 
 from minigemini.evaluation.drawing.clip_similarity import Clip
 from minigemini.evaluation.drawing.geneval import COLOURS, Detection, counted
-from minigemini.evaluation.drawing.geneval_detectors import TEMPLATES, ColourClassifier, cut_out, load_detector
+from minigemini.evaluation.drawing.geneval_detectors import (
+    TEMPLATES,
+    ColourClassifier,
+    MaskDetector,
+    cut_out,
+    load_detector,
+)
 from minigemini.evaluation.drawing.geneval_run import Cast, geneval
 
 ROWS = [
@@ -33,7 +39,7 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("detectors")
     tiny_clip.write_clip(folder / "clip")
     tiny_clip.write_detr(folder / "detr", ["circle", "Mouse", "square", "N/A"])
@@ -44,13 +50,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def picture() -> Image.Image:
+def picture():
     picture = Image.new("RGB", (80, 60), (230, 230, 230))
     ImageDraw.Draw(picture).rectangle((40, 10, 70, 50), fill=(20, 20, 200))
     return picture
 
 
-def test_a_detector_with_fixed_classes(folder: Path, picture: Image.Image) -> None:
+def test_a_detector_with_fixed_classes(folder, picture):
     detector = load_detector(str(folder / "detr"))
     everything = [detection for detection, _ in detector.find(picture, ["circle", "computer mouse", "square"])]
     assert everything
@@ -65,7 +71,7 @@ def test_a_detector_with_fixed_classes(folder: Path, picture: Image.Image) -> No
         detector.check(["circle", "bench"])
 
 
-def test_a_detector_that_is_told_its_classes(folder: Path, picture: Image.Image) -> None:
+def test_a_detector_that_is_told_its_classes(folder, picture):
     detector = load_detector(str(folder / "owlvit"))
     detector.check(["a bench that nobody ever saw"])
     found = [detection for detection, _ in detector.find(picture, ["bench", "cow"])]
@@ -74,7 +80,7 @@ def test_a_detector_that_is_told_its_classes(folder: Path, picture: Image.Image)
     assert len(counted(found, "single_object")["bench"]) <= 16
 
 
-def test_a_detector_that_cuts_out_by_masks(folder: Path, picture: Image.Image) -> None:
+def test_a_detector_that_cuts_out_by_masks(folder, picture):
     detector = load_detector(str(folder / "mask2former"))
     found = detector.find(picture, ["circle", "computer mouse", "square"])
     assert found
@@ -96,14 +102,14 @@ def test_a_detector_that_cuts_out_by_masks(folder: Path, picture: Image.Image) -
         detector.check(["bench"])
 
 
-def test_what_is_no_detector(folder: Path, tmp_path: Path) -> None:
+def test_what_is_no_detector(folder, tmp_path):
     with pytest.raises(ValueError, match="clip is no object detector"):
         load_detector(str(folder / "clip"))
     with pytest.raises(ValueError, match="no detector can be loaded from there"):
         load_detector(str(tmp_path))
 
 
-def test_colours_are_those_clip_finds_likest(folder: Path, picture: Image.Image) -> None:
+def test_colours_are_those_clip_finds_likest(folder, picture):
     clip = Clip(str(folder / "clip"))
     box = (40, 10, 70, 50)
     (named,) = ColourClassifier(clip).name_colours([(Detection("cup", 0.9, box), picture.crop(box))])
@@ -115,14 +121,14 @@ def test_colours_are_those_clip_finds_likest(folder: Path, picture: Image.Image)
     assert named == max(likeness, key=likeness.__getitem__)
 
 
-def test_boxes_beyond_the_edges_are_cut_at_them_and_none_is_empty(picture: Image.Image) -> None:
+def test_boxes_beyond_the_edges_are_cut_at_them_and_none_is_empty(picture):
     assert cut_out(picture, (-20, -20, 200, 200)).tobytes() == picture.tobytes()
     assert cut_out(picture, (80, 60, 80, 60)).size == (1, 1)
     assert cut_out(picture, (40, 10, 70, 50)).tobytes() == picture.crop((40, 10, 70, 50)).tobytes()
 
 
 @pytest.mark.parametrize("detector", ["detr", "owlvit", "mask2former"])
-def test_geneval(folder: Path, detector: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_geneval(folder, detector, tmp_path, capsys):
     named = str(folder / detector)
     cast = Cast("nano", named, clip=str(folder / "clip"))
     assert geneval(cast, folder / "prompts.jsonl", tmp_path, batch_size=4) == 0
@@ -150,7 +156,7 @@ def test_geneval(folder: Path, detector: str, tmp_path: Path, capsys: pytest.Cap
         geneval(replace(cast, detector=other), folder / "prompts.jsonl", tmp_path, batch_size=4)
 
 
-def test_prompts_written_and_pictures_chosen_by_a_model(folder: Path, checkpoints: Path, tmp_path: Path) -> None:
+def test_prompts_written_and_pictures_chosen_by_a_model(folder, checkpoints, tmp_path):
     model = str(checkpoints / "model")
     named = str(folder / "owlvit")
     cast = Cast("nano", named, model=model, judge=model, clip=str(folder / "clip"))
@@ -179,7 +185,7 @@ def test_prompts_written_and_pictures_chosen_by_a_model(folder: Path, checkpoint
     assert row == "Does this picture show: a large red circle at the center? Answer yes or no."
 
 
-def test_a_class_the_detector_does_not_know_is_said_first(folder: Path, tmp_path: Path) -> None:
+def test_a_class_the_detector_does_not_know_is_said_first(folder, tmp_path):
     (tmp_path / "prompts.jsonl").write_text(
         json.dumps({"tag": "single_object", "include": [{"class": "bench", "count": 1}], "prompt": "a bench"}) + "\n"
     )
@@ -188,3 +194,13 @@ def test_a_class_the_detector_does_not_know_is_said_first(folder: Path, tmp_path
             Cast("nano", str(folder / "detr"), clip=str(folder / "clip")), tmp_path / "prompts.jsonl", tmp_path / "out"
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_without_any_segment(tmp_path):
+    detector = MaskDetector(tiny_clip.write_mask2former(tmp_path, ["circle", "square"]))
+    picture = Image.new("RGB", (80, 60))
+    assert detector.find(picture, ["circle", "square"])
+    with torch.no_grad():
+        bias = detector.model.class_predictor.bias
+        bias.zero_()[-1] = 1e4  # "no object", whatever it sees
+    assert detector.find(picture, ["circle", "square"]) == []

@@ -2,17 +2,17 @@
 
 import json
 import threading
-from typing import Any
 
 import pytest
 import shared
 from judge_server import judge_server
+from score_command import line, write_jsonl
 
 from minigemini.benchmarks.names import BENCHMARKS
 from minigemini.benchmarks.names.mmvet import as_grade
 from minigemini.cli import main
 from minigemini.evaluation.judging import client
-from minigemini.evaluation.judging.ask import filled, judge_of
+from minigemini.evaluation.judging.ask import fill, judge_of
 
 
 @pytest.fixture(autouse=True)
@@ -21,13 +21,12 @@ def no_surroundings(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
 
 
-def write(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
 def row(id, reply, kind="", **reference):
-    return {"id": str(id), "kind": kind, "prediction": reply, "reference": reference}
+    return line(id, reply, reference, kind)
+
+
+PROBLEM = {"question_type": "free_form", "answer_type": "integer", "precision": None, "choices": []}
+PLACE = {"category": "VD", "subcategory": "map", "set_id": "0", "figure_id": "1", "question_id": "2"}
 
 
 def mmvet_row(id, reply="a dog"):
@@ -36,7 +35,7 @@ def mmvet_row(id, reply="a dog"):
 
 def judge(tmp_path, benchmark, rows, server, *more):
     """The exit code, and the judged lines if there are any."""
-    file = rows if not isinstance(rows, list) else write(tmp_path / "predictions.jsonl", rows)
+    file = rows if not isinstance(rows, list) else write_jsonl(tmp_path / "predictions.jsonl", rows)
     out = tmp_path / "judged.jsonl"
     out.unlink(missing_ok=True)
     given = ("--url", server if isinstance(server, str) else server.url, "--judge-model", "judge")
@@ -104,16 +103,8 @@ def test_mmvets_tries(tmp_path, capsys):
 
 
 def test_grades():
-    said = {
-        "1": 1,
-        "0.0": 0,
-        ".5 of it": 0.5,
-        "0.3\n\nbecause": 0.3,
-        "1.0001": None,
-        "-0.1": None,
-        "inf": None,
-        "": None,
-    }
+    said = {"1": 1, "0.0": 0, ".5 of it": 0.5, "0.3\n\nbecause": 0.3}
+    said |= dict.fromkeys(("1.0001", "-0.1", "inf", ""))
     assert {text: as_grade(text) for text in said} == said
 
 
@@ -121,10 +112,8 @@ def test_grades():
 @pytest.mark.parametrize("stored", [{}, {"grade": {"score": [None], "content": ""}, "extraction": ""}])
 def test_without_a_judges_word_there_are_no_points(benchmark, stored):
     """Neither right nor wrong: not asked, or asked in vain."""
-    problem: dict[str, Any] = {"question_type": "free_form", "answer_type": "integer", "precision": None, "choices": []}
-    place = {"category": "VD", "subcategory": "map", "set_id": "0", "figure_id": "1", "question_id": "2"}
     stored = {**stored, "grade": None} if stored and benchmark == "hallusionbench" else stored
-    line = row(0, "reply", answer="1", **problem, **place) | stored
+    line = row(0, "reply", answer="1", **PROBLEM, **PLACE) | stored
     protocol = BENCHMARKS[benchmark].protocols["official" if benchmark == "hallusionbench" else "llava"]
     verdict = protocol.rule(line)
     assert (verdict.points, verdict.reading) == (None, None)
@@ -195,9 +184,7 @@ def test_several_are_asked_at_a_time(tmp_path):
 
 @pytest.mark.parametrize(("benchmark", "reference"), [("mmvet", {}), ("mathvista", {}), ("hallusionbench", {})])
 def test_a_row_that_the_server_refuses_is_a_failure_of_that_row(benchmark, reference, tmp_path, capsys):
-    problem: dict[str, Any] = {"question_type": "free_form", "answer_type": "integer", "precision": None, "choices": []}
-    place = {"category": "VD", "subcategory": "map", "set_id": "0", "figure_id": "1", "question_id": "2"}
-    rows = [row(i, f"reply {i}", question="?", answer="1", **problem, **place) for i in range(3)]
+    rows = [row(i, f"reply {i}", question="?", answer="1", **PROBLEM, **PLACE) for i in range(3)]
     said = {"mmvet": "1.0", "mathvista": "1", "hallusionbench": "correct"}[benchmark]
     with judge_server(lambda number, content: (400, "policy") if "reply 1" in prompt_of(content) else said) as server:
         code, lines = judge(tmp_path, benchmark, rows, server)
@@ -217,10 +204,10 @@ def test_llava_bench(tmp_path, capsys):
     gold = tmp_path / "llava-bench"
     gold.mkdir()
     questions = [{"question_id": i, "image": "00.jpg", "category": "conv", "text": f"Question {i}?"} for i in range(3)]
-    write(gold / "questions.jsonl", questions)
-    write(gold / "context.jsonl", [{"id": "x", "image": "00.jpg", "caption": ["A crater.", "The sea."]}])
-    write(gold / "answers_gpt4.jsonl", [{"question_id": i, "text": f"Reference {i}"} for i in range(3)])
-    answers = write(
+    write_jsonl(gold / "questions.jsonl", questions)
+    write_jsonl(gold / "context.jsonl", [{"id": "x", "image": "00.jpg", "caption": ["A crater.", "The sea."]}])
+    write_jsonl(gold / "answers_gpt4.jsonl", [{"question_id": i, "text": f"Reference {i}"} for i in range(3)])
+    answers = write_jsonl(
         tmp_path / "answers.jsonl", [{"question_id": i, "prompt": "", "text": f"Reply {i}"} for i in range(3)]
     )
     reviews = {"Reply 0": "8 6\nBecause.", "Reply 1": "9, 3", "Reply 2": "8 6.5"}
@@ -256,28 +243,21 @@ def test_one_review_of_many_may_be_missing():
     assert metrics([rule(line) for line in lines])[0].value == pytest.approx(100 * 3 / 8.5)
 
 
-MATHVISTA: list[tuple[str, str, dict[str, Any]]] = [
-    (
-        "1",
-        "So the angle is 135°, or (B).",
-        {"question_type": "multi_choice", "choices": ["145°", "135°"], "answer": "135°"},
-    ),
-    ("2", "145°", {"question_type": "multi_choice", "choices": ["145°", "135°"], "answer": "145°"}),
-    ("3", "seven", {"question_type": "free_form", "answer_type": "integer", "answer": "7"}),
-    ("4", " \n", {"question_type": "free_form", "answer_type": "integer", "answer": "7"}),
-    ("5", "I cannot tell.", {"question_type": "multi_choice", "choices": ["one", "two"], "answer": "one"}),
+CHOICE = {"question_type": "multi_choice"}
+INTEGER = {"question_type": "free_form", "answer_type": "integer", "answer": "7"}
+MATHVISTA = [
+    ("1", "So the angle is 135°, or (B).", CHOICE | {"choices": ["145°", "135°"], "answer": "135°"}),
+    ("2", "145°", CHOICE | {"choices": ["145°", "135°"], "answer": "145°"}),
+    ("3", "seven", INTEGER),
+    ("4", " \n", INTEGER),
+    ("5", "I cannot tell.", CHOICE | {"choices": ["one", "two"], "answer": "one"}),
 ]
 
 
 def test_mathvista(tmp_path):
     """Asked only where the tool asks; "none" is no answer, not the choice that is nearest to the word."""
-    common: dict[str, Any] = {
-        "precision": None,
-        "choices": [],
-        "answer_type": "text",
-        "question": "Hint: ... Choices: ...",
-    }
-    rows = [row(pid, reply, **{**common, **problem}) for pid, reply, problem in MATHVISTA]
+    common = {"precision": None, "choices": [], "answer_type": "text", "question": "Hint: ... Choices: ..."}
+    rows = [row(pid, reply, **common | problem) for pid, reply, problem in MATHVISTA]
     said = {"the angle": "(B) 135°", "seven": " 7\n", "cannot": "None."}
     with judge_server(lambda number, content: next(s for r, s in said.items() if r in prompt_of(content))) as server:
         _, lines = judge(tmp_path, "mathvista", rows, server)
@@ -285,13 +265,8 @@ def test_mathvista(tmp_path):
     assert [line.get("extraction") for line in lines] == ["(B) 135°", None, "7", "", ""]
     assert ["judge" in line for line in lines] == [True, False, True, False, True]
     found = scored(tmp_path, "mathvista")
-    assert [(v["points"], v["path"]) for v in found["verdicts"]] == [
-        (1, "letter"),
-        (1, "exact"),
-        (1, "number"),
-        (0, "unparsable"),
-        (0, "unparsable"),
-    ]
+    assert [v["points"] for v in found["verdicts"]] == [1, 1, 1, 0, 0]
+    assert [v["path"] for v in found["verdicts"]] == ["letter", "exact", "number", "unparsable", "unparsable"]
 
 
 @shared.needs_fixtures
@@ -301,7 +276,7 @@ def test_mathvista_with_a_judge_that_says_what_gpt_4_did(tmp_path):
     replies = shared.read_json("mathvista_testmini/responses_llava_llama_2_13b.json")
     run = shared.read_json("mathvista_testmini/run_llava_llama_2_13b.json")
     rows = [{**problem, "query": f"<{problem['pid']}>", "response": replies[problem["pid"]]} for problem in problems]
-    file = write(tmp_path / "merge.jsonl", rows)
+    file = write_jsonl(tmp_path / "merge.jsonl", rows)
 
     def answer(number, content):
         pid = prompt_of(content).split("[Question]\n<")[1].split(">")[0]
@@ -346,7 +321,7 @@ def test_hallusionbench(tmp_path):
     rows = list(hallusion_rows())
     gold = tmp_path / "HallusionBench.json"
     gold.write_text(json.dumps(rows))
-    file = write(
+    file = write_jsonl(
         tmp_path / "answers.jsonl", [{"question_id": f"VS_map_0_0_{i}", "text": r["reply"]} for i, r in enumerate(rows)]
     )
     said = ["Correct", "It is incorrect, not correct.", "unclear"]
@@ -374,11 +349,9 @@ def test_hallusionbench(tmp_path):
 )
 def test_the_command_that_is_named_is_the_one_that_uses_the_judge(benchmark, protocol, other, tmp_path, capsys):
     """Another protocol's number does not carry the judge's name."""
-    problem: dict[str, Any] = {"question_type": "free_form", "answer_type": "integer", "precision": None}
-    place = {"category": "VD", "subcategory": "map", "set_id": "0", "figure_id": "1", "question_id": "2"}
-    choices = {"choices": ["1", "2"] if benchmark == "mmbench" else []}
+    choices = ["1", "2"] if benchmark == "mmbench" else []
     answer = "B" if benchmark == "mmbench" else "1"
-    rows = [row(1, "It is what I said.", question="?", answer=answer, **problem, **place, **choices)]
+    rows = [row(1, "It is what I said.", question="?", answer=answer, **PROBLEM, **PLACE | {"choices": choices})]
     with judge_server(
         lambda number, content: {"hallusionbench": "correct", "mathvista": "1", "mmbench": "B"}[benchmark]
     ) as server:
@@ -449,17 +422,11 @@ def test_a_prompt_of_ones_own(tmp_path, capsys):
 
 def test_our_own_prompts_hold_their_fields():
     fields = {"question": "Q", "answer": "A", "prediction": "P", "context": "C", "choices": "O"}
-    wanted = {
-        "mmvet": "QAP",
-        "llava_bench": "QAPC",
-        "mathvista": "QP",
-        "hallusionbench": "QAP",
-        "mmbench": "QPO",
-        "mmbench_cn": "QPO",
-    }
+    wanted = {"mmvet": "QAP", "llava_bench": "QAPC", "mathvista": "QP", "hallusionbench": "QAP"}
+    wanted |= {"mmbench": "QPO", "mmbench_cn": "QPO"}
     for benchmark, initials in wanted.items():
         held = {name: f"<{initial}>" for name, initial in fields.items() if initial in initials}
-        text = filled(judge_of(benchmark).prompt, held, benchmark)
+        text = fill(judge_of(benchmark).prompt, held, benchmark)
         assert all(text.count(value) == 1 for value in held.values())
     assert {name for name, one in BENCHMARKS.items() if one.judge} == set(wanted)
 

@@ -3,16 +3,13 @@
 import io
 import shutil
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from rich.console import Console
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
-from minigemini.benchmarks.benchmark import Example, Sampling
+from minigemini.benchmarks.benchmark import Sampling
 from minigemini.benchmarks.names.tabletop import make_examples
 from minigemini.benchmarks.score import score
 from minigemini.benchmarks.stored_image import StoredImage
@@ -29,46 +26,46 @@ KINDS = ["colour", "tag", "relation", "draw_prompt", "edit_1", "edit_2", "draw_o
 
 
 @pytest.fixture(scope="module")
-def examples() -> list[Example]:
+def examples():
     return [replace(e, max_new_tokens=12) for e in make_examples(KINDS, 4, seed=5)]
 
 
 class Quiet(Progress):
     """Writes nowhere; after ``patience`` batches the user loses his."""
 
-    def __init__(self, patience: int = 1000) -> None:
+    def __init__(self, patience=1000):
         super().__init__(console=Console(file=io.StringIO()))
         self.patience = patience
 
-    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+    def advance(self, task_id, advance=1):
         super().advance(task_id, advance)
         self.patience -= 1
         if self.patience == 0:
             raise KeyboardInterrupt
 
 
-def run(loaded: tuple[Any, Any], examples: list[Example], folder: Path, patience: int = 1000) -> list[dict[str, Any]]:
+def run(loaded, examples, folder, patience=1000):
     return predict(evaluated(loaded), "tabletop", examples, folder, Quiet(patience))
 
 
-def evaluated(loaded: tuple[Any, Any], batch_size: int = 3) -> EvaluatedModel:
+def evaluated(loaded, batch_size=3):
     model = EvaluatedModel("tiny", None, batch_size)
     model.loaded = loaded
     return model
 
 
-def batches(loaded: tuple[Any, Any], examples: list[Example], batch_size: int) -> list[list[Example]]:
+def batches(loaded, examples, batch_size):
     lengths = list(map(len, tokens_of(prompts_of(examples, loaded[1]), loaded[1])))
     return batches_of(examples, lengths, batch_size)
 
 
-def answered(loaded: tuple[Any, Any], batch: list[Example]) -> list[tuple[str, bool]]:
+def answered(loaded, batch):
     requests = [request_of(example) for example in batch]
     answers = LocalEngine(*loaded).answer(requests, prepare(loaded[1], batch))
     return [(answer.text, answer.finish_reason == "stop") for answer in answers]
 
 
-def test_a_batch_answers_as_each_alone(loaded: tuple[Any, Any], examples: list[Example]) -> None:
+def test_a_batch_answers_as_each_alone(loaded, examples):
     found = batches(loaded, examples, 8)
     assert sorted(e.id for batch in found for e in batch) == sorted(e.id for e in examples)
     padded = 0
@@ -81,9 +78,7 @@ def test_a_batch_answers_as_each_alone(loaded: tuple[Any, Any], examples: list[E
     assert padded > 3  # batches of unequal lengths did occur
 
 
-def test_lines_hold_what_scoring_and_a_reader_need(
-    loaded: tuple[Any, Any], examples: list[Example], tmp_path: Path
-) -> None:
+def test_lines_hold_what_scoring_and_a_reader_need(loaded, examples, tmp_path):
     lines = run(loaded, examples, tmp_path)
     assert [line["id"] for line in lines] == [e.id for e in examples]
     _, *of_kinds = score("tabletop", lines).metrics
@@ -96,9 +91,7 @@ def test_lines_hold_what_scoring_and_a_reader_need(
         assert not line["finished"] or len(line["prediction"]) < 100
 
 
-def test_asked_to_draw_every_answer_is_one_prompt(
-    loaded: tuple[Any, Any], examples: list[Example], tmp_path: Path
-) -> None:
+def test_asked_to_draw_every_answer_is_one_prompt(loaded, examples, tmp_path):
     wide = [replace(e, max_new_tokens=24) for e in examples if e.constrained]
     lines = run(loaded, wide, tmp_path)
     assert len(lines) == 12
@@ -106,9 +99,7 @@ def test_asked_to_draw_every_answer_is_one_prompt(
 
 
 @pytest.mark.parametrize(("batches", "torn"), [(1, 0), (3, 1), (4, 400)])
-def test_an_interrupted_run_ends_with_the_same_bytes(
-    loaded: tuple[Any, Any], examples: list[Example], tmp_path: Path, batches: int, torn: int
-) -> None:
+def test_an_interrupted_run_ends_with_the_same_bytes(loaded, examples, tmp_path, batches, torn):
     run(loaded, examples, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         run(loaded, examples, tmp_path / "killed", patience=batches)
@@ -123,9 +114,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(
     assert killed.read_bytes() == before[1]
 
 
-def test_other_weights_or_other_pictures_are_another_run(
-    loaded: tuple[Any, Any], examples: list[Example], tmp_path: Path
-) -> None:
+def test_other_weights_or_other_pictures_are_another_run(loaded, examples, tmp_path):
     model, processor = loaded
     few = examples[:2]
     run(loaded, few, tmp_path)
@@ -155,9 +144,7 @@ def test_other_weights_or_other_pictures_are_another_run(
             run(loaded, [other, few[1]], tmp_path)
 
 
-def test_a_setting_or_the_code_that_differs_is_named(
-    loaded: tuple[Any, Any], examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_setting_or_the_code_that_differs_is_named(loaded, examples, tmp_path, monkeypatch):
     few = examples[:2]
     run(loaded, few, tmp_path)
     with pytest.raises(ValueError, match=r"\(view.mining: True there, False now\)"):
@@ -188,7 +175,7 @@ def test_a_setting_or_the_code_that_differs_is_named(
         run(loaded, few, tmp_path)
 
 
-def test_a_checkpoint_may_be_moved(checkpoints: Path, examples: list[Example], tmp_path: Path) -> None:
+def test_a_checkpoint_may_be_moved(checkpoints, examples, tmp_path):
     moved = tmp_path / "elsewhere"
     shutil.copytree(checkpoints / "model", moved)
     settings = [settings_of(*load(str(folder)), 3) for folder in (checkpoints / "model", moved)]
@@ -196,14 +183,12 @@ def test_a_checkpoint_may_be_moved(checkpoints: Path, examples: list[Example], t
     assert str(checkpoints) not in repr(settings)
 
 
-def test_stored_pictures_answer_as_opened_ones(
-    loaded: tuple[Any, Any], examples: list[Example], tmp_path: Path
-) -> None:
+def test_stored_pictures_answer_as_opened_ones(loaded, examples, tmp_path):
     """They are opened when they are needed, and their bytes are in the key."""
     opened: list[str] = []
 
-    def stored(example: Example) -> Example:
-        def encoded(image: Image.Image) -> StoredImage:
+    def stored(example):
+        def encoded(image):
             data = io.BytesIO()
             image.save(data, format="PNG")
             return StoredImage(example.id, lambda: (opened.append(example.id), data.getvalue())[1])
@@ -218,17 +203,12 @@ def test_stored_pictures_answer_as_opened_ones(
     plain = run(loaded, examples, tmp_path / "plain")
     assert [line["prediction"] for line in lines] == [line["prediction"] for line in plain]
     assert lines[0]["key"] != plain[0]["key"]  # the bytes of a PNG are not its pixels
-    broken = replace(
-        asked[0],
-        messages=[message("user", "what?", [StoredImage("x.png", lambda: b"?")])],
-    )
+    broken = replace(asked[0], messages=[message("user", "what?", [StoredImage("x.png", lambda: b"?")])])
     with pytest.raises(ValueError, match=r"x\.png: not a picture "):
         run(loaded, [broken], tmp_path / "broken")
 
 
-def test_answers_by_chance_come_from_their_rows(
-    loaded: tuple[Any, Any], examples: list[Example], tmp_path: Path
-) -> None:
+def test_answers_by_chance_come_from_their_rows(loaded, examples, tmp_path):
     """Whatever is answered before, and by how many; and another row is other luck."""
     content = examples[0].messages
     drawn = [
@@ -244,9 +224,7 @@ def test_answers_by_chance_come_from_their_rows(
 @pytest.mark.parametrize(
     ("view", "differs"), [(View("m", mining=False), True), (View("b", blank=True), True), (View("f"), False)]
 )
-def test_a_view_takes_something_away(
-    loaded: tuple[Any, Any], examples: list[Example], view: View, differs: bool
-) -> None:
+def test_a_view_takes_something_away(loaded, examples, view, differs):
     batch = [example for example in examples if example.images][:2]
     batch = [example for example in batch if len(example.images) == len(batch[0].images)]
     full, less = prepare(loaded[1], batch), prepare(loaded[1], batch, view)
@@ -260,7 +238,7 @@ def test_a_view_takes_something_away(
     assert loaded[0](**larger).logits.shape == logits[0].shape
 
 
-def test_the_blind_control_sees_the_words_and_nothing_else(loaded: tuple[Any, Any], examples: list[Example]) -> None:
+def test_the_blind_control_sees_the_words_and_nothing_else(loaded, examples):
     sighted = examples[0]
     blind = without_images(sighted)
     assert (len(sighted.images), len(blind.images)) == (1, 0)
@@ -271,7 +249,7 @@ def test_the_blind_control_sees_the_words_and_nothing_else(loaded: tuple[Any, An
     assert tokens_of([text], loaded[1])
 
 
-def test_what_a_resumed_run_reuses_depends_on_every_file_that_decides_an_answer() -> None:
+def test_what_a_resumed_run_reuses_depends_on_every_file_that_decides_an_answer():
     files = {pattern: set(digest.PACKAGE.glob(pattern)) for pattern in (*digest.ANSWERING, *digest.DRAWING)}
     assert not [pattern for pattern, found in files.items() if not found]
     answering = set().union(*(files[pattern] for pattern in digest.ANSWERING))

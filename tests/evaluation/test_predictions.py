@@ -1,9 +1,6 @@
 import json
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,11 +12,11 @@ KEYS = {id: {"prompt": f"of {id}", "pictures": "a cat"} for id in IDS}
 SETTINGS = {"weights": "1", "sizes": (1, 2)}
 
 
-def line(id: str) -> dict:
+def line(id):
     return {"id": id, "kind": "colour", "prediction": f"rot {id} ü\u2028", "reference": {"answer": "red"}}
 
 
-def test_finished_file_is_in_the_order_of_the_examples(tmp_path: Path) -> None:
+def test_finished_file_is_in_the_order_of_the_examples(tmp_path):
     file = PredictionFile(tmp_path, KEYS, SETTINGS)
     file.append([line("c"), line("a")])
     file.append([line("d"), line("b")])
@@ -29,7 +26,7 @@ def test_finished_file_is_in_the_order_of_the_examples(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_there_is_kept_and_a_torn_line_is_done_again(tmp_path: Path) -> None:
+def test_what_is_there_is_kept_and_a_torn_line_is_done_again(tmp_path):
     whole = PredictionFile(tmp_path / "whole", KEYS, SETTINGS)
     whole.append([line(id) for id in IDS])
     whole.finish()
@@ -46,13 +43,13 @@ def test_what_is_there_is_kept_and_a_torn_line_is_done_again(tmp_path: Path) -> 
     assert resumed.path.read_bytes() == whole.path.read_bytes()
 
 
-def test_a_file_torn_in_its_first_line(tmp_path: Path) -> None:
+def test_a_file_torn_in_its_first_line(tmp_path):
     PredictionFile(tmp_path, KEYS, SETTINGS).path.write_text('{"id": "a", "ki')
     assert not PredictionFile(tmp_path, KEYS, SETTINGS).lines
     assert PredictionFile(tmp_path, KEYS, SETTINGS).path.read_text() == ""
 
 
-def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+def test_other_settings_are_refused_by_name(tmp_path):
     PredictionFile(tmp_path, KEYS, SETTINGS).append([line("a")])
     with pytest.raises(
         ValueError, match=r"other settings \(batch_size: None there, 8 now; weights: '1' there, '2' now\)"
@@ -63,7 +60,7 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     assert "a" in PredictionFile(tmp_path, KEYS, SETTINGS)
 
 
-def test_foreign_and_double_lines_are_refused(tmp_path: Path) -> None:
+def test_foreign_and_double_lines_are_refused(tmp_path):
     file = PredictionFile(tmp_path, KEYS, SETTINGS)
     file.append([line("a")])
     text = file.path.read_text()
@@ -78,14 +75,14 @@ def test_foreign_and_double_lines_are_refused(tmp_path: Path) -> None:
         PredictionFile(tmp_path, KEYS, SETTINGS)
 
 
-def test_missing_predictions_are_never_a_finished_file(tmp_path: Path) -> None:
+def test_missing_predictions_are_never_a_finished_file(tmp_path):
     file = PredictionFile(tmp_path, KEYS, SETTINGS)
     file.append([line("a"), line("b"), line("d")])
     with pytest.raises(AssertionError, match="1 predictions are missing, the first is 'c'"):
         file.finish()
 
 
-def test_another_example_of_the_same_id_is_refused(tmp_path: Path) -> None:
+def test_another_example_of_the_same_id_is_refused(tmp_path):
     PredictionFile(tmp_path, KEYS, SETTINGS).append([line("a"), line("b")])
     PredictionFile(tmp_path, {**KEYS, "c": {"prompt": "not answered yet"}}, SETTINGS)
     for other, message in (
@@ -97,7 +94,7 @@ def test_another_example_of_the_same_id_is_refused(tmp_path: Path) -> None:
             PredictionFile(tmp_path, {**KEYS, "b": other}, SETTINGS)
 
 
-def test_a_setting_inside_another_is_named(tmp_path: Path) -> None:
+def test_a_setting_inside_another_is_named(tmp_path):
     PredictionFile(tmp_path, KEYS, {"config": {"text": {"layers": 2}}}).append([line("a")])
     with pytest.raises(ValueError, match=r"\(config.text.layers: 2 there, 3 now\)"):
         PredictionFile(tmp_path, KEYS, {"config": {"text": {"layers": 3}}})
@@ -106,10 +103,10 @@ def test_a_setting_inside_another_is_named(tmp_path: Path) -> None:
 class Together:
     """Calls on behalf of several processes, one after the other: each waits by handing over to the next."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number):
         self.barrier = threading.Barrier(number, timeout=20)
 
-    def run(self, work: Callable[[Share], Any]) -> list[Any]:
+    def run(self, work):
         number = self.barrier.parties
         with ThreadPoolExecutor(number) as pool:
             shares = [Share(one, number, lambda: self.barrier.wait() and None) for one in range(number)]
@@ -117,12 +114,12 @@ class Together:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 6])
-def test_however_many_processes_leave_the_same_bytes(tmp_path: Path, number: int) -> None:
+def test_however_many_processes_leave_the_same_bytes(tmp_path, number):
     alone = PredictionFile(tmp_path / "alone", KEYS, SETTINGS)
     alone.append([line(id) for id in IDS])
     alone.finish()
 
-    def work(share: Share) -> list[dict]:
+    def work(share):
         file = PredictionFile(tmp_path / "shared", KEYS, SETTINGS, share)
         file.append([line(id) for place, id in enumerate(reversed(IDS)) if share.takes(place)])
         return file.finish()
@@ -133,8 +130,8 @@ def test_however_many_processes_leave_the_same_bytes(tmp_path: Path, number: int
     assert (tmp_path / "shared" / "predictions.jsonl").read_bytes() == alone.path.read_bytes()
 
 
-def test_what_killed_processes_left_is_gathered_by_any_number_of_others(tmp_path: Path) -> None:
-    def killed(share: Share) -> None:
+def test_what_killed_processes_left_is_gathered_by_any_number_of_others(tmp_path):
+    def killed(share):
         file = PredictionFile(tmp_path, KEYS, SETTINGS, share)
         file.append([line(id) for place, id in enumerate(IDS[:3]) if share.takes(place)])
 
@@ -146,7 +143,7 @@ def test_what_killed_processes_left_is_gathered_by_any_number_of_others(tmp_path
     assert not torn.exists()
 
 
-def test_torn_within_a_character(tmp_path: Path) -> None:
+def test_torn_within_a_character(tmp_path):
     file = PredictionFile(tmp_path, KEYS, SETTINGS)
     file.append([line("a"), {**line("b"), "prediction": "色"}])
     whole = file.path.read_bytes()
@@ -155,8 +152,8 @@ def test_torn_within_a_character(tmp_path: Path) -> None:
         assert set(PredictionFile(tmp_path, KEYS, SETTINGS).lines) == {"a"}
 
 
-def test_lines_of_which_nothing_says_how_they_were_made(tmp_path: Path) -> None:
-    def killed(share: Share) -> None:
+def test_lines_of_which_nothing_says_how_they_were_made(tmp_path):
+    def killed(share):
         PredictionFile(tmp_path, KEYS, SETTINGS, share).append([line(IDS[share.number])])
 
     Together(2).run(killed)
@@ -169,8 +166,8 @@ def test_lines_of_which_nothing_says_how_they_were_made(tmp_path: Path) -> None:
     assert (tmp_path / "predictions.1.jsonl").exists()
 
 
-def test_others_settings_are_refused_before_others_files_are_touched(tmp_path: Path) -> None:
-    def killed(share: Share) -> None:
+def test_others_settings_are_refused_before_others_files_are_touched(tmp_path):
+    def killed(share):
         PredictionFile(tmp_path, KEYS, SETTINGS, share).append([line(IDS[share.number])])
 
     Together(2).run(killed)

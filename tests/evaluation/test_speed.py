@@ -13,13 +13,13 @@ RUN = ROOT / "eval" / "speed" / "run.py"
 BENCHMARKS = ["mining", "encoder", "flops", "generation", "preprocessing"]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments):
     command = [sys.executable, str(RUN), "--device", "cpu", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
+def toy(tmp_path_factory):
     """The folder that a whole run has written."""
     out = tmp_path_factory.mktemp("speed")
     done = run("--toy", "--out", str(out))

@@ -3,19 +3,19 @@ from pathlib import Path
 
 import pytest
 
-from minigemini.evaluation.running.suite import SUITES, Part, load_suite, part_name
+from minigemini.evaluation.running.suite import SUITES, load_suite, part_name
 
 
 @pytest.mark.parametrize("path", sorted(SUITES.rglob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_suite_loads(path: Path) -> None:
+def test_every_shipped_suite_loads(path):
     assert load_suite(str(path)).parts
 
 
-def tabletop(*overrides: str) -> Part:
+def tabletop(*overrides):
     return load_suite("tabletop", overrides).parts["tabletop"]
 
 
-def test_the_promised_floors() -> None:
+def test_the_promised_floors():
     kinds = tabletop().kinds
     promised = {
         "colour": 95, "shape": 95, "size": 95, "count": 90, "existence": 90, "relation": 85, "tag": 70,
@@ -28,7 +28,7 @@ def test_the_promised_floors() -> None:
     assert (tabletop().examples_per_kind or 0) >= 300
 
 
-def test_names_and_mistakes() -> None:
+def test_names_and_mistakes():
     assert tabletop("parts.tabletop.examples_per_kind=7").examples_per_kind == 7
     with pytest.raises(
         ValueError, match=r"'tabletopp' is neither a YAML file nor the name of a suite \(known: .*tabletop"
@@ -38,7 +38,7 @@ def test_names_and_mistakes() -> None:
         load_suite("tabletop", ["parts.tabletop.kinds.position.must_fail=[blind]"])
 
 
-def test_expected_results_lie_beside_the_suite(tmp_path: Path) -> None:
+def test_expected_results_lie_beside_the_suite(tmp_path):
     text = (SUITES / "tabletop.yaml").read_text().replace("../expected/nano.json", "theirs.json")
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"expected.results: .*theirs.json does not exist"):
@@ -49,7 +49,7 @@ def test_expected_results_lie_beside_the_suite(tmp_path: Path) -> None:
     assert expected.scores() == {"colour": 50}
 
 
-def test_benchmarks_by_name_are_a_suite() -> None:
+def test_benchmarks_by_name_are_a_suite():
     suite = load_suite("mme,textvqa@lmms", ["batch_size=3", "data=/there", "parts.mme.blind=true"])
     assert (suite.batch_size, suite.data) == (3, "/there")
     assert list(suite.parts) == ["mme", "textvqa@lmms"]
@@ -64,15 +64,13 @@ def test_benchmarks_by_name_are_a_suite() -> None:
             load_suite(name)
 
 
-def test_a_suite_of_nothing(tmp_path: Path) -> None:
+def test_a_suite_of_nothing(tmp_path):
     (tmp_path / "empty.yaml").write_text("batch_size: 4\nparts: {}\n")
     with pytest.raises(ValueError, match="empty.yaml: parts: nothing to evaluate"):
         load_suite(str(tmp_path / "empty.yaml"))
 
 
-def test_a_file_speaks_of_its_own_place_and_the_command_line_of_yours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_speaks_of_its_own_place_and_the_command_line_of_yours(tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_text("data: pictures\nparts: {gqa: {}}\n")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

@@ -3,8 +3,6 @@
 Rows have an ``id`` as LLaVA's question files have it, a ``kind``, a ``reference`` and, where ids do not tell rows apart, the question.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark
@@ -13,10 +11,7 @@ from minigemini.benchmarks.formats.lines import Row, read_gold_lines
 
 
 def read(path: Path, benchmark: Benchmark) -> list[Row]:
-    """
-    Raises:
-        ValueError: the benchmark's own files cannot be read, and this is neither .jsonl nor .tsv.
-    """
+    """Raises ValueError: the benchmark's own files cannot be read, and this is neither .jsonl nor .tsv."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
     if path.suffix == ".jsonl":

@@ -4,8 +4,6 @@ lmms-eval's copies moved from lmms-lab to lmms-lab-encoder in July 2026 (#1416);
 ``hub:`` is asked for. A number should name its revision: ``hub:lmms-lab-encoder/POPE@REVISION``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +33,7 @@ def of_lmms(name: str, split: str, *configs: str, pictures: tuple[str, str] | No
     return Hub((f"lmms-lab-encoder/{name}", f"lmms-lab/{name}"), split, configs, pictures)
 
 
-def fetched(benchmark: Benchmark, asked: str) -> Path:
+def fetch(benchmark: Benchmark, asked: str) -> Path:
     """The folder of a repository's parquet files, from the local cache if they are there.
 
     Args:
@@ -64,8 +62,8 @@ def fetched(benchmark: Benchmark, asked: str) -> Path:
     return Path(folder)
 
 
-def pinned(benchmark: Benchmark, asked: str) -> str:
-    """``asked`` with repository and commit, so that the same files are read again. Arguments and errors as of :func:`fetched`."""
+def pin(benchmark: Benchmark, asked: str) -> str:
+    """``asked`` with repository and commit, so that the same files are read again. Arguments and errors as of :func:`fetch`."""
     assert benchmark.hub is not None, benchmark.name
     name = asked.removeprefix(HUB).partition("@")[0] or benchmark.hub.repositories[0]
-    return f"{HUB}{name}@{fetched(benchmark, asked).name}"
+    return f"{HUB}{name}@{fetch(benchmark, asked).name}"

@@ -1,7 +1,5 @@
 """Pictures that lie as files in a folder; all are looked for before the first one is needed."""
 
-from __future__ import annotations
-
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from minigemini.benchmarks.stored_image import StoredImage
@@ -27,10 +25,7 @@ class ImageFolder:
         return StoredImage(str(path), path.read_bytes)
 
     def require_all(self) -> None:
-        """
-        Raises:
-            FileNotFoundError: images that were named are not there; says how many, the first, and whose.
-        """
+        """Raises FileNotFoundError: images that were named are not there; says how many, the first, and whose."""
         missing = [name for name in self._asked if not (self.folder / name).is_file()]
         if missing:
             first = missing[0]

@@ -4,8 +4,6 @@ By id; by id and question where the ids do not tell rows apart; by the number of
 have the same rows: what is missing, unknown or there twice is refused, never dropped.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 
@@ -38,12 +36,8 @@ def join(benchmark: Benchmark, rows: Sequence[Row], gold: Sequence[Row]) -> list
     return [_joined(found[key], one, key) for key, one in zip(gold_keys, gold, strict=True)]
 
 
-def identified(benchmark: Benchmark, rows: Sequence[Row]) -> list[Row]:
-    """Rows that bring their gold answers, with ids that are unique.
-
-    Raises:
-        ValueError: a row is there twice.
-    """
+def identify(benchmark: Benchmark, rows: Sequence[Row]) -> list[Row]:
+    """Rows that bring their gold answers, with ids that are unique. Raises ValueError: a row is there twice."""
     keys = [key_of(benchmark, row) for row in rows]  # of our own predictions, where a repeated question has its number
     twice = repeated(keys)
     if twice:

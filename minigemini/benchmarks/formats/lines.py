@@ -1,7 +1,5 @@
 """JSONL, one row a line; and our own predictions in it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,7 @@ Row = dict[str, Any]
 
 
 def read_text(path: Path) -> str:
-    """With the line ends it has; a byte order mark is no part of it.
-
-    Raises:
-        ValueError: it is not UTF-8.
-    """
+    """With the line ends it has; a byte order mark is no part of it. Raises ValueError: it is not UTF-8."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -26,10 +20,7 @@ def read_text(path: Path) -> str:
 
 
 def read_jsonl(path: Path) -> list[Row]:
-    """
-    Raises:
-        ValueError: a line is not a JSON object; its number is named.
-    """
+    """Raises ValueError: a line is not a JSON object; its number is named."""
     rows = []
     # not splitlines: it also splits at U+2028, which replies do contain
     for number, text in enumerate(read_text(path).split("\n"), start=1):
@@ -67,31 +58,32 @@ def reply_of(row: Row, key: str, path: Path, id: str) -> str:
     return reply
 
 
+def gold_row(id: Any, kind: str, **reference: Any) -> Row:
+    """As the readers of gold answers give it."""
+    return {"id": str(id), "kind": kind, "reference": reference}
+
+
+def graded_row(id: Any, kind: str, grade: Any) -> Row:
+    """Of an answer that only its judge's file has, without the reply."""
+    return {**gold_row(id, kind), "prediction": "", "grade": grade}
+
+
 def read_predictions(path: Path, benchmark: Benchmark) -> list[Row]:
     """predictions.jsonl of ``minigemini eval``: complete by itself."""
     rows = []
     for row in read_jsonl(path):
-        id = str(required(row, "id", path))
-        row["prediction"] = reply_of(row, "prediction", path, id)
-        rows.append({**row, "id": id, "kind": row.get("kind", ""), "reference": _reference(row, path)})
+        reply = reply_of(row, "prediction", path, str(required(row, "id", path)))
+        rows.append({**row, **_identified(row, path), "prediction": reply})
     return rows
 
 
 def read_gold_lines(path: Path) -> list[Row]:
     """Gold answers in our own form: ``{"id", "kind", "reference"}`` a line."""
-    return [
-        {
-            **row,
-            "id": str(required(row, "id", path)),
-            "kind": row.get("kind", ""),
-            "reference": _reference(row, path),
-        }
-        for row in read_jsonl(path)
-    ]
+    return [{**row, **_identified(row, path)} for row in read_jsonl(path)]
 
 
-def _reference(row: Row, path: Path) -> dict[str, Any]:
-    reference = required(row, "reference", path)
+def _identified(row: Row, path: Path) -> Row:
+    id, reference = str(required(row, "id", path)), required(row, "reference", path)
     if not isinstance(reference, dict):
-        raise ValueError(f"{path}, row {row['id']!r}: 'reference' is {reference!r}, not an object")
-    return reference
+        raise ValueError(f"{path}, row {id!r}: 'reference' is {reference!r}, not an object")
+    return gold_row(id, row.get("kind", ""), **reference)

@@ -4,12 +4,10 @@ A question_id is not unique: TextVQA's is the image, of which 5000 rows have 316
 is recovered from the prompt where it is needed (see ``join``).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark
-from minigemini.benchmarks.formats.lines import Row, read_json, read_jsonl, reply_of, required
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json, read_jsonl, reply_of, required
 
 OCR_LINE = "Reference OCR token:"
 
@@ -27,14 +25,10 @@ def read(path: Path, benchmark: Benchmark) -> list[Row]:
 def row_of(row: Row, path: Path, benchmark: Benchmark) -> Row:
     prompt = row.get("prompt", "")
     id = benchmark.llava_id(str(required(row, "question_id", path)))
+    reply = reply_of(row, "text", path, id)
     return {
-        "id": id,
-        "kind": row.get("category", ""),
-        "prediction": reply_of(row, "text", path, id),
-        "reference": {},
-        "prompt": prompt,
-        "question": question_of(prompt),
-    }
+        **gold_row(id, row.get("category", "")), "prediction": reply, "prompt": prompt, "question": question_of(prompt)
+    }  # fmt: skip
 
 
 def question_of(prompt: str) -> str:

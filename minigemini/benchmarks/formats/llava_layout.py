@@ -2,8 +2,6 @@
 and images as docs/Evaluation.md of LLaVA says where to put them. The prompts of the question files are used as they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ matches. Kinds and question ids are found in the metric fields where a task puts
 human answers or images, give ``--gold``; rows are then joined by doc_id, the number of the row.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -3,8 +3,6 @@
 LLaVA's rows, but for MMMU and MathVista, whose rows bring their gold answers.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -16,10 +14,7 @@ SHARD = re.compile(r"(\d+)_(\d+)\.jsonl")
 
 
 def read(path: Path, benchmark: Benchmark) -> list[Row]:
-    """
-    Raises:
-        ValueError: shards are missing, or of two runs over different numbers of processes.
-    """
+    """Raises ValueError: shards are missing, or of two runs over different numbers of processes."""
     files = shards(path) if path.is_dir() else [path]
     rows = []
     for file in files:

@@ -1,11 +1,9 @@
 """A results folder of MME's eval_tool: TASK.txt for each of 14 tasks, lines of image, question, gold answer and reply between tabs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark
-from minigemini.benchmarks.formats.lines import Row, read_text
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_text
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 
 
@@ -19,10 +17,7 @@ def read_gold(path: Path) -> list[Row]:
 
 
 def _read(folder: Path, columns: int) -> list[Row]:
-    """
-    Raises:
-        ValueError: a task's file is missing, or a line has too few columns.
-    """
+    """Raises ValueError: a task's file is missing, or a line has too few columns."""
     rows = []
     for task in (*PERCEPTION, *COGNITION):
         file = folder / f"{task}.txt"
@@ -36,13 +31,6 @@ def _read(folder: Path, columns: int) -> list[Row]:
                     f"{file}, line {number}: {len(parts)} columns, not image, question, gold answer and reply"
                 )
             image, question, gold, reply = (*parts, "")[:4]
-            rows.append(
-                {
-                    "id": f"{task}/{image}",
-                    "kind": task,
-                    "prediction": reply,
-                    "question": question,
-                    "reference": {"answer": gold, "image": f"{task}/{image}", "question": question},
-                }
-            )
+            known = gold_row(f"{task}/{image}", task, answer=gold, image=f"{task}/{image}", question=question)
+            rows.append({**known, "prediction": reply, "question": question})
     return rows

@@ -6,8 +6,6 @@
 required. Images are paths beneath the folder of images, by default the file's own.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,7 @@ KEYS = {"id", "kind", "question", "prompt", "choices", "hint", "ocr", "images", 
 
 
 def read(path: Path, images: Path | None) -> list[Question]:
-    """
-    Raises:
-        ValueError: a line is not of this form; its number is named.
-        FileNotFoundError: images are missing.
-    """
+    """Raises ValueError: a line is not of this form; its number is named; FileNotFoundError: images are missing."""
     folder = ImageFolder(path.parent if images is None else images)
     questions = [
         _question(row, f"{path}, row {number}", folder) for number, row in enumerate(read_jsonl(path), start=1)

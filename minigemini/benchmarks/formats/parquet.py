@@ -8,10 +8,8 @@ Read with pyarrow itself: ``datasets`` would first copy every file into a cache 
 still have to be said here.
 """
 
-from __future__ import annotations
-
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -62,10 +60,7 @@ class Record:
         return [name for place in range(1, most + 1) if (name := f"image_{place}") in self.images]
 
     def pictures(self, *columns: str) -> Named:
-        """
-        Raises:
-            ValueError: a column is not there, or all are empty.
-        """
+        """Raises ValueError: a column is not there, or all are empty."""
         missing = [name for name in columns if name not in self.images]
         if missing:
             raise ValueError(f"{self.place}: no column {missing[0]!r} of pictures; there are {', '.join(self.images)}")
@@ -103,11 +98,21 @@ class Record:
         return self.question(id, kind, {"answer": answer, "choices": choices}, choices=tuple(choices), **more)
 
 
+def columns_of(
+    id: str | None, kind: str | None, answer: str, several: bool = False
+) -> Callable[[Record, int], Question]:
+    """Of rows whose pictures and text are in ``image`` and ``question``: the columns of id (none: the row's number), kind and answer."""
+
+    def columns(record: Record, number: int) -> Question:
+        gold = {"answers": record.gold_texts(answer)} if several else {"answer": record.gold_text(answer)}
+        own = number if id is None else record.get(id)
+        return record.question(own, "" if kind is None else record.text(kind), gold)
+
+    return columns
+
+
 def read(path: Path, benchmark: Benchmark) -> list[Question]:
-    """
-    Raises:
-        ValueError: pyarrow is not installed, there are no files of the split, a column is missing, or a picture is.
-    """
+    """Raises ValueError: pyarrow is not installed, there are no files of the split, a column is missing, or a picture is."""
     assert benchmark.hub is not None, benchmark.name
     assert benchmark.columns is not None, benchmark.name
     files = shards(path, benchmark.hub) if path.is_dir() else [path]
@@ -122,11 +127,7 @@ def read(path: Path, benchmark: Benchmark) -> list[Question]:
 
 
 def shards(folder: Path, hub: Hub) -> list[Path]:
-    """The files of the benchmark's split and configuration, by name.
-
-    Raises:
-        ValueError: there are none.
-    """
+    """The files of the benchmark's split and configuration, by name. Raises ValueError: there are none."""
     found = sorted(folder.rglob("*.parquet"))
     of_split = [file for file in found if is_of_split(file, hub)]
     if not of_split:
@@ -146,11 +147,8 @@ def is_of_split(file: Path, hub: Hub) -> bool:
     return not hub.split or file.stem == hub.split or file.name.startswith(f"{hub.split}-")
 
 
-def opened(file: Path) -> Any:
-    """
-    Raises:
-        ValueError: pyarrow is not installed, or this is not a parquet file.
-    """
+def open_parquet(file: Path) -> Any:
+    """Raises ValueError: pyarrow is not installed, or this is not a parquet file."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -163,7 +161,7 @@ def opened(file: Path) -> Any:
 
 
 def records_of(file: Path) -> Iterator[Record]:
-    table = opened(file)
+    table = open_parquet(file)
     schema = table.schema_arrow
     pictured = [name for name in schema.names if holds_images(schema.field(name).type)]
     plain = [name for name in schema.names if name not in pictured]
@@ -173,7 +171,7 @@ def records_of(file: Path) -> Iterator[Record]:
         places = [f"{file}, row {number}" for number in range(start, start + count)]
         rows = table.read_row_group(group, columns=plain).to_pylist() if plain else [{} for _ in places]
         # a column after the other: their pictures need not be in memory together
-        images = {name: [stored(file, at, group, name, row) for row, at in enumerate(places)] for name in pictured}
+        images = {name: [read_cell(file, at, group, name, row) for row, at in enumerate(places)] for name in pictured}
         for row, at in enumerate(places):
             yield Record(rows[row], {name: images[name][row] for name in pictured}, at)
         start += count
@@ -191,15 +189,11 @@ def holds_images(kind: Any) -> bool:
 @lru_cache(maxsize=CHUNKS_KEPT)
 def chunk(file: Path, group: int, column: str) -> Any:
     """A column's pictures of one group of rows, encoded; the file is opened anew, as a cached one would stay open."""
-    return opened(file).read_row_group(group, columns=[column]).column(column)
+    return open_parquet(file).read_row_group(group, columns=[column]).column(column)
 
 
-def stored(file: Path, place: str, group: int, column: str, row: int) -> Named:
-    """The pictures of a cell with their names; () for an empty cell.
-
-    Raises:
-        ValueError: there is a path but no picture.
-    """
+def read_cell(file: Path, place: str, group: int, column: str, row: int) -> Named:
+    """The pictures of a cell with their names; () for an empty cell. Raises ValueError: there is a path but no picture."""
     found = chunk(file, group, column)[row].as_py()
     cells = found if isinstance(found, list) else [found] if found is not None else []
     if any(not one["bytes"] for one in cells):

@@ -1,7 +1,5 @@
 """A published benchmark's data -> the examples that a model answers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,11 +63,7 @@ def read_examples(benchmark: str, protocol: str | None, data: str | Path, images
 
 
 def text_of(question: Question, form: Form, benchmark: Benchmark) -> str:
-    """The text of the user's turn.
-
-    Raises:
-        ValueError: the data has another protocol's prompts only, or lacks what this one needs.
-    """
+    """The text of the user's turn. Raises ValueError: the data has another protocol's prompts only, or lacks what this one needs."""
     if question.prompt is None:
         return form.text(question)
     if question.prompt_of is not None:
@@ -89,7 +83,7 @@ def _asked(question: Question) -> dict[str, str]:
 
 def _read(benchmark: Benchmark, data: str, images: Path | None) -> list[Question]:
     if data.startswith(hub.HUB):
-        return _parquet(hub.fetched(benchmark, data), benchmark, images)
+        return _parquet(hub.fetch(benchmark, data), benchmark, images)
     path = Path(data)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
@@ -114,10 +108,7 @@ def _parquet(path: Path, benchmark: Benchmark, images: Path | None) -> list[Ques
 
 
 def _ids(benchmark: Benchmark, questions: Sequence[Question]) -> list[str]:
-    """
-    Raises:
-        ValueError: a row is there twice.
-    """
+    """Raises ValueError: a row is there twice."""
     rows = [{"id": question.id, "question": question.text} for question in questions]
     found = keys_of(benchmark, rows)
     if benchmark.asked_twice:

@@ -4,8 +4,6 @@ Pictures are base64, the index of the row that has them, or paths; a cell with s
 each. What pandas takes for an empty cell is one here: the tools read the tables with it. An option behind an empty one keeps its letter.
 """
 
-from __future__ import annotations
-
 import ast
 import base64
 import binascii
@@ -19,7 +17,7 @@ from typing import Any
 
 from minigemini.benchmarks.benchmark import Benchmark, Cells
 from minigemini.benchmarks.formats.image_folder import ImageFolder
-from minigemini.benchmarks.formats.lines import Row, read_text, required
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_text, required
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules.option_letter import LETTERS
 from minigemini.benchmarks.stored_image import StoredImage
@@ -33,10 +31,7 @@ EMPTY = frozenset(
 
 
 def read(path: Path, benchmark: Benchmark) -> list[Row]:
-    """
-    Raises:
-        ValueError: no prediction column, or a prediction was cut at the limit of an xlsx cell.
-    """
+    """Raises ValueError: no prediction column, or a prediction was cut at the limit of an xlsx cell."""
     rows = []
     for cells, row in rows_of(path, benchmark):
         reply = required(cells, "prediction", path)
@@ -119,15 +114,11 @@ def row_of(cells: Cells, image: str | None, benchmark: Benchmark) -> Row:
     reference: dict[str, Any] = {"choices": choices_of(cells)}
     answer = cells.get("answer", "")
     if answer:
-        reference |= {"answers": listed(answer)} if benchmark.several_answers else {"answer": answer}
+        reference |= {"answers": parse_list(answer)} if benchmark.several_answers else {"answer": answer}
     if image:
         reference["image"] = image
-    return {
-        "id": cells["index"],
-        "kind": cells.get("category") or "",
-        "reference": reference,
-        "question": cells.get("question", ""),
-    }
+    known = gold_row(cells["index"], cells.get("category") or "", **reference)
+    return {**known, "question": cells.get("question", "")}
 
 
 def read_table(path: Path) -> list[Cells]:
@@ -161,7 +152,7 @@ def choices_of(cells: dict[str, Any]) -> list[str]:
     return choices
 
 
-def listed(cell: str) -> list[str]:
+def parse_list(cell: str) -> list[str]:
     """A cell that is a Python list of texts, or a text alone."""
     if not cell.startswith("["):
         return [cell]
@@ -173,19 +164,16 @@ def listed(cell: str) -> list[str]:
 
 
 def pictures(cells: Cells, folder: ImageFolder, place: str) -> list[StoredImage]:
-    """
-    Raises:
-        ValueError: a picture is not base64, or a short cell is not the index of a row that has one.
-    """
+    """Raises ValueError: a picture is not base64, or a short cell is not the index of a row that has one."""
     cell = cells.get("image", "")
     if not cell:
-        return [folder.image(name, place) for name in listed(cells.get("image_path", "")) if name]
+        return [folder.image(name, place) for name in parse_list(cells.get("image_path", "")) if name]
     if not is_picture(cell):
         raise ValueError(f"{place}: column 'image' is {cell!r}, which is no index of a row with a picture")
-    return [StoredImage(f"{place}, image {n}", decoded(one, place)) for n, one in enumerate(listed(cell), 1)]
+    return [StoredImage(f"{place}, image {n}", decode(one, place)) for n, one in enumerate(parse_list(cell), 1)]
 
 
-def decoded(encoded: str, place: str) -> partial[bytes]:
+def decode(encoded: str, place: str) -> partial[bytes]:
     """What decodes it when it is needed, with the head of a ``data:`` URL and line breaks left out; that it can be is tried now."""
     bare = "".join((encoded.partition(",")[2] if encoded.startswith("data:") else encoded).split())
     try:

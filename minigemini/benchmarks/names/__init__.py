@@ -1,7 +1,5 @@
 """The benchmarks, one file each: all that is particular to it. Add yours to the list."""
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.names.ai2d import AI2D
 from minigemini.benchmarks.names.blink import BLINK
@@ -68,10 +66,7 @@ def protocol_of(benchmark: str, protocol: str | None) -> tuple[str, Protocol]:
 
 
 def form_of(benchmark: str, protocol: str) -> Form:
-    """
-    Raises:
-        ValueError: a tool asks under this protocol, or nobody prescribes its prompt.
-    """
+    """Raises ValueError: a tool asks under this protocol, or nobody prescribes its prompt."""
     _, chosen = protocol_of(benchmark, protocol)
     if chosen.form is not None:
         return chosen.form

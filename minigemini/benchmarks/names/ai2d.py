@@ -1,7 +1,5 @@
 """AI2D test (Kembhavi et al. 2016), with the labels masked or not, many points apart."""
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
 from minigemini.benchmarks.formats.parquet import Record
@@ -10,7 +8,6 @@ from minigemini.benchmarks.prompts import lettered
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import lmms_letter, option_letter
 from minigemini.benchmarks.rules.option_letter import LETTERS
-from minigemini.benchmarks.statistics.metric import accuracy
 from minigemini.benchmarks.vlmevalkit_letters import vlmevalkit_letters
 
 
@@ -25,10 +22,9 @@ AI2D = Benchmark(
     sizes={3088: "test"},
     protocols={
         "lmms": Protocol(
-            Form(lettered, 16),
             option_letter.rule(lmms_letter.ai2d),
             "lmms-eval: the reply is the letter, or begins with it and a period",
-            accuracy,
+            form=Form(lettered, 16),
         ),
         "vlmevalkit": vlmevalkit_letters("AI2D_TEST"),
     },

@@ -4,8 +4,6 @@ Asked by its own ``prompt`` column. (For three tasks eval/test_benchmark.py, 0cc
 refusals; as written there that line is an error, and no other model had it.)
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -49,13 +47,12 @@ BLINK = Benchmark(
     sizes={1901: "val"},
     protocols={
         "official": Protocol(
-            Form(asked, 1024),
             option_letter.rule_with_choices(option_letter.blink),
             "BLINK's own script without its judge: the letter, or the only one in brackets",
             mean_of("tasks"),
+            form=Form(asked, 1024),
         ),
         "lmms": Protocol(
-            None,
             option_letter.rule_with_choices(lmms_letter.blink),
             "lmms-eval: the letter alone, after 'answer', in brackets, or first",
             mean_of("tasks"),

@@ -1,7 +1,5 @@
 """ChartQA test (Masry et al. 2022): 1250 questions by people, 1250 made from captions."""
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Benchmark, Cells, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
 from minigemini.benchmarks.formats.lines import Row
@@ -27,10 +25,10 @@ CHARTQA = Benchmark(
     sizes={2500: "test"},
     protocols={
         "lmms": Protocol(
-            Form(followed_by("\nAnswer the question with a single word."), 16),
             relaxed_accuracy.rule,
             "relaxed accuracy of the stripped reply",
             relaxed_accuracy.metrics,
+            form=Form(followed_by("\nAnswer the question with a single word."), 16),
         )
     },
     hub=of_lmms("ChartQA", "test"),

@@ -8,8 +8,6 @@ A line of the file is ``{"id", "category", "draw", "turns"}``: turns of user and
 each is a text, or ``{"picture", "text"}`` with a picture of the tabletop, given by its prompt.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +16,7 @@ from pathlib import Path
 from minigemini import shipped
 from minigemini.benchmarks.benchmark import Benchmark, Example, Line, Protocol
 from minigemini.benchmarks.formats.lines import read_jsonl
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict
 from minigemini.benchmarks.statistics.metric import Metric, balanced_accuracy, by_kind, share
 from minigemini.benchmarks.written_prompt import has_well_formed_prompts
 from minigemini.conversation import PROMPT_END, PROMPT_START, Message, Role, message
@@ -32,11 +30,7 @@ FORMED, BROKEN, NO_PROMPT = "well-formed prompts", "broken prompts", "no prompt"
 
 
 def read_examples(path: Path) -> list[Example]:
-    """
-    Raises:
-        ValueError: an item is not as it should be; it names file and row.
-        FileNotFoundError: no such file.
-    """
+    """Raises ValueError: an item is not as it should be; it names file and row; FileNotFoundError: no such file."""
     made = []
     for number, item in enumerate(read_jsonl(path), start=1):
         if set(item) != {"id", "category", "draw", "turns"} or len(item["turns"]) % 2 == 0:
@@ -62,7 +56,7 @@ def rule(line: Line) -> Verdict:
     drawn = PROMPT_START in answer
     path = FORMED if has_well_formed_prompts(answer) else BROKEN if drawn or PROMPT_END in answer else NO_PROMPT
     decided = "draw" if drawn else "answer"
-    return judged(line, float(decided == line["reference"]["answer"]), Reading(decided, path))
+    return make_verdict(line, float(decided == line["reference"]["answer"]), Reading(decided, path))
 
 
 def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
@@ -91,7 +85,6 @@ DRAW_DECISION = Benchmark(
     sizes={},
     protocols={
         "minigemini": Protocol(
-            None,
             rule,
             "free decoding; an answer that opens a prompt is a decision to draw",
             metrics,

@@ -3,14 +3,12 @@
 Ids are category, subcategory, set, figure and question.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 from minigemini.benchmarks.benchmark import Benchmark, Cells, Form, Line, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_json, read_jsonl, required
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json, read_jsonl, required
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.judge import Ask, Judge, Said, question_of
 from minigemini.benchmarks.prompts import bare
@@ -40,30 +38,26 @@ def table(row: Row, cells: Cells) -> list[Row]:
     return [{**row, "reference": row["reference"] | dict(zip(PLACE, names, strict=True))}]
 
 
+def row_at(place: dict[str, str], **reference: str) -> Row:
+    return gold_row("_".join(place.values()), place["category"], **place, **reference)
+
+
 def gold(path: Path) -> list[Row]:
     """HallusionBench.json."""
-    rows = []
-    for row in read_json(path):
-        place = {key: str(row[key]) for key in PLACE}
-        answers = {"answer": row["gt_answer"], "answer_details": row["gt_answer_details"], "question": row["question"]}
-        rows.append({"id": "_".join(place.values()), "kind": place["category"], "reference": place | answers})
-    return rows
+    keys = {"answer": "gt_answer", "answer_details": "gt_answer_details", "question": "question"}
+    return [
+        row_at({key: str(row[key]) for key in PLACE}, **{key: row[theirs] for key, theirs in keys.items()})
+        for row in read_json(path)
+    ]
 
 
 def grades(path: Path) -> list[Row]:
     """A list or JSONL of the benchmark's rows, with the judge's 0, 1 or 2 as ``grade``."""
     rows = []
     for row in read_json(path) if path.suffix == ".json" else read_jsonl(path):
-        place = {key: str(required(row, key, path)) for key in PLACE}
-        rows.append(
-            {
-                "id": "_".join(place.values()),
-                "kind": place["category"],
-                "prediction": row.get("model_prediction", ""),
-                "reference": {**place, "answer": row.get("gt_answer", "")},
-                "grade": required(row, "grade", path),
-            }
-        )
+        known = row_at({key: str(required(row, key, path)) for key in PLACE}, answer=row.get("gt_answer", ""))
+        said = {"prediction": row.get("model_prediction", ""), "grade": required(row, "grade", path)}
+        rows.append(known | said)
     return rows
 
 
@@ -105,10 +99,13 @@ HALLUSIONBENCH = Benchmark(
     sizes={951: "image", 1129: "all"},
     protocols={
         "official": Protocol(
-            Form(bare, 1024), hallusionbench.graded, "a judge's grades", hallusionbench.metrics, right_reply=yes_or_no
+            hallusionbench.graded,
+            "a judge's grades",
+            hallusionbench.metrics,
+            form=Form(bare, 1024),
+            right_reply=yes_or_no,
         ),
         "vlmevalkit": Protocol(
-            None,
             hallusionbench.rule,
             "VLMEvalKit: yes/no words, images only",
             hallusionbench.metrics,

@@ -1,12 +1,10 @@
 """LLaVA-Bench, in the wild (Liu et al. 2023): 60 questions, asked as they are; a judge grades GPT-4's answer and the model's."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Line, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_jsonl, required
+from minigemini.benchmarks.formats.lines import Row, gold_row, graded_row, read_jsonl, required
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, question_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.judge import Ask, Judge, Said, with_answer
@@ -31,28 +29,17 @@ def gold(path: Path) -> list[Row]:
     answers = {row["question_id"]: row["text"] for row in read_jsonl(path / "answers_gpt4.jsonl")}
     rows = []
     for row in read_jsonl(path / "questions.jsonl"):
-        reference = {
-            "answer": answers[row["question_id"]],
-            "question": row["text"],
-            "context": joined(captions[row["image"]]),
-            "image": row["image"],
-        }
-        rows.append({"id": str(row["question_id"]), "kind": row["category"], "reference": reference})
+        id, image = row["question_id"], row["image"]
+        known = {"answer": answers[id], "question": row["text"], "context": joined(captions[image]), "image": image}
+        rows.append(gold_row(id, row["category"], **known))
     return rows
 
 
 def grades(path: Path) -> list[Row]:
     """eval_gpt_review_bench.py's JSONL of question_id, category, content and tuple."""
-    return [
-        {
-            "id": str(required(row, "question_id", path)),
-            "kind": str(required(row, "category", path)).removeprefix("llava_bench_"),
-            "prediction": "",
-            "reference": {},
-            "grade": row,
-        }
-        for row in read_jsonl(path)
-    ]
+    rows = read_jsonl(path)
+    kinds = [str(required(row, "category", path)).removeprefix("llava_bench_") for row in rows]
+    return [graded_row(required(row, "question_id", path), kind, row) for row, kind in zip(rows, kinds, strict=True)]
 
 
 JUDGE_PROMPT = """\
@@ -93,7 +80,7 @@ LLAVA_BENCH = Benchmark(
     sizes={60: "all"},
     protocols={
         "llava": Protocol(
-            Form(bare, 1024), llava_bench.rule, "grades against the reference answers'", llava_bench.metrics
+            llava_bench.rule, "grades against the reference answers'", llava_bench.metrics, form=Form(bare, 1024)
         )
     },
     hub=of_lmms("llava-bench-in-the-wild", "train"),

@@ -1,7 +1,5 @@
 """MathVista testmini (Lu et al. 2024). The published number needs a language model that finds the answer in the reply."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +9,7 @@ from minigemini.benchmarks.benchmark import Benchmark, Form, Line, Protocol
 from minigemini.benchmarks.formats import mgm
 from minigemini.benchmarks.formats.hub import Hub
 from minigemini.benchmarks.formats.image_folder import ImageFolder
-from minigemini.benchmarks.formats.lines import Row, read_json, reply_of, required
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json, reply_of, required
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, present
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.judge import Ask, Judge, Said
@@ -94,22 +92,16 @@ def problem_of(row: Row, path: Path) -> Row:
 
 def gold(path: Path) -> list[Row]:
     """data/testmini.json."""
-    return [
-        {"id": pid, "kind": row["metadata"]["task"], "reference": problem_of(row, path)}
-        for pid, row in read_json(path).items()
-    ]
+    return [gold_row(pid, row["metadata"]["task"], **problem_of(row, path)) for pid, row in read_json(path).items()]
 
 
 def mgm_row(row: Row, path: Path) -> Row:
     """The problem with its response and, after extract_answer.py, as ``{pid: problem}`` with the extraction."""
     id = str(required(row, "pid", path))
-    return {
-        "id": id,
-        "kind": row.get("metadata", {}).get("task", ""),
-        "prediction": reply_of(row, "response", path, id),
-        "reference": problem_of(row, path),
-        **({"extraction": row["extraction"]} if "extraction" in row else {}),
-    }
+    reply = reply_of(row, "response", path, id)
+    extraction = {"extraction": row["extraction"]} if "extraction" in row else {}
+    known = gold_row(id, row.get("metadata", {}).get("task", ""), **problem_of(row, path))
+    return {**known, "prediction": reply, **extraction}
 
 
 def grades(path: Path) -> list[Row]:
@@ -160,17 +152,14 @@ MATHVISTA: Benchmark = Benchmark(
     sizes={1000: "testmini"},
     protocols={
         "llava": Protocol(
-            ASKED,
             mathvista.rule,
             "MathVista's scorer on a judge's extractions",
             mathvista.metrics,
+            form=ASKED,
             fallback=mathvista.nearest_to_nothing,
         ),
         "rules": Protocol(
-            ASKED,
-            mathvista.rule_without_judge,
-            "our rules instead of a judge: another number",
-            mathvista.metrics,
+            mathvista.rule_without_judge, "our rules instead of a judge: another number", mathvista.metrics, form=ASKED
         ),
     },
     hub=Hub(("AI4Math/MathVista",), "testmini"),

@@ -2,8 +2,6 @@
 MGM's), VLMEvalKit's MMBench_DEV_EN (1164 questions) and V11.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -96,7 +94,7 @@ def upload(lines: Sequence[Line], folder: Path) -> Path:
     return path
 
 
-def made(
+def make(
     name: str, title: str, sizes: dict[int, str], config: str, task: str, suffix: str, folder: LlavaFolder
 ) -> Benchmark:
     rule = circular.rule(option_letter.vlmevalkit)
@@ -106,13 +104,13 @@ def made(
         sizes=sizes,
         protocols={
             "llava": Protocol(
-                asked(suffix),
                 rule,
                 "circular; the letter is matched as the server does before it asks ChatGPT",
                 circular.metrics,
+                form=asked(suffix),
             ),
             "vlmevalkit": Protocol(
-                None, rule, "circular, on VLMEvalKit's own cleaning of the data", circular.metrics, task=task
+                rule, "circular, on VLMEvalKit's own cleaning of the data", circular.metrics, task=task
             ),
         },
         hub=of_lmms("MMBench", "dev", config),
@@ -124,7 +122,7 @@ def made(
     )
 
 
-MMBENCH = made(
+MMBENCH = make(
     "mmbench",
     "MMBench dev (en)",
     {4377: "dev_20230712"},
@@ -133,7 +131,7 @@ MMBENCH = made(
     LETTER,
     LlavaFolder(("mmbench",), table_file("mmbench_dev_20230712.tsv")),
 )
-MMBENCH_CN = made(
+MMBENCH_CN = make(
     "mmbench_cn",
     "MMBench dev (cn)",
     {},

@@ -1,7 +1,5 @@
 """MME (Fu et al. 2023): 1187 images with two yes/no questions each, in 14 tasks. A row's id is task/image, and stands for two questions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats import mme_tool
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_text
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_text
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, present, question_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import yes_or_no
@@ -63,8 +61,8 @@ def release(folder: Path) -> list[Row]:
                 raise ValueError(f"{path}: not the two lines 'question<TAB>Yes' or 'No' of an image beside it")
             name = f"{task}/{pictures[path.stem]}"
             for question, answer in parts:
-                reference = {"answer": answer, "image": name, "question": question}
-                rows.append({"id": name, "kind": task, "question": question, "reference": reference})
+                known = gold_row(name, task, answer=answer, image=name, question=question)
+                rows.append({**known, "question": question})
     return rows
 
 
@@ -78,10 +76,10 @@ MME = Benchmark(
     "MME",
     sizes={2374: "all 14 tasks"},
     protocols={
-        "llava": Protocol(Form(yes_or_no, 128), mme.rule(yes_no.mme), "MME's eval_tool", mme.metrics),
-        "lmms": Protocol(None, mme.rule(yes_no.mme_lmms), "lmms-eval's parser", mme.metrics, task="mme"),
+        "llava": Protocol(mme.rule(yes_no.mme), "MME's eval_tool", mme.metrics, form=Form(yes_or_no, 128)),
+        "lmms": Protocol(mme.rule(yes_no.mme_lmms), "lmms-eval's parser", mme.metrics, task="mme"),
         "vlmevalkit": Protocol(
-            None, mme.rule(yes_no.one_of_the_words), "VLMEvalKit's parser, no judge", mme.metrics, task="MME"
+            mme.rule(yes_no.one_of_the_words), "VLMEvalKit's parser, no judge", mme.metrics, task="MME"
         ),
     },
     hub=of_lmms("MME", "test"),

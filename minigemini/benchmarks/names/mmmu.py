@@ -1,7 +1,5 @@
 """MMMU val (Yue et al. 2024): 847 questions with options, 53 open ones. MGM's script samples; its other benchmarks are greedy."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Sequence
@@ -10,15 +8,14 @@ from typing import Any
 
 from minigemini.benchmarks.benchmark import Benchmark, Cells, Form, Line, Protocol, Sampling, first_gold
 from minigemini.benchmarks.formats.hub import Hub
-from minigemini.benchmarks.formats.lines import Row, read_json, reply_of, required
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json, reply_of, required
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder
 from minigemini.benchmarks.formats.parquet import Record
-from minigemini.benchmarks.formats.vlmevalkit import listed
+from minigemini.benchmarks.formats.vlmevalkit import parse_list
 from minigemini.benchmarks.prompts import LETTER, SHORT, first_image, options
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import mmmu
-from minigemini.benchmarks.statistics.metric import accuracy
-from minigemini.benchmarks.upload import written
+from minigemini.benchmarks.upload import write_answers
 
 SUBJECT = re.compile(r"[a-z]+_(.+)_\d+")  # validation_Art_Theory_3
 
@@ -43,7 +40,7 @@ def options_of(record: Record) -> list[str]:
 
 def gold_of(answer: str) -> str | list[str]:
     """Of an open question there may be several right answers, as the text of a list."""
-    several = listed(answer)
+    several = parse_list(answer)
     return several if len(several) > 1 else answer
 
 
@@ -70,11 +67,7 @@ def table(row: Row, cells: Cells) -> list[Row]:
 def gold(path: Path) -> list[Row]:
     """answer_dict_val.json, for the eval-only protocol: it has no options."""
     return [
-        {
-            "id": id,
-            "kind": subject_of(id),
-            "reference": {"answer": row["ground_truth"], "question_type": row["question_type"]},
-        }
+        gold_row(id, subject_of(id), answer=row["ground_truth"], question_type=row["question_type"])
         for id, row in read_json(path).items()
     ]
 
@@ -82,16 +75,10 @@ def gold(path: Path) -> list[Row]:
 def mgm_row(row: Row, path: Path) -> Row:
     """run_llava.py: id, question_type, answer, response and index2ans."""
     id, choices = str(required(row, "id", path)), row.get("index2ans", {})
-    return {
-        "id": id,
-        "kind": subject_of(id),
-        "prediction": reply_of(row, "response", path, id),
-        "reference": {
-            "answer": required(row, "answer", path),
-            "question_type": required(row, "question_type", path),
-            "choices": [choices[letter] for letter in sorted(choices)],
-        },
-    }
+    reply = reply_of(row, "response", path, id)
+    known = {key: required(row, key, path) for key in ("answer", "question_type")}
+    choices = [choices[letter] for letter in sorted(choices)]
+    return {**gold_row(id, subject_of(id), **known, choices=choices), "prediction": reply}
 
 
 def asked(question: Question) -> str:
@@ -108,7 +95,7 @@ def upload(lines: Sequence[Line], folder: Path) -> Path:
         choices = line["reference"]["choices"]
         letter = mmmu.official_letter(line["prediction"], choices).answer if choices else line["prediction"]
         answers[line["id"]] = letter or ""
-    return written(folder / "upload.json", answers)
+    return write_answers(folder / "upload.json", answers)
 
 
 def of_two(line: Line, gold: Any) -> str:
@@ -124,37 +111,29 @@ MMMU = Benchmark(
     protocols={
         # the first image is shown, whatever images the question cites
         "llava": Protocol(
-            Form(asked, 128, first_image),
             MMMU_LETTERS,
             "MMMU's own parser; MGM's table, greedy or not",
-            accuracy,
+            form=Form(asked, 128, first_image),
             fallback=mmmu.lucky,
         ),
         "mgm": Protocol(
-            Form(asked, 128, first_image, Sampling(temperature=1.0, num_beams=5)),
             MMMU_LETTERS,
             "MMMU's own parser on answers decoded as MGM's script does: sampled at temperature 1 with 5 beams, with a seed a row; "
             "MGM's own seed depends on its number of GPUs",
-            accuracy,
+            form=Form(asked, 128, first_image, Sampling(temperature=1.0, num_beams=5)),
             fallback=mmmu.lucky,
         ),
-        "eval-only": Protocol(
-            None, mmmu.eval_only, "MMMU's path for files of final answers: letters as they are", accuracy
-        ),
+        "eval-only": Protocol(mmmu.eval_only, "MMMU's path for files of final answers: letters as they are"),
         "lmms": Protocol(
-            None,
             mmmu.lmms_rule,
             "lmms-eval 0.7.3",
-            accuracy,
             task="mmmu_val",
             fallback=mmmu.lucky,
             right_reply=lambda line, gold: str(gold),  # of several the tool looks for the text of the list
         ),
         "vlmevalkit": Protocol(
-            None,
             mmmu.vlmevalkit,
             "VLMEvalKit: open questions as a choice of two, no judge",
-            accuracy,
             task="MMMU_DEV_VAL",
             right_reply=of_two,
         ),

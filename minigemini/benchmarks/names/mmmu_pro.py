@@ -4,8 +4,6 @@ The direct prompt of its own scripts (bb0b95a, mmmu-pro/infer/prompts.yaml; 40b5
 numbers of tokens; 1024 cuts nobody's answer.
 """
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import Hub
 from minigemini.benchmarks.formats.parquet import Record
@@ -13,7 +11,6 @@ from minigemini.benchmarks.names.mmmu import options_of
 from minigemini.benchmarks.prompts import CITED, images_of_numbers, options
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import mmmu
-from minigemini.benchmarks.statistics.metric import accuracy
 from minigemini.benchmarks.stored_image import StoredImage
 from minigemini.benchmarks.vlmevalkit_letters import vlmevalkit_letters
 
@@ -33,19 +30,19 @@ def columns(record: Record, number: int) -> Question:
     )  # fmt: skip
 
 
-def listed(question: Question) -> str:
+def list_options(question: Question) -> str:
     return f"{question.text}\n{options(question.choices)}\n{STANDARD}"
 
 
 def asked(question: Question) -> str:
-    return CITED.sub("[image]", listed(question)) if question.text else VISION
+    return CITED.sub("[image]", list_options(question)) if question.text else VISION
 
 
 def cited_images(question: Question) -> tuple[StoredImage, ...]:
     """In the order in which they are cited."""
     if not question.text:
         return question.images
-    return images_of_numbers(question, [int(number) for number in CITED.findall(listed(question))])
+    return images_of_numbers(question, [int(number) for number in CITED.findall(list_options(question))])
 
 
 MMMU_PRO = Benchmark(
@@ -54,10 +51,9 @@ MMMU_PRO = Benchmark(
     sizes={1730: "one setting"},
     protocols={
         "official": Protocol(
-            Form(asked, 1024, cited_images),
             mmmu.rule(mmmu.pro_letter),
             "MMMU-Pro's evaluate.py",
-            accuracy,
+            form=Form(asked, 1024, cited_images),
             fallback=mmmu.lucky,
         ),
         "vlmevalkit": vlmevalkit_letters("MMMU_Pro_10c"),

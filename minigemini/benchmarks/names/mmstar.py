@@ -3,8 +3,6 @@
 Asked by the prompt that its authors show (eval/vlmeval/vlm/llava_next.py, 79e6d1c).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -46,13 +44,12 @@ MMSTAR = Benchmark(
     sizes={1500: "val"},
     protocols={
         "official": Protocol(
-            Form(asked, 512),
             option_letter.rule(option_letter.mmstar),
             "MMStar's own script: the first character, or after a phrase",
             mean_of("categories"),
+            form=Form(asked, 512),
         ),
         "lmms": Protocol(
-            None,
             lmms_letter.mmstar_rule,
             "lmms-eval: the surest letter of the reply",
             mean_of("finer categories"),

@@ -1,20 +1,18 @@
 """MM-Vet v1 (Yu et al. 2023): 218 questions, asked as they are; a judge grades every answer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Line, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_json
+from minigemini.benchmarks.formats.lines import Row, gold_row, graded_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, question_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.judge import Ask, Judge, Said, with_answer
 from minigemini.benchmarks.prompts import bare
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import mmvet
-from minigemini.benchmarks.upload import written
+from minigemini.benchmarks.upload import write_answers
 
 
 def columns(record: Record, number: int) -> Question:
@@ -26,15 +24,13 @@ def columns(record: Record, number: int) -> Question:
 
 def gold(path: Path) -> list[Row]:
     """mm-vet.json, for the capabilities, and the question for a judge."""
-    return [
-        {
-            "id": id,
-            "kind": "",
-            "reference": {"answer": row["answer"], "capability": row["capability"], "image": row["imagename"]}
-            | {key: row[key] for key in ("question",) if key in row},
-        }
-        for id, row in read_json(path).items()
-    ]
+    rows = []
+    for id, row in read_json(path).items():
+        asked = {"question": row["question"]} if "question" in row else {}
+        rows.append(
+            gold_row(id, "", answer=row["answer"], capability=row["capability"], image=row["imagename"], **asked)
+        )
+    return rows
 
 
 def llava_id(id: str) -> str:
@@ -44,10 +40,7 @@ def llava_id(id: str) -> str:
 
 def grades(path: Path) -> list[Row]:
     """The evaluator's *-grade-Nruns.json: ``{id: {"model": [..], "content": [..], "score": [..]}}``."""
-    return [
-        {"id": str(id), "kind": "", "prediction": "", "reference": {}, "grade": grade}
-        for id, grade in read_json(path).items()
-    ]
+    return [graded_row(id, "", grade) for id, grade in read_json(path).items()]
 
 
 JUDGE_PROMPT = """\
@@ -96,14 +89,14 @@ def as_grade(reply: str) -> float | None:
 
 def upload(lines: Sequence[Line], folder: Path) -> Path:
     """For the evaluator's own page: {id: answer}."""
-    return written(folder / "upload.json", {line["id"]: line["prediction"] for line in lines})
+    return write_answers(folder / "upload.json", {line["id"]: line["prediction"] for line in lines})
 
 
 MMVET = Benchmark(
     "mmvet",
     "MM-Vet",
     sizes={218: "v1"},
-    protocols={"llava": Protocol(Form(bare, 1024), mmvet.rule, "mean of a judge's grades", mmvet.metrics)},
+    protocols={"llava": Protocol(mmvet.rule, "mean of a judge's grades", mmvet.metrics, form=Form(bare, 1024))},
     hub=of_lmms("MMVet", "test"),
     columns=columns,
     gold=gold,

@@ -1,18 +1,10 @@
 """OCRBench (Liu et al. 2024): 1000 questions, asked as they are."""
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import Hub
-from minigemini.benchmarks.formats.parquet import Record
+from minigemini.benchmarks.formats.parquet import columns_of
 from minigemini.benchmarks.prompts import bare
-from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import containment
-
-
-def columns(record: Record, number: int) -> Question:
-    return record.question(number, record.text("question_type"), {"answers": record.gold_texts("answer")})
-
 
 OCRBENCH = Benchmark(
     "ocrbench",
@@ -20,17 +12,13 @@ OCRBENCH = Benchmark(
     sizes={1000: "all"},
     protocols={
         "official": Protocol(
-            Form(bare, 128), containment.rule, "the answer is in the reply; points", containment.metrics
+            containment.rule, "the answer is in the reply; points", containment.metrics, form=Form(bare, 128)
         ),
         "lmms": Protocol(
-            None,
-            containment.lmms_rule,
-            "lmms-eval: full-width characters folded",
-            containment.metrics,
-            task="ocrbench",
+            containment.lmms_rule, "lmms-eval: full-width characters folded", containment.metrics, task="ocrbench"
         ),
     },
     hub=Hub(("echo840/OCRBench",), "test"),
-    columns=columns,
+    columns=columns_of(None, "question_type", "answer", several=True),
     several_answers=True,
 )

@@ -3,13 +3,11 @@
 LLaVA's and MGM's numbers are on commit e3e3926, whose random split has 2910 questions; today's has 3000.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Cells, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_jsonl
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_jsonl
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, question_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import yes_or_no
@@ -38,11 +36,7 @@ def table(row: Row, cells: Cells) -> list[Row]:
 def gold(path: Path) -> list[Row]:
     """A folder with coco_pope_adversarial.json, coco_pope_popular.json and coco_pope_random.json."""
     return [
-        {
-            "id": str(offset + int(row["question_id"])),
-            "kind": split,
-            "reference": {"answer": row["label"], "image": row["image"]},
-        }
+        gold_row(offset + int(row["question_id"]), split, answer=row["label"], image=row["image"])
         for split, offset in OFFSETS.items()
         for row in read_jsonl(path / f"coco_pope_{split}.json")
     ]
@@ -54,15 +48,14 @@ POPE = Benchmark(
     sizes={8910: "commit e3e3926", 9000: "today's"},
     protocols={
         "llava": Protocol(
-            Form(yes_or_no, 128),
             pope.rule(yes_no.pope),
             "POPE's script, mean of three F1; random split of 2910",
             pope.metrics,
+            form=Form(yes_or_no, 128),
             fallback=pope.taken_for_yes,
             check=pope.check_splits(2910),
         ),
         "lmms": Protocol(
-            None,
             pope.rule(yes_no.whole_reply),
             "lmms-eval: the reply must be the word; pooled; random split of 3000",
             pope.pooled_metrics(pope.lmms_counts),
@@ -70,7 +63,6 @@ POPE = Benchmark(
             check=pope.check_splits(3000),
         ),
         "vlmevalkit": Protocol(
-            None,
             pope.rule(yes_no.one_of_the_words),
             "VLMEvalKit: one of the words; pooled; random split of 3000",
             pope.pooled_metrics(pope.vlmevalkit_counts),

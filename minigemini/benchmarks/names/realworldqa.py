@@ -1,20 +1,11 @@
 """RealWorldQA (xAI 2024): the question asks for the bare letter, word or number itself, and holds its options where it has some."""
 
-from __future__ import annotations
-
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.parquet import Record
+from minigemini.benchmarks.formats.parquet import columns_of
 from minigemini.benchmarks.prompts import with_options_inside
-from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import exact_match
-from minigemini.benchmarks.statistics.metric import accuracy
 from minigemini.benchmarks.vlmevalkit_letters import vlmevalkit_letters
-
-
-def columns(record: Record, number: int) -> Question:
-    return record.question(number, "", {"answer": record.gold_text("answer")})
-
 
 REALWORLDQA = Benchmark(
     "realworldqa",
@@ -22,21 +13,18 @@ REALWORLDQA = Benchmark(
     sizes={765: "test"},
     protocols={
         "official": Protocol(
-            Form(with_options_inside, 16),
             exact_match.rule(exact_match.realworldqa),
             "the reply is the answer that the question asks for",
-            accuracy,
+            form=Form(with_options_inside, 16),
         ),
         "lmms": Protocol(
-            None,
             exact_match.rule(exact_match.lmms_realworldqa),
             "lmms-eval: the surest letter of the reply, or the word",
-            accuracy,
             task="realworldqa",
         ),
         "vlmevalkit": vlmevalkit_letters("RealWorldQA"),
     },
     hub=of_lmms("RealWorldQA", "test"),
-    columns=columns,
+    columns=columns_of(None, None, "answer"),
     options=True,
 )

@@ -1,13 +1,11 @@
 """ScienceQA test (Lu et al. 2022): 4241 questions, 2017 of them with an image; "IMG" is what tables print."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Cells, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_json
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, question_file, row_of
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import LETTER, lettered
@@ -33,19 +31,11 @@ def table(row: Row, cells: Cells) -> list[Row]:
 
 def gold(path: Path) -> list[Row]:
     """A folder with problems.json and pid_splits.json; the test split."""
-    problems = read_json(path / "problems.json")
-    return [
-        {
-            "id": id,
-            "kind": "",
-            "reference": {
-                "answer": LETTERS[problems[id]["answer"]],
-                "choices": problems[id]["choices"],
-                "is_multimodal": problems[id]["image"] is not None,
-            },
-        }
-        for id in read_json(path / "pid_splits.json")["test"]
-    ]
+    problems, rows = read_json(path / "problems.json"), []
+    for id in read_json(path / "pid_splits.json")["test"]:
+        answer, choices, image = (problems[id][key] for key in ("answer", "choices", "image"))
+        rows.append(gold_row(id, "", answer=LETTERS[answer], choices=choices, is_multimodal=image is not None))
+    return rows
 
 
 def llava_rows(path: Path) -> Iterator[Row]:
@@ -66,16 +56,15 @@ SCIENCEQA = Benchmark(
     sizes={4241: "test", 2017: "test, with image"},
     protocols={
         "llava": Protocol(
-            Form(with_context, 1024),
             scienceqa.rule(option_letter.llava_scienceqa),
             "LLaVA's parser",
             scienceqa.metrics,
+            form=Form(with_context, 1024),
         ),
         "lmms": Protocol(
-            None, scienceqa.rule(lmms_letter.scienceqa), "lmms-eval's parser", scienceqa.metrics, task="scienceqa"
+            scienceqa.rule(lmms_letter.scienceqa), "lmms-eval's parser", scienceqa.metrics, task="scienceqa"
         ),
         "vlmevalkit": Protocol(
-            None,
             scienceqa.rule(option_letter.vlmevalkit),
             "VLMEvalKit's matching of letters and option texts, no judge",
             scienceqa.metrics,

@@ -1,19 +1,16 @@
 """SEED-Bench, the images (Li et al. 2023). One of their questions is in the list twice."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_json
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, question_file, read_rows
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import lettered
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules import lmms_letter, option_letter
-from minigemini.benchmarks.statistics.metric import accuracy
 from minigemini.benchmarks.vlmevalkit_letters import vlmevalkit_letters
 
 
@@ -27,18 +24,11 @@ def columns(record: Record, number: int) -> Question | None:
 
 def gold(path: Path) -> list[Row]:
     """SEED-Bench.json: images and videos, as the kind."""
-    return [
-        {
-            "id": str(row["question_id"]),
-            "kind": row["data_type"],
-            "reference": {
-                "answer": row["answer"],
-                "choices": [row[f"choice_{letter}"] for letter in "abcd"],
-                "image": str(row["data_id"]),
-            },
-        }
-        for row in read_json(path)["questions"]
-    ]
+    rows = []
+    for row in read_json(path)["questions"]:
+        choices, image = [row[f"choice_{letter}"] for letter in "abcd"], str(row["data_id"])
+        rows.append(gold_row(row["question_id"], row["data_type"], answer=row["answer"], choices=choices, image=image))
+    return rows
 
 
 def llava_rows(path: Path) -> Iterator[Row]:
@@ -56,17 +46,12 @@ SEED_BENCH = Benchmark(
     sizes={14233: "image"},
     protocols={
         "llava": Protocol(
-            Form(lettered, 128),
             option_letter.rule(option_letter.exact),
             "LLaVA's upload: the reply is the letter; not SEED's likelihood protocol",
-            accuracy,
+            form=Form(lettered, 128),
         ),
         "lmms": Protocol(
-            None,
-            option_letter.rule(lmms_letter.seed_bench),
-            "lmms-eval: the first character",
-            accuracy,
-            task="seedbench",
+            option_letter.rule(lmms_letter.seed_bench), "lmms-eval: the first character", task="seedbench"
         ),
         "vlmevalkit": vlmevalkit_letters("SEEDBench_IMG"),
     },

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minigemini.benchmarks.benchmark import Benchmark, Example, Line, Protocol
-from minigemini.benchmarks.rules.verdict import EXPECTED, Reading, Verdict, judged
+from minigemini.benchmarks.rules.verdict import EXPECTED, Reading, Verdict, make_verdict
 from minigemini.benchmarks.statistics.metric import Metric, balanced_accuracy, by_kind, mean_of_groups, share
 from minigemini.benchmarks.written_prompt import is_one_prompt
 from minigemini.conversation import PROMPT_START
@@ -88,17 +88,17 @@ def rule(line: Line) -> Verdict:
     reference = line["reference"]
     if line["kind"] == DRAWN:
         prompt = reference["prompt"]
-        return judged(line, float(shows(line, prompt)), Reading(line["seen"], "seen by the oracle"), gold=prompt)
+        return make_verdict(line, float(shows(line, prompt)), Reading(line["seen"], "seen by the oracle"), gold=prompt)
     gold, answer = reference["answer"], line["prediction"].strip()
     if line["kind"] == DECISION:
         decided = answer.startswith(PROMPT_START)
         reading = Reading("draw" if decided else "answer", "begins with <h>" if decided else "does not begin with <h>")
-        return judged(line, float(decided == (gold == "draw")), reading)
+        return make_verdict(line, float(decided == (gold == "draw")), reading)
     if line["kind"] == WELL_FORMED:
         formed = is_one_prompt(answer)
         path = "one <h>...</h> and nothing else" if formed else "not one <h>...</h>, or something else too"
-        return judged(line, float(formed), Reading(answer, path))
-    return judged(line, float(answer.lower() == gold.strip().lower()), Reading(answer, "whole answer"))
+        return make_verdict(line, float(formed), Reading(answer, path))
+    return make_verdict(line, float(answer.lower() == gold.strip().lower()), Reading(answer, "whole answer"))
 
 
 def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
@@ -119,7 +119,7 @@ def _picks(key: str) -> Callable[[Sequence[Line]], list[Verdict]]:
     def verdicts(lines: Sequence[Line]) -> list[Verdict]:
         pairs = [(line, line["reference"][key]) for line in lines if line["reference"].get(key)]
         return [
-            judged(line, picks.count(line["reference"]["answer"]) / len(picks), Reading(None, EXPECTED))
+            make_verdict(line, picks.count(line["reference"]["answer"]) / len(picks), Reading(None, EXPECTED))
             for line, picks in pairs
             if line["kind"] != DECISION
         ]
@@ -144,7 +144,6 @@ TABLETOP = Benchmark(
     sizes={},
     protocols={
         "minigemini": Protocol(
-            None,
             rule,
             "greedy decoding, exact match of the whole answer; draw_or_answer is balanced, well_formed asks for the form only, "
             "a drawing is judged by the strict oracle",

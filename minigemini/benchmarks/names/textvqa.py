@@ -3,20 +3,17 @@
 Ids are the images', of which 5000 rows have 3166.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Line, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
-from minigemini.benchmarks.formats.lines import Row, read_json
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, question_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import SHORT
 from minigemini.benchmarks.question import Question
 from minigemini.benchmarks.rules.vqa_soft_accuracy import m4c_accuracy
-from minigemini.benchmarks.statistics.metric import accuracy
 
 
 def columns(record: Record, number: int) -> Question:
@@ -27,12 +24,7 @@ def columns(record: Record, number: int) -> Question:
 def gold(path: Path) -> list[Row]:
     """TextVQA_0.5.1_val.json."""
     return [
-        {
-            "id": row["image_id"],
-            "kind": "",
-            "question": row["question"],
-            "reference": {"answers": row["answers"], "image": row["image_id"]},
-        }
+        {**gold_row(row["image_id"], "", answers=row["answers"], image=row["image_id"]), "question": row["question"]}
         for row in read_json(path)["data"]
     ]
 
@@ -60,11 +52,9 @@ TEXTVQA = Benchmark(
     sizes={5000: "val"},
     protocols={
         "llava": Protocol(
-            Form(with_ocr, 128), m4c_accuracy, "m4c; LLaVA's and MGM's prompts hold reference OCR tokens", accuracy
+            m4c_accuracy, "m4c; LLaVA's and MGM's prompts hold reference OCR tokens", form=Form(with_ocr, 128)
         ),
-        "lmms": Protocol(
-            None, m4c_accuracy, "lmms-eval's m4c; its prompts hold no OCR tokens", accuracy, task="textvqa_val"
-        ),
+        "lmms": Protocol(m4c_accuracy, "lmms-eval's m4c; its prompts hold no OCR tokens", task="textvqa_val"),
     },
     hub=of_lmms("textvqa", "validation"),
     columns=columns,

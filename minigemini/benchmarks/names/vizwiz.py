@@ -2,23 +2,21 @@
 for upload. With the authors' val.json in the folder, val is asked and scored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Cells, Form, Line, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
 from minigemini.benchmarks.formats.image_folder import ImageFolder
-from minigemini.benchmarks.formats.lines import Row, read_json
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, present, unanswered_file
 from minigemini.benchmarks.formats.parquet import Record
-from minigemini.benchmarks.formats.vlmevalkit import listed
+from minigemini.benchmarks.formats.vlmevalkit import parse_list
+from minigemini.benchmarks.names.vqav2 import answers_of
 from minigemini.benchmarks.prompts import SHORT, UNANSWERABLE, followed_by
 from minigemini.benchmarks.question import Question, text_cell
 from minigemini.benchmarks.rules.vqa_soft_accuracy import m4c, m4c_accuracy, uploaded_accuracy
-from minigemini.benchmarks.statistics.metric import accuracy
-from minigemini.benchmarks.upload import written
+from minigemini.benchmarks.upload import write_answers
 
 TEST = "llava_test.jsonl"
 
@@ -30,17 +28,13 @@ def columns(record: Record, number: int) -> Question:
 
 def table(row: Row, cells: Cells) -> list[Row]:
     answers = cells.get("answers", "")
-    return [{**row, "reference": row["reference"] | ({"answers": listed(answers)} if answers else {})}]
+    return [{**row, "reference": row["reference"] | ({"answers": parse_list(answers)} if answers else {})}]
 
 
 def gold(path: Path) -> list[Row]:
     """Annotations/val.json; the id is the image's name without its suffix, as in lmms-eval."""
     return [
-        {
-            "id": Path(row["image"]).stem,
-            "kind": row["answer_type"],
-            "reference": {"answers": [one["answer"] for one in row["answers"]], "image": row["image"]},
-        }
+        gold_row(Path(row["image"]).stem, row["answer_type"], answers=answers_of(row), image=row["image"])
         for row in read_json(path)
     ]
 
@@ -66,7 +60,7 @@ def upload(lines: Sequence[Line], folder: Path) -> Path:
     for line in lines:
         image = line["reference"]["image"]
         rows.append({"image": image if Path(image).suffix else f"{line['id']}.jpg", "answer": m4c(line["prediction"])})
-    return written(folder / "upload.json", rows)
+    return write_answers(folder / "upload.json", rows)
 
 
 VIZWIZ = Benchmark(
@@ -75,13 +69,12 @@ VIZWIZ = Benchmark(
     sizes={4319: "val"},
     protocols={
         "llava": Protocol(
-            Form(followed_by(UNANSWERABLE + SHORT), 128),
             uploaded_accuracy,
             "the server's rule for an upload cleaned by m4c; test needs EvalAI",
-            accuracy,
+            form=Form(followed_by(UNANSWERABLE + SHORT), 128),
             misses_gold=True,  # ten equal answers are compared as they are, the reply has lost its marks
         ),
-        "lmms": Protocol(None, m4c_accuracy, "lmms-eval's m4c on val", accuracy, task="vizwiz_vqa_val"),
+        "lmms": Protocol(m4c_accuracy, "lmms-eval's m4c on val", task="vizwiz_vqa_val"),
     },
     hub=of_lmms("VizWiz-VQA", "val"),
     columns=columns,

@@ -2,15 +2,13 @@
 for upload. With the authors' files of val in the folder, val is asked and scored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
 from minigemini.benchmarks.benchmark import Benchmark, Form, Line, Protocol
 from minigemini.benchmarks.formats.hub import of_lmms
 from minigemini.benchmarks.formats.image_folder import ImageFolder
-from minigemini.benchmarks.formats.lines import Row, read_json
+from minigemini.benchmarks.formats.lines import Row, gold_row, read_json
 from minigemini.benchmarks.formats.llava_layout import LlavaFolder, present, unanswered_file
 from minigemini.benchmarks.formats.parquet import Record
 from minigemini.benchmarks.prompts import SHORT, followed_by
@@ -21,8 +19,7 @@ from minigemini.benchmarks.rules.vqa_soft_accuracy import (
     official_accuracy,
     uploaded_accuracy,
 )
-from minigemini.benchmarks.statistics.metric import accuracy
-from minigemini.benchmarks.upload import written
+from minigemini.benchmarks.upload import write_answers
 
 TEST, VAL = "llava_vqav2_mscoco_test-dev2015.jsonl", "v2_OpenEnded_mscoco_val2014_questions.json"
 
@@ -34,14 +31,15 @@ def columns(record: Record, number: int) -> Question:
     return record.question(record.get("question_id"), kind, {"answers": answers})
 
 
+def answers_of(row: Row) -> list[str]:
+    """Of the ten people."""
+    return [one["answer"] for one in row["answers"]]
+
+
 def gold(path: Path) -> list[Row]:
     """v2_mscoco_val2014_annotations.json."""
     return [
-        {
-            "id": str(row["question_id"]),
-            "kind": row["answer_type"],
-            "reference": {"answers": [one["answer"] for one in row["answers"]], "image": str(row["image_id"])},
-        }
+        gold_row(row["question_id"], row["answer_type"], answers=answers_of(row), image=str(row["image_id"]))
         for row in read_json(path)["annotations"]
     ]
 
@@ -70,7 +68,7 @@ def read_folder(benchmark: Benchmark, folder: Path, images: Path | None) -> list
 def upload(lines: Sequence[Line], folder: Path) -> Path:
     """As LLaVA cleans them. EvalAI wants all of test2015: the questions that were not asked with an empty answer."""
     rows = [{"question_id": int(line["id"]), "answer": m4c(line["prediction"])} for line in lines]
-    return written(folder / "upload.json", rows)
+    return write_answers(folder / "upload.json", rows)
 
 
 VQAV2 = Benchmark(
@@ -79,19 +77,14 @@ VQAV2 = Benchmark(
     sizes={214354: "val"},
     protocols={
         "llava": Protocol(
-            Form(followed_by(SHORT), 128),
             uploaded_accuracy,
             "the server's rule for an upload cleaned by m4c; test-dev needs EvalAI",
-            accuracy,
+            form=Form(followed_by(SHORT), 128),
             misses_gold=True,  # ten times "t-shirt" is compared as it is, and the reply has lost its hyphen
         ),
-        "official": Protocol(None, official_accuracy, "the official tool on the reply as it is", accuracy),
+        "official": Protocol(official_accuracy, "the official tool on the reply as it is"),
         "lmms": Protocol(
-            None,
-            lmms_vqav2_accuracy,
-            "lmms-eval: the official cleaning, of equal answers too",
-            accuracy,
-            task="vqav2_val",
+            lmms_vqav2_accuracy, "lmms-eval: the official cleaning, of equal answers too", task="vqav2_val"
         ),
     },
     hub=of_lmms("VQAv2", "validation"),

@@ -11,12 +11,10 @@ below one half is 0.
 No fixture: no scored sample is public. ``rrc`` and ``paper`` by hand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from minigemini.benchmarks.benchmark import Line
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged, reference_of
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict, reference_of
 
 THRESHOLD = 0.5
 
@@ -33,13 +31,13 @@ def edit_distance(a: str, b: str) -> int:
     return previous[-1]
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     return " ".join(text.lower().split())
 
 
 def rrc_similarity(reply: str, answer: str) -> float:
     length = max(len(reply.upper()), len(answer.upper()))
-    similarity = 1 - (edit_distance(folded(reply), folded(answer)) / length if length else 0.0)
+    similarity = 1 - (edit_distance(fold(reply), fold(answer)) / length if length else 0.0)
     return similarity if similarity >= THRESHOLD else 0.0
 
 
@@ -48,7 +46,7 @@ def lmms_similarity(reply: str, answer: str) -> float:
 
 
 def paper_similarity(reply: str, answer: str) -> float:
-    reply, answer = folded(reply), folded(answer)
+    reply, answer = fold(reply), fold(answer)
     length = max(len(reply), len(answer))
     similarity = 1 - (edit_distance(reply, answer) / length if length else 0.0)
     return similarity if similarity > THRESHOLD else 0.0
@@ -58,6 +56,6 @@ def rule(similarity: Callable[[str, str], float]) -> Callable[[Line], Verdict]:
     def judge(line: Line) -> Verdict:
         reply = line["prediction"]
         best = max(similarity(reply, answer) for answer in reference_of(line, "answers"))
-        return judged(line, best, Reading(folded(reply), "whole reply"))
+        return make_verdict(line, best, Reading(fold(reply), "whole reply"))
 
     return judge

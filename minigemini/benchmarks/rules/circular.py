@@ -8,14 +8,12 @@ dev_20230712 (4377 rows, 1176 questions; LLaVA's and MGM's), VLMEvalKit's MMBenc
 No fixture; by hand. (Of LLaVA-1.5-13B, 796 of 1176 were reported for this rule, which is the published 67.7.)
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from minigemini.benchmarks.benchmark import Line
 from minigemini.benchmarks.rules import option_letter
-from minigemini.benchmarks.rules.verdict import NOTHING, UNANSWERED, Reading, Verdict, judged, reference_of
+from minigemini.benchmarks.rules.verdict import NOTHING, UNANSWERED, Reading, Verdict, make_verdict, reference_of
 from minigemini.benchmarks.statistics.metric import Metric, mean_points, metric, points_of, ratio
 
 ROTATION = 1_000_000
@@ -30,7 +28,7 @@ def rule(read: option_letter.Reader) -> Callable[[Line], Verdict]:
             reading = Reading(line["extraction"], "judge") if line["extraction"] else UNANSWERED
         points = None if reading is UNANSWERED else float(reading.answer == reference_of(line, "answer"))
         base = str(int(line["id"]) % ROTATION)
-        verdict = judged(line, points, reading, together=base)
+        verdict = make_verdict(line, points, reading, together=base)
         # a row whose image is not known at least shares it with the question's other rotations
         return verdict if "image" in line["reference"] else Verdict(**{**vars(verdict), "image": base})
 

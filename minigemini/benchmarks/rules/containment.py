@@ -5,12 +5,10 @@ reply has more chances. Reproduces the rule of the authors' example.py. No fixtu
 lmms-eval 0.7.3 (``lmms_rule``; ``make test-lmms-eval``) also takes full-width characters for plain ones, outside of formulas.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from minigemini.benchmarks.benchmark import Line
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged, reference_of
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict, reference_of
 from minigemini.benchmarks.statistics.metric import Array, Metric, by_kind, metric, points_of
 
 FORMULAS = "Handwritten Mathematical Expression Recognition"
@@ -31,7 +29,7 @@ def _judge(line: Line, clean: Callable[[str], str]) -> Verdict:
         clean = _without_spaces
     reply = clean(line["prediction"])
     points = float(any(clean(answer) in reply for answer in reference_of(line, "answers")))
-    return judged(line, points, Reading(reply, "contained"))
+    return make_verdict(line, points, Reading(reply, "contained"))
 
 
 def _in_lower_case(text: str) -> str:

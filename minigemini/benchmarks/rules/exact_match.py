@@ -8,14 +8,12 @@
 - ``lmms_realworldqa``: lmms-eval 0.7.3: so too, but where the answer is a letter, the reply's surest one.
 """
 
-from __future__ import annotations
-
 import string
 from collections.abc import Callable
 
 from minigemini.benchmarks.benchmark import Line
 from minigemini.benchmarks.rules import lmms_letter
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged, reference_of
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict, reference_of
 
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -26,8 +24,8 @@ def gqa(reply: str, answer: str) -> tuple[str, bool]:
 
 
 def lmms_gqa(reply: str, answer: str) -> tuple[str, bool]:
-    reply = lmms_letter.lowered(reply.strip()).translate(PUNCTUATION)
-    return reply, reply == lmms_letter.lowered(answer).translate(PUNCTUATION)
+    reply = lmms_letter.lower(reply.strip()).translate(PUNCTUATION)
+    return reply, reply == lmms_letter.lower(answer).translate(PUNCTUATION)
 
 
 def realworldqa(reply: str, answer: str) -> tuple[str, bool]:
@@ -46,6 +44,6 @@ def lmms_realworldqa(reply: str, answer: str) -> tuple[str, bool]:
 def rule(compare: Callable[[str, str], tuple[str, bool]]) -> Callable[[Line], Verdict]:
     def judge(line: Line) -> Verdict:
         reply, right = compare(line["prediction"], reference_of(line, "answer"))
-        return judged(line, float(right), Reading(reply, "whole reply"))
+        return make_verdict(line, float(right), Reading(reply, "whole reply"))
 
     return judge

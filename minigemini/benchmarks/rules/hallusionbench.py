@@ -9,14 +9,12 @@ aAcc: all questions; fAcc: figures with all questions right; qAcc: questions rig
 Sets share figures and questions, so they, not single images, are drawn by the bootstrap. No fixture with verdicts; by hand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from minigemini.benchmarks.benchmark import Line
 from minigemini.benchmarks.rules import yes_no
 from minigemini.benchmarks.rules.circular import all_right
-from minigemini.benchmarks.rules.verdict import UNANSWERED, UNASKED, Reading, Verdict, judged, reference_of
+from minigemini.benchmarks.rules.verdict import UNANSWERED, UNASKED, Reading, Verdict, make_verdict, reference_of
 from minigemini.benchmarks.statistics.metric import Metric, mean_points
 
 PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")
@@ -24,7 +22,7 @@ PLACE = ("category", "subcategory", "set_id", "figure_id", "question_id")
 
 def _placed(line: Line, points: float | None, reading: Reading) -> Verdict:
     category, subcategory, set_id, figure, question = (str(reference_of(line, key)) for key in PLACE)
-    verdict = judged(line, points, reading, together="/".join((category, subcategory, set_id, figure, question)))
+    verdict = make_verdict(line, points, reading, together="/".join((category, subcategory, set_id, figure, question)))
     return Verdict(**{**vars(verdict), "kind": category, "image": f"{category}/{subcategory}/{set_id}"})
 
 

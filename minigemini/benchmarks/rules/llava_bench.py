@@ -9,14 +9,12 @@ than a hundred rows, one percent may lack a review; such a row counts as 0 again
 Fixtures: three reviews of LLaVA-1.5-13B, overall and by category.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
 
 from minigemini.benchmarks.benchmark import Line
-from minigemini.benchmarks.rules.verdict import UNANSWERED, UNASKED, Reading, Verdict, judged
+from minigemini.benchmarks.rules.verdict import UNANSWERED, UNASKED, Reading, Verdict, make_verdict
 from minigemini.benchmarks.statistics.metric import Array, Metric, by_kind, metric
 
 WITHOUT_REVIEW = (10.0, 0.0)
@@ -39,14 +37,14 @@ def rule(line: Line) -> Verdict:
         ValueError: the stored pair is not what the review says.
     """
     if "grade" not in line:
-        return judged(line, None, UNASKED)
+        return make_verdict(line, None, UNASKED)
     grades = two_grades(line["grade"]["content"])
     stored = line["grade"].get("tuple")
     if stored is not None and list(stored) != (grades or [-1, -1]):
         raise ValueError(f"row {line['id']!r}: the review says {grades}, the grades stored beside it are {stored}")
     if grades is None or not all(0 <= grade <= 10 for grade in grades):
-        return judged(line, None, UNANSWERED)
-    return judged(line, min(grades[1] / 10, 1.0), Reading(grades, "judge"))
+        return make_verdict(line, None, UNANSWERED)
+    return make_verdict(line, min(grades[1] / 10, 1.0), Reading(grades, "judge"))
 
 
 def relative(sums: Array) -> Array:

@@ -3,8 +3,6 @@
 Every reader: (reply, choices) -> Reading, as in :mod:`option_letter`. ``make test-lmms-eval`` compares each with the tool's own task.
 """
 
-from __future__ import annotations
-
 import re
 import string
 from collections.abc import Sequence
@@ -25,7 +23,7 @@ ANNOUNCED = (
 WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def lowered(text: str) -> str:
+def lower(text: str) -> str:
     """As numpy does it for the tool's exact_match: not longer than before, where "İ" becomes two characters."""
     return text.lower()[: len(text)]
 
@@ -49,7 +47,7 @@ def seed_bench(reply: str, choices: Sequence[str]) -> Reading:
 def ai2d(reply: str, choices: Sequence[str]) -> Reading:
     """A capital and a period at the start; else the reply without punctuation is the letter, in any case."""
     start = re.match(r"\s*([A-Z])\.", reply)
-    bare = lowered(start[1] if start else reply.strip()).translate(WITHOUT_PUNCTUATION)
+    bare = lower(start[1] if start else reply.strip()).translate(WITHOUT_PUNCTUATION)
     return Reading(bare.upper(), "exact") if bare in tuple(LETTERS.lower()) else NOTHING
 
 

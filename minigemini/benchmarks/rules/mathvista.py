@@ -15,8 +15,6 @@ Fixtures: every run of expected.json, per problem, and the breakdown of LLaVA's 
 since). MGM on today's data files calls round() with 1.0 as precision and calls all decimals wrong; not reproduced.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from random import Random
@@ -32,7 +30,7 @@ from minigemini.benchmarks.rules.verdict import (
     UNASKED,
     Reading,
     Verdict,
-    judged,
+    make_verdict,
     reference_of,
 )
 from minigemini.benchmarks.statistics.metric import Metric, by_kind, mean_points
@@ -42,7 +40,7 @@ QUOTED_ANSWER = re.compile(r'The answer is "(.*)"\.')
 LAST_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 
 
-def normalised(extraction: str, problem: dict[str, Any]) -> Reading:
+def normalise(extraction: str, problem: dict[str, Any]) -> Reading:
     """What an extraction stands for, as the string that is compared with the answer.
 
     Args:
@@ -79,28 +77,28 @@ def rule(line: Line) -> Verdict:
     if "extraction" not in line:
         reading = exactly(line["prediction"], problem)
         if reading is NOTHING:
-            return judged(line, None, UNASKED)
-        return judged(line, float(reading.answer == gold), reading)
+            return make_verdict(line, None, UNASKED)
+        return make_verdict(line, float(reading.answer == gold), reading)
     extraction = line["extraction"]
     if extraction is None or not str(extraction).strip():
         if line["prediction"].strip() and not line.get("no_answer"):
-            return judged(line, None, UNANSWERED)
-        return judged(line, 0.0, NOTHING)
-    reading = normalised(str(extraction), problem)
-    return judged(line, float(reading.answer == gold), reading)
+            return make_verdict(line, None, UNANSWERED)
+        return make_verdict(line, 0.0, NOTHING)
+    reading = normalise(str(extraction), problem)
+    return make_verdict(line, float(reading.answer == gold), reading)
 
 
 def nearest_to_nothing(line: Line, _: Random) -> Verdict:
     """What the tool makes of an empty extraction."""
-    reading = normalised("", line["reference"])
-    return judged(line, float(reading.answer == reference_of(line, "answer")), Reading(reading.answer, FALLBACK))
+    reading = normalise("", line["reference"])
+    return make_verdict(line, float(reading.answer == reference_of(line, "answer")), Reading(reading.answer, FALLBACK))
 
 
 def exactly(reply: str, problem: dict[str, Any]) -> Reading:
     """The replies for which the tool asks no judge: a choice word for word, or nothing but a number."""
     if problem["question_type"] == "multi_choice":
         return Reading(reply, "exact") if reply in problem["choices"] else NOTHING
-    return normalised(reply, problem) if problem["answer_type"] in ("integer", "float") else NOTHING
+    return normalise(reply, problem) if problem["answer_type"] in ("integer", "float") else NOTHING
 
 
 def read_off(reply: str, problem: dict[str, Any]) -> Reading:
@@ -124,12 +122,12 @@ def read_off(reply: str, problem: dict[str, Any]) -> Reading:
         found = re.findall(r"\[[^\[\]]*\]", text)
         return Reading(found[-1], "list") if found else NOTHING
     numbers = LAST_NUMBER.findall(text)
-    return normalised(numbers[-1].replace(",", ""), problem) if numbers else NOTHING
+    return normalise(numbers[-1].replace(",", ""), problem) if numbers else NOTHING
 
 
 def rule_without_judge(line: Line) -> Verdict:
     reading = read_off(line["prediction"], line["reference"])
-    return judged(line, float(reading.answer == reference_of(line, "answer")), reading)
+    return make_verdict(line, float(reading.answer == reference_of(line, "answer")), reading)
 
 
 def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:

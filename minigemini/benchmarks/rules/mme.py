@@ -8,15 +8,13 @@ image; here two questions belong together when task and image agree, and anythin
 Fixture: the tool's own sample (LaVIN), perception and cognition to all digits, and per task.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from minigemini.benchmarks.benchmark import Line
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged, reference_of
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict, reference_of
 from minigemini.benchmarks.statistics.metric import Array, Metric, by_kind, metric, points_of
 
 PERCEPTION = (
@@ -41,7 +39,7 @@ def rule(read: Callable[[str], Reading]) -> Callable[[Line], Verdict]:
             raise ValueError(f"row {line['id']!r}: the answer is {gold!r}, neither yes nor no")
         reading = read(line["prediction"])
         pair = f"{line['kind']}/{reference_of(line, 'image')}"
-        return judged(line, float(reading.answer == gold), reading, together=pair, gold=gold)
+        return make_verdict(line, float(reading.answer == gold), reading, together=pair, gold=gold)
 
     return judge
 

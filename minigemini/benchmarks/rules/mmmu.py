@@ -13,8 +13,6 @@ The published numbers are rounded to three places. Fixtures: the two example run
 330 / 329, Qwen-VL 325 / 309 of 900), three files of the eval-only path, and VLMEvalKit's 328 and 223.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from random import Random
@@ -23,7 +21,7 @@ from typing import Any
 from minigemini.benchmarks.benchmark import Line
 from minigemini.benchmarks.rules import option_letter
 from minigemini.benchmarks.rules.option_letter import letters
-from minigemini.benchmarks.rules.verdict import FALLBACK, NOTHING, Reading, Verdict, judged, reference_of
+from minigemini.benchmarks.rules.verdict import FALLBACK, NOTHING, Reading, Verdict, make_verdict, reference_of
 
 STRIPPED_IN_TURN = (",", ".", "!", "?", ";", ":", "'")  # each once, so ".," keeps its period
 LOOSELY = ("{} ", "{}.")
@@ -89,11 +87,11 @@ def open_candidates(reply: str) -> list[str | float]:
     tails = tails or [reply]
     found = tails + [number for tail in tails for pattern in NUMBERS for number in pattern.findall(tail)]
     return sorted(
-        {value for text in found for value in normalised(text)}, key=lambda value: (str(value), str(type(value)))
+        {value for text in found for value in normalise(text)}, key=lambda value: (str(value), str(type(value)))
     )
 
 
-def normalised(text: str) -> list[str | float]:
+def normalise(text: str) -> list[str | float]:
     """A number rounded to two places; else lower case, a single letter with a space on either side."""
     text = text.strip()
     try:
@@ -105,7 +103,7 @@ def normalised(text: str) -> list[str | float]:
 
 def open_is_right(candidates: Sequence[str | float], gold: str | Sequence[str]) -> bool:
     """A gold text inside a candidate, or a gold number equal to one."""
-    answers = [value for text in ([gold] if isinstance(gold, str) else gold) for value in normalised(text)]
+    answers = [value for text in ([gold] if isinstance(gold, str) else gold) for value in normalise(text)]
     texts = [value for value in answers if isinstance(value, str)]
     return any(
         any(text in candidate for text in texts) if isinstance(candidate, str) else candidate in answers
@@ -120,9 +118,9 @@ def rule(read: option_letter.Reader) -> Callable[[Line], Verdict]:
         choices, gold = reference_of(line, "choices"), reference_of(line, "answer")
         if not choices:
             candidates = open_candidates(line["prediction"])
-            return judged(line, float(open_is_right(candidates, gold)), Reading(candidates, "open"))
+            return make_verdict(line, float(open_is_right(candidates, gold)), Reading(candidates, "open"))
         reading = read(line["prediction"], choices)
-        return judged(line, float(is_one_of(reading.answer, gold)), reading)
+        return make_verdict(line, float(is_one_of(reading.answer, gold)), reading)
 
     return judge
 
@@ -141,16 +139,16 @@ def is_one_of(answer: Any, gold: str | Sequence[str]) -> bool:
 def lucky(line: Line, random: Random) -> Verdict:
     """What the tools make of a reply without a letter: a random one."""
     letter = random.choice(letters(reference_of(line, "choices")))
-    return judged(line, float(is_one_of(letter, reference_of(line, "answer"))), Reading(letter, FALLBACK))
+    return make_verdict(line, float(is_one_of(letter, reference_of(line, "answer"))), Reading(letter, FALLBACK))
 
 
 def eval_only(line: Line) -> Verdict:
     """main_eval_only.py: a letter as it is; an open answer is normalised, but nothing is searched in it."""
     gold, reply = reference_of(line, "answer"), line["prediction"]
     if reference_of(line, "question_type") == "multiple-choice":
-        return judged(line, float(is_one_of(reply, gold)), Reading(reply, "exact"))
+        return make_verdict(line, float(is_one_of(reply, gold)), Reading(reply, "exact"))
     candidates = open_candidates(reply)
-    return judged(line, float(open_is_right(candidates, gold)), Reading(candidates, "open"))
+    return make_verdict(line, float(open_is_right(candidates, gold)), Reading(candidates, "open"))
 
 
 def vlmevalkit(line: Line) -> Verdict:
@@ -158,4 +156,4 @@ def vlmevalkit(line: Line) -> Verdict:
     if choices:
         return option_letter.rule(option_letter.vlmevalkit)(line)
     reading = option_letter.vlmevalkit(line["prediction"], [str(gold), "Other Answers"])
-    return judged(line, float(reading.answer == "A"), reading)
+    return make_verdict(line, float(reading.answer == "A"), reading)

@@ -8,12 +8,10 @@ judges are not comparable, and its name is printed. A grade is stored as the too
 Fixtures: LLaVA-1.5 7B and 13B, one and three runs. Capabilities need mm-vet.json (``--gold``); no fixture for them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from minigemini.benchmarks.benchmark import Line
-from minigemini.benchmarks.rules.verdict import UNANSWERED, UNASKED, Reading, Verdict, judged
+from minigemini.benchmarks.rules.verdict import UNANSWERED, UNASKED, Reading, Verdict, make_verdict
 from minigemini.benchmarks.statistics.metric import Metric, mean_points, metric, ratio
 
 CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")
@@ -23,24 +21,20 @@ def rule(line: Line) -> Verdict:
     """``kind`` becomes the question's capabilities joined by "+", if the reference names them."""
     kind = "+".join(line["reference"].get("capability", ())) or line["kind"]
     if "grade" not in line:
-        verdict = judged(line, None, UNASKED)
+        verdict = make_verdict(line, None, UNASKED)
     else:
         scores = line["grade"]["score"]
         if None in scores:
-            verdict = judged(line, None, UNANSWERED)
+            verdict = make_verdict(line, None, UNANSWERED)
         elif not scores or not all(isinstance(score, int | float) and 0 <= score <= 1 for score in scores):
             raise ValueError(f"row {line['id']!r}: the grades are {scores!r}; each must be a number in 0..1")
         else:
-            verdict = judged(line, sum(scores) / len(scores), Reading(scores, "judge"))
+            verdict = make_verdict(line, sum(scores) / len(scores), Reading(scores, "judge"))
     return Verdict(**{**vars(verdict), "kind": kind})
 
 
 def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:
-    """The total, each run's, each capability's.
-
-    Raises:
-        ValueError: not every row was graded equally often.
-    """
+    """The total, each run's, each capability's. Raises ValueError: not every row was graded equally often."""
     runs = {len(verdict.reading) for verdict in verdicts if verdict.reading is not None}
     if len(runs) != 1:
         raise ValueError(f"MM-Vet: rows have {sorted(runs)} grades; all must have the same number")

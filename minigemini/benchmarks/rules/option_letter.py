@@ -5,14 +5,12 @@ option is read, and wrong. Fixtures: :func:`llava_scienceqa` (5 failures of 4241
 :func:`vlmevalkit` through MMMU's two example runs. Others by hand. lmms-eval's readers: :mod:`lmms_letter`.
 """
 
-from __future__ import annotations
-
 import re
 import string
 from collections.abc import Callable, Sequence
 
 from minigemini.benchmarks.benchmark import Line
-from minigemini.benchmarks.rules.verdict import NOTHING, Reading, Verdict, judged, reference_of
+from minigemini.benchmarks.rules.verdict import NOTHING, Reading, Verdict, make_verdict, reference_of
 
 Reader = Callable[[str, Sequence[str]], Reading]
 
@@ -103,7 +101,7 @@ def rule(read: Reader) -> Callable[[Line], Verdict]:
 
     def judge(line: Line) -> Verdict:
         reading = read(line["prediction"], line["reference"].get("choices", ()))
-        return judged(line, float(reading.answer == reference_of(line, "answer")), reading)
+        return make_verdict(line, float(reading.answer == reference_of(line, "answer")), reading)
 
     return judge
 

@@ -9,8 +9,6 @@ Fixture: LLaVA-1.5-13B under ``llava``, to all digits. ``lmms``: ``make test-lmm
 counts by hand.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
@@ -19,7 +17,7 @@ import numpy as np
 
 from minigemini.benchmarks.benchmark import Line
 from minigemini.benchmarks.rules import yes_no
-from minigemini.benchmarks.rules.verdict import FALLBACK, Reading, Verdict, judged, reference_of
+from minigemini.benchmarks.rules.verdict import FALLBACK, Reading, Verdict, make_verdict, reference_of
 from minigemini.benchmarks.statistics.metric import Array, Metric, by_kind, mean_points, metric, ratio
 
 
@@ -42,7 +40,7 @@ def rule(read: Callable[[str], Reading]) -> Callable[[Line], Verdict]:
     def judge(line: Line) -> Verdict:
         gold = reference_of(line, "answer").strip().lower()
         reading = read(line["prediction"])
-        return judged(line, float(reading.answer == gold), reading, gold=gold)
+        return make_verdict(line, float(reading.answer == gold), reading, gold=gold)
 
     return judge
 

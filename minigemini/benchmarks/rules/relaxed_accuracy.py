@@ -6,12 +6,10 @@ lmms-eval 0.7.3 strips the reply first (``make test-lmms-eval``). Papers print t
 augmented questions together, or of the two splits' means; both are given.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from minigemini.benchmarks.benchmark import Line
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged, reference_of
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict, reference_of
 from minigemini.benchmarks.statistics.metric import Metric, accuracy, by_kind, mean_of_groups
 
 TOLERANCE = 0.05
@@ -34,7 +32,7 @@ def is_right(reply: str, answer: str) -> bool:
 def rule(line: Line) -> Verdict:
     reply = line["prediction"].strip()
     points = float(any(is_right(reply, answer) for answer in reference_of(line, "answers")))
-    return judged(line, points, Reading(reply, "number" if number(reply) is not None else "text"))
+    return make_verdict(line, points, Reading(reply, "number" if number(reply) is not None else "text"))
 
 
 def metrics(verdicts: Sequence[Verdict]) -> list[Metric]:

@@ -4,8 +4,6 @@ LLaVA's script (c121f04, eval_science_qa.py) counts a row as IMG when its prompt
 ``"is_multimodal": true``. A letter beyond the options is wrong. Fixture: LLaVA-1.5-13B, 3155 of 4241 and 1445 of 2017.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from minigemini.benchmarks.benchmark import Line

@@ -52,7 +52,7 @@ class Verdict:
     together: str = ""
 
 
-def judged(line: Line, points: float | None, reading: Reading, together: str = "", gold: Any = None) -> Verdict:
+def make_verdict(line: Line, points: float | None, reading: Reading, together: str = "", gold: Any = None) -> Verdict:
     """The verdict on ``line``. A row whose image is not known is taken as an image of its own."""
     reference = line["reference"]
     return Verdict(

@@ -16,13 +16,11 @@ Checked by fixtures: m4c cleaning (VizWiz, 1030 pairs) and m4c accuracy (TextVQA
 test-lmms-eval``. ``official``: by hand.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 
 from minigemini.benchmarks.benchmark import Line
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged, reference_of
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict, reference_of
 
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 ARTICLES = {"a", "an", "the"}
@@ -95,13 +93,13 @@ def _answers(line: Line) -> list[str]:
 def m4c_accuracy(line: Line) -> Verdict:
     reply = m4c(line["prediction"])
     points = soft_accuracy(reply, [m4c(answer) for answer in _answers(line)])
-    return judged(line, points, Reading(reply, "m4c"))
+    return make_verdict(line, points, Reading(reply, "m4c"))
 
 
 def lmms_vqav2_accuracy(line: Line) -> Verdict:
     reply = official(line["prediction"])
     points = soft_accuracy(reply, [official(answer) for answer in _answers(line)])
-    return judged(line, points, Reading(reply, "official"))
+    return make_verdict(line, points, Reading(reply, "official"))
 
 
 def official_accuracy(line: Line) -> Verdict:
@@ -116,6 +114,8 @@ def uploaded_accuracy(line: Line) -> Verdict:
 def _official(line: Line, reply: str) -> Verdict:
     answers = [one_line(answer) for answer in _answers(line)]
     if len(set(answers)) == 1:
-        return judged(line, soft_accuracy(reply, answers), Reading(reply, "all answers equal: exact"))
+        return make_verdict(line, soft_accuracy(reply, answers), Reading(reply, "all answers equal: exact"))
     reply = official(reply)
-    return judged(line, soft_accuracy(reply, [official(answer) for answer in answers]), Reading(reply, "official"))
+    return make_verdict(
+        line, soft_accuracy(reply, [official(answer) for answer in answers]), Reading(reply, "official")
+    )

@@ -1,7 +1,5 @@
 """How each tool reads yes or no from a reply (POPE, MME, HallusionBench). Every function: reply -> Reading."""
 
-from __future__ import annotations
-
 import re
 
 from minigemini.benchmarks.rules.verdict import NOTHING, Reading

@@ -4,8 +4,6 @@ Accuracy, F1, the total of MME and the circular accuracy are all functions of su
 pairs that are right. The bootstrap draws images with replacement, adds up their sums and applies the formula.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

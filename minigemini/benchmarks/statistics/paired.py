@@ -3,8 +3,6 @@
 Everything here is drawn by image, never by row: answers about one image stand and fall together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How far a measured accuracy can be from the truth, from the number of examples alone."""
 
-from __future__ import annotations
-
 from math import sqrt
 
 Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution

@@ -4,8 +4,6 @@ On the tabletop: the generator draws the true prompts of ``drawn_picture``; the 
 it is in the picture; the oracle says which pictures are right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from rich.console import Console
 
 from minigemini.benchmarks.benchmark import Example
 from minigemini.benchmarks.names.tabletop import DRAWN, make_examples, shows, what_the_oracle_sees
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict
 from minigemini.benchmarks.statistics.metric import Metric, mean_points
 from minigemini.benchmarks.statistics.paired import differences, mcnemar
 from minigemini.evaluation.drawing.draw import draw
@@ -30,6 +28,21 @@ from minigemini.generation.image_generator import ImageGenerator
 from minigemini.progress import progress_bar
 
 SEED = 20260301  # of the prompts: those of eval/suites/tabletop.yaml
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """
+    Attributes:
+        n: pictures of each prompt. The first ones have the seeds of ``eval``.
+        prompts: how many.
+        steps, guidance: of the generator instead of its own: where every picture is right there is nothing to choose.
+    """
+
+    n: int = 4
+    prompts: int = 100
+    steps: int | None = None
+    guidance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ def gain(candidates: Mapping[str, Sequence[Candidate]]) -> Gain:
     }
     verdicts: dict[str, list[Verdict]] = {
         name: [
-            judged({"id": prompt, "kind": "", "reference": {}}, points, Reading(name, ""))
+            make_verdict({"id": prompt, "kind": "", "reference": {}}, points, Reading(name, ""))
             for prompt, points in zip(candidates, column, strict=True)
         ]
         for name, column in choices.items()
@@ -88,19 +101,14 @@ def best_of_n(
     model: str,
     generator: str,
     out: Path,
-    n: int = 4,
-    prompts: int = 100,
-    steps: int | None = None,
-    guidance: float | None = None,
-    batch_size: int = 32,
+    drawings: Drawings,
+    batch_size: int,
 ) -> int:
     """``minigemini eval best-of-n``. Interrupted, it goes on where it stopped.
 
     Args:
         model: checkpoint folder, hub id or shipped name; it has to know the tabletop's language.
         generator: likewise, of an image generator.
-        n: pictures of each prompt. The first ones have the seeds of ``eval``.
-        steps, guidance: of the generator instead of its own: where every picture is right there is nothing to choose.
 
     Returns:
         The exit code, 0.
@@ -108,28 +116,21 @@ def best_of_n(
     Raises:
         ValueError: fewer than two pictures or no prompt; a model or generator that cannot be loaded; ``out`` holds other pictures.
     """
+    n, prompts = drawings.n, drawings.prompts
+    settings = {"steps": drawings.steps, "guidance": drawings.guidance}
     if n < 2 or prompts < 1:
         raise ValueError(f"--n {n}, --prompts {prompts}: there must be two pictures to choose from, and a prompt")
     alone("eval best-of-n")
     transformers.utils.logging.disable_progress_bar()
     diffusers.utils.logging.disable_progress_bar()
-    drawing = ImageGenerator.from_pretrained(generator).with_settings(steps=steps, guidance=guidance)
-    settings = {"steps": steps, "guidance": guidance}
+    drawing = ImageGenerator.from_pretrained(generator).with_settings(steps=drawings.steps, guidance=drawings.guidance)
     asked = make_examples([DRAWN], prompts, SEED)
     pictures = [_candidate(example, number) for number in range(n) for example in asked]
     answering = EvaluatedModel(model, None, batch_size)
     with progress_bar() as progress:
         lines = draw(drawing, pictures, what_the_oracle_sees, out / "drawn", batch_size, progress)
-        liked = judge_pictures(
-            answering.loaded,
-            lines,
-            {line["id"]: tabletop_questions(line["reference"]["prompt"]) for line in lines},
-            out / "drawn",
-            out / "judged",
-            answering.settings,
-            batch_size,
-            progress,
-        )
+        questions = {line["id"]: tabletop_questions(line["reference"]["prompt"]) for line in lines}
+        liked = judge_pictures(answering, lines, questions, out / "drawn", out / "judged", progress)
     found = gain(
         {
             example.id: [_judged(line, liked) for line in lines if line["reference"]["example"] == example.id]

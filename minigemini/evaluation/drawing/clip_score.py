@@ -4,8 +4,6 @@ Hessel et al., "CLIPScore" (EMNLP 2021), take 2.5 * max(cos, 0); most tools sinc
 here. CLIP knows little of counting and places, and two CLIPs give two numbers: compare scores of one model only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import transformers
 from rich.console import Console
 
 from minigemini.benchmarks.formats.lines import read_jsonl, required
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict
 from minigemini.benchmarks.statistics.metric import Metric, mean_points, metric
 from minigemini.evaluation.drawing.clip_similarity import CLIP, Clip
 from minigemini.evaluation.reporting.result import Result
@@ -86,7 +84,9 @@ def metrics(name: str, cosines: torch.Tensor, captions: Sequence[str], own: Sequ
 
     def verdicts(points: Sequence[float], of: Sequence[int]) -> list[Verdict]:
         return [
-            judged({"id": str(n), "kind": "", "reference": {"image": captions[caption]}}, value, Reading(None, ""))
+            make_verdict(
+                {"id": str(n), "kind": "", "reference": {"image": captions[caption]}}, value, Reading(None, "")
+            )
             for n, (value, caption) in enumerate(zip(points, of, strict=True))
         ]
 

@@ -1,7 +1,5 @@
 """How alike a picture and a text are, by a CLIP of transformers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

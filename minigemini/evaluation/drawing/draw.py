@@ -3,8 +3,6 @@
 No language model is involved: this measures the generator alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

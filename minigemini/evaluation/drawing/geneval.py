@@ -8,8 +8,6 @@ detector gives another number, so the score is called ``GenEval-like[detector]``
 Pure functions: no torch, no pictures.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from typing import Any
 
 from minigemini.benchmarks.benchmark import Line
 from minigemini.benchmarks.formats.lines import read_jsonl
-from minigemini.benchmarks.rules.verdict import Reading, Verdict, judged
+from minigemini.benchmarks.rules.verdict import Reading, Verdict, make_verdict
 from minigemini.benchmarks.statistics.metric import Metric, by_kind, mean_of_groups, mean_points
 
 TAGS = ("single_object", "two_object", "counting", "colors", "position", "color_attr")
@@ -176,7 +174,7 @@ def verdict(line: Line) -> Verdict:
     detections = [Detection(**{**item, "box": tuple(item["box"])}) for item in line["detections"]]
     said = complaints(reference["row"], detections)
     reading = Reading("; ".join(said) or "right", "detections")
-    return judged(
+    return make_verdict(
         {**line, "reference": {"image": reference["number"]}}, float(not said), reading, gold=reference["asked"]
     )
 

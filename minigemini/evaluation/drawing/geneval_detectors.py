@@ -1,7 +1,5 @@
 """What finds objects for :mod:`geneval`, and what names their colours."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -41,10 +39,7 @@ class Detector(Protocol):
     cuts: str
 
     def check(self, classes: Sequence[str]) -> None:
-        """
-        Raises:
-            ValueError: it cannot find one of these; whoever does not know benches finds none.
-        """
+        """Raises ValueError: it cannot find one of these; whoever does not know benches finds none."""
 
     def find(self, picture: Image.Image, classes: Sequence[str]) -> list[Found]:
         """The objects of ``classes`` surer than :data:`geneval.THRESHOLD`."""

@@ -1,7 +1,5 @@
 """``minigemini eval geneval``: prompts, perhaps rewritten by a model; pictures; detections; the score. In a straight line."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,11 +74,8 @@ def geneval(cast: Cast, prompts: Path, out: Path, limit: int | None = None, batc
     diffusers.utils.logging.disable_progress_bar()
     rows = read_prompts(prompts)
     chosen = [n for n, row in enumerate(rows) if limit is None or _place_in_tag(rows, n) < limit]
-    drawing, finder, colours = (
-        ImageGenerator.from_pretrained(cast.generator),
-        load_detector(cast.detector),
-        Clip(cast.clip),
-    )
+    drawing, finder = ImageGenerator.from_pretrained(cast.generator), load_detector(cast.detector)
+    colours = Clip(cast.clip)
     finder.check(list(dict.fromkeys(name for n in chosen for name in classes_of(rows[n]))))
     asked = [_ask(n, rows[n]) for n in chosen]
     with progress_bar() as progress:
@@ -98,16 +93,7 @@ def geneval(cast: Cast, prompts: Path, out: Path, limit: int | None = None, batc
         if cast.judge is not None:
             answering = EvaluatedModel(cast.judge, None, batch_size)
             questions = {line["id"]: plain_question(line["reference"]["asked"]) for line in lines}
-            liked = judge_pictures(
-                answering.loaded,
-                drawn,
-                questions,
-                out / "drawn",
-                out / "judged",
-                answering.settings,
-                batch_size,
-                progress,
-            )
+            liked = judge_pictures(answering, drawn, questions, out / "drawn", out / "judged", progress)
             candidates: dict[str, list[Candidate]] = {}
             for one in verdicts:
                 candidates.setdefault(one.image, []).append(Candidate(points_of(one), liked[one.id]))

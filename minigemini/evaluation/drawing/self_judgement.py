@@ -1,7 +1,5 @@
 """A model's own opinion of pictures: the probability of "yes" to questions about them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -14,6 +12,7 @@ from rich.progress import Progress
 from minigemini.conversation import message
 from minigemini.engine.local import LocalEngine
 from minigemini.evaluation.running.digest import short
+from minigemini.evaluation.running.evaluated_model import EvaluatedModel
 from minigemini.evaluation.running.predictions import PredictionFile
 from minigemini.media import open_image
 from minigemini.tabletop.language import noun, parse_prompt, with_article
@@ -65,13 +64,11 @@ def yes_probabilities(engine: LocalEngine, asked: Sequence[tuple[Image.Image, st
 
 
 def judge_pictures(
-    loaded: tuple[Any, Any],
+    model: EvaluatedModel,
     lines: Sequence[Mapping[str, Any]],
     questions: Mapping[str, Sequence[str]],
     drawn: Path,
     folder: Path,
-    settings: Mapping[str, Any],
-    batch_size: int,
     progress: Progress,
 ) -> dict[str, float]:
     """The model's score of every picture, by id: the product of its P(yes) over the picture's questions.
@@ -81,9 +78,8 @@ def judge_pictures(
     Args:
         lines: of drawings; their pictures lie in ``drawn``.
         questions: of each line, by its id; at least one.
-        settings: what the answers depend on beside picture and questions.
     """
-    engine = LocalEngine(*loaded)
+    engine = LocalEngine(*model.loaded)
     keys = {
         line["id"]: {
             "picture": short((drawn / line["picture"]).read_bytes()),
@@ -91,10 +87,10 @@ def judge_pictures(
         }
         for line in lines
     }
-    file = PredictionFile(folder, keys, {**settings, "judged": "P(yes) / (P(yes) + P(no)), product"})
+    file = PredictionFile(folder, keys, {**model.settings, "judged": "P(yes) / (P(yes) + P(no)), product"})
     task = progress.add_task("judged", total=len(lines))
-    for start in range(0, len(lines), batch_size):
-        batch = lines[start : start + batch_size]
+    for start in range(0, len(lines), model.batch_size):
+        batch = lines[start : start + model.batch_size]
         if not all(line["id"] in file for line in batch):
             asked = [(open_image(drawn / line["picture"]), text) for line in batch for text in questions[line["id"]]]
             answers = iter(yes_probabilities(engine, asked))

@@ -5,8 +5,6 @@ model and the prompt. A reply that cannot be understood is stored as such: the j
 and with more than 1 % of such rows ``eval score`` gives no number.
 """
 
-from __future__ import annotations
-
 import hashlib
 import shlex
 from collections.abc import Sequence
@@ -27,7 +25,7 @@ from minigemini.progress import progress_bar
 AT_ONCE = 8  # requests
 
 
-def filled(prompt: str, fields: dict[str, str], name: str) -> str:
+def fill(prompt: str, fields: dict[str, str], name: str) -> str:
     """``prompt`` with its fields in place; what is in a field is never looked at for further ones.
 
     Raises:
@@ -45,10 +43,7 @@ def filled(prompt: str, fields: dict[str, str], name: str) -> str:
 
 
 def judge_of(benchmark: str) -> HowToJudge:
-    """
-    Raises:
-        ValueError: no such benchmark, or it has no judge.
-    """
+    """Raises ValueError: no such benchmark, or it has no judge."""
     judged = {name: one.judge for name, one in BENCHMARKS.items() if one.judge is not None}
     if benchmark not in judged:
         raise ValueError(f"{benchmark!r} has no judge; those that have one are {', '.join(judged)}")
@@ -115,7 +110,7 @@ def judge_lines(
     if done:
         raise ValueError(f"row {done[0]!r} is judged already; give the predictions themselves")
     needed = [number for number, line in enumerate(lines) if how.needed(line)]
-    prompts = {number: filled(template, how.fields(lines[number]), prompt["name"]) for number in needed}
+    prompts = {number: fill(template, how.fields(lines[number]), prompt["name"]) for number in needed}
     judged = [dict(line) for line in lines]
 
     def ask(text: str, temperature: float, max_tokens: int) -> tuple[str, str]:

@@ -1,8 +1,6 @@
 """``minigemini eval diff A B``: is B better or worse than A, row by row on the same rows?"""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,7 +43,7 @@ class Comparison:
         """Ids of rows with more points in B."""
         return [a.id for a, b in self._rows() if points_of(b) > points_of(a)]
 
-    def _rows(self) -> zip[tuple[Verdict, Verdict]]:
+    def _rows(self) -> Iterator[tuple[Verdict, Verdict]]:
         return zip(self.a.verdicts, self.b.verdicts, strict=True)
 
     @property

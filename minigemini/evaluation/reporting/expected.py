@@ -1,7 +1,5 @@
 """Numbers to hold a run against, in ``eval/expected/*.json``: lists of flat objects, one number each; or a results.json of ours."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,11 +33,7 @@ class PublishedNumber:
 
 
 def read_published(folder: Path = EXPECTED) -> list[PublishedNumber]:
-    """Every number in ``folder``.
-
-    Raises:
-        ValueError: an entry has a field too many or too few.
-    """
+    """Every number in ``folder``. Raises ValueError: an entry has a field too many or too few."""
     found = []
     for file in sorted(folder.glob("*.json")):
         stored = read_json(file)

@@ -5,12 +5,11 @@ everything as text: what a model answered, or what stands in somebody's file, ne
 allows that one script and inlined pictures, and nothing else.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +32,30 @@ COLUMNS = 4  # of the table of published numbers
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What stands beside the rows.
+
+    Attributes:
+        images: folder of the benchmark's images. A folder of ``eval`` needs none: it says where the data is.
+        model: the one that answered, to draw where it looked; of a folder of ``eval``.
+        most_looked: for at most so many rows of a part: flips, then wrong answers, then right ones.
+    """
+
+    images: Path | None = None
+    model: str | None = None
+    most_looked: int = 100
+
+
 def report(
-    path: Path,
-    out: Path,
-    against: Path | None = None,
-    benchmark: str | None = None,
-    protocol: str | None = None,
-    images: Path | None = None,
-    model: str | None = None,
-    most_looked: int = 100,
+    path: Path, out: Path, against: Path | None, benchmark: str | None, protocol: str | None, beside: Beside
 ) -> int:
     """Writes the page and prints where. The exit code: 0.
 
     Args:
         path: what :func:`stored_run.read_run` reads; or the folder of a suite, all of whose parts are then on the page.
         against: a run before it on the same rows; its answers and the flips are then shown.
-        images: folder of the benchmark's images. A folder of ``eval`` needs none: it says where the data is.
-        model: the one that answered, to draw where it looked; of a folder of ``eval``.
-        most_looked: for at most so many rows of a part: flips, then wrong answers, then right ones.
+        benchmark, protocol: as of :func:`stored_run.read_run`.
 
     Raises:
         ValueError: what reading and comparing refuse; a model that did not answer, or of a run that does not say which did.
@@ -64,7 +69,7 @@ def report(
     for part, before in pairs:
         run = read_run(part, benchmark, protocol)
         comparison = None if before is None else compare(read_run(before, benchmark, protocol), run)
-        parts.append(part_data(run if comparison is None else comparison.b, comparison, images, model, most_looked))
+        parts.append(part_data(run if comparison is None else comparison.b, comparison, beside))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page(parts), encoding="utf-8")
     for data in parts:
@@ -75,10 +80,9 @@ def report(
     return 0
 
 
-def part_data(
-    run: Result, comparison: Comparison | None, images: Path | None, model: str | None, most_looked: int
-) -> dict[str, Any]:
-    """What the page shows of one part; arguments and errors as of :func:`report`."""
+def part_data(run: Result, comparison: Comparison | None, beside: Beside) -> dict[str, Any]:
+    """What the page shows of one part; errors as of :func:`report`."""
+    images, model = beside.images, beside.model
     pictures = InlinedPictures()
     notes = [*run.complaints(), *run.notes]
     rows: list[list[RowPicture]] = [[] for _ in run.verdicts]
@@ -95,7 +99,7 @@ def part_data(
         rows = of_examples(run, examples, pictures)
     if examples is not None and model is not None:
         flips = [] if comparison is None else [*comparison.lost, *comparison.gained]
-        chosen = rows_to_look_at(run, examples, flips, most_looked)
+        chosen = rows_to_look_at(run, examples, flips, beside.most_looked)
         loaded = load_answering_model(run, model)
         for row in chosen:
             rows[row] = rows[row] + where_it_looked(*loaded, examples[row], run.answers[row], pictures)

@@ -25,8 +25,6 @@ A command that has several parts (a suite's ``results.json``, ``ablation.json``,
 ``{"parts": {name: such an object, without verdicts}}``.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -197,11 +195,7 @@ def value_text(value: float, unit: str) -> str:
 
 
 def parse_result(stored: Any, path: Path) -> Result:
-    """What :meth:`Result.as_json` made.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """What :meth:`Result.as_json` made. Raises ValueError: it is something else."""
     try:
         return Result(
             numbers=[_parse_number(one) for one in stored["metrics"]],

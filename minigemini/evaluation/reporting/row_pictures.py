@@ -1,7 +1,5 @@
 """What stands beside a row of the report: its pictures, small, and where the answer looked in them."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json
@@ -142,11 +140,7 @@ def rows_to_look_at(run: Result, examples: Sequence[Example], first: Sequence[st
 
 
 def load_answering_model(run: Result, model: str) -> tuple[Any, Any]:
-    """Model and processor, of which the weights are those that answered.
-
-    Raises:
-        ValueError: they are others.
-    """
+    """Model and processor, of which the weights are those that answered. Raises ValueError: they are others."""
     import torch
 
     from minigemini.checkpoints.load import load

@@ -1,7 +1,5 @@
 """Scored lines -> a result; and ``minigemini eval score``: anybody's predictions, without a model."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

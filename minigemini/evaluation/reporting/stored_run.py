@@ -1,7 +1,5 @@
 """A run as it lies on disk: what ``eval diff`` compares and ``eval report`` shows. Neither a model nor torch is needed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +35,7 @@ def read_run(path: Path, benchmark: str | None = None, protocol: str | None = No
 
 
 def find_parts(folder: Path) -> list[Path]:
-    """The folders of the parts of a finished ``eval``: itself, or those below it.
-
-    Raises:
-        ValueError: it is no such folder.
-    """
+    """The folders of the parts of a finished ``eval``: itself, or those below it. Raises ValueError: it is no such folder."""
     results = _read_results(folder)
     if "parts" not in results:
         return [folder]

@@ -1,7 +1,5 @@
 """The one writer of tables, for the terminal and as Markdown: every number with n, interval, floor and controls; every difference."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from rich.console import Console
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
-from minigemini.benchmarks.score import NEEDS_JUDGE
+from minigemini.benchmarks.score import NEEDS_JUDGE, NO_GOLD
 from minigemini.evaluation.reporting.expected import list_published
 from minigemini.evaluation.reporting.result import Number, Result, parts_as_json, value_text, write_json
 
@@ -91,7 +89,7 @@ def title_of(result: Result) -> str:
 def notes_of(result: Result) -> list[str]:
     """What does not fit into the tables."""
     notes = []
-    if result.verdicts:
+    if result.verdicts and result.status != NO_GOLD:
         rate = result.unparsable / len(result.verdicts)
         notes.append(f"unparsable, counted as wrong: {result.unparsable} of {len(result.verdicts)} ({rate:.1%})")
     columns = columns_of(result.numbers)

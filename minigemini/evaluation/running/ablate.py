@@ -4,12 +4,9 @@ What the high-resolution tower is worth is not told by another model that was tr
 left out, or finds blank pictures, or larger ones; or there are no pictures at all. Every difference has a paired interval.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import transformers
 from rich.console import Console
@@ -26,7 +23,7 @@ from minigemini.evaluation.running.evaluate import check_prompts
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel, this_share
 from minigemini.evaluation.running.predict import predict
 from minigemini.evaluation.running.rows import Rows, read_parts
-from minigemini.evaluation.running.suite import load_suite
+from minigemini.evaluation.running.suite import AS_THE_SUITE_SAYS, Settings, load_suite
 from minigemini.evaluation.running.view import BLIND, FULL, View
 from minigemini.progress import progress_bar
 
@@ -47,9 +44,7 @@ def ablate(
     model: str,
     out: Path,
     high_res_sizes: Sequence[int] = (),
-    limit: int | None = None,
-    overrides: Sequence[str] = (),
-    bits: Literal[4, 8] | None = None,
+    settings: Settings = AS_THE_SUITE_SAYS,
 ) -> int:
     """Answers a suite in every view; prints the first number's differences and leaves all in ``out`` as ``ablation.json`` and
     ``ablation.md``.
@@ -58,19 +53,19 @@ def ablate(
 
     Args:
         high_res_sizes: further sides of the high-resolution pictures, in pixels; twice the model's own if none is given.
-        suite, model, limit, overrides, bits: as of :func:`evaluate.evaluate`.
+        suite, model, settings: as of :func:`evaluate.evaluate`.
 
     Raises:
         ValueError: the model has no high-resolution tower, or a size does not fit it; and as :func:`evaluate.evaluate`.
     """
     transformers.utils.logging.disable_progress_bar()
     nano.resolve(model)
-    chosen = load_suite(suite, overrides)
-    parts = read_parts(chosen, limit)
+    chosen = load_suite(suite, settings.overrides)
+    parts = read_parts(chosen, settings.limit)
     _refuse_what_has_no_number(parts)
     out.mkdir(parents=True, exist_ok=True)
     share = this_share()
-    answering = EvaluatedModel(model, bits, chosen.batch_size)
+    answering = EvaluatedModel(model, settings.bits, chosen.batch_size)
     config = answering.loaded[0].config
     if config.high_res_vision_config is None:
         raise ValueError(f"{model} has no high-resolution tower: there is no mining to leave out")
@@ -88,7 +83,7 @@ def ablate(
                 folder = out / rows.name / (FULL.folder if view is FULL else f"ablation/{view.folder}")
                 runs[view.name] = predict(answering, rows.name, rows.asked, folder, progress, view, share)
             if share.first:
-                about = {**vars(rows.source), "limit": limit}
+                about = {**vars(rows.source), "limit": settings.limit}
                 found[rows.name] = replace(compare_views(rows.benchmark, rows.protocol, runs), model=model, about=about)
     if not share.first:
         return 0
@@ -104,10 +99,7 @@ def ablate(
 
 
 def _refuse_what_has_no_number(parts: Sequence[Rows]) -> None:
-    """
-    Raises:
-        ValueError: parts need a judge, have no gold answers, or nothing but drawings, before anything is answered.
-    """
+    """Raises ValueError: parts need a judge, have no gold answers, or nothing but drawings, before anything is answered."""
     for rows in parts:
         if not rows.asked:
             raise ValueError(f"{rows.name}: nothing is asked of the model in it")

@@ -1,7 +1,5 @@
 """What a model is and what it is shown, as short digests: two runs may share a file only when these are equal."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,11 +1,8 @@
 """``minigemini eval``: predict, score, report, in a straight line."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import diffusers
 import transformers
@@ -18,7 +15,7 @@ from minigemini.evaluation.running.digest import prompts_of
 from minigemini.evaluation.running.evaluate_part import evaluate_part
 from minigemini.evaluation.running.evaluated_model import EvaluatedModel, this_share
 from minigemini.evaluation.running.rows import Rows, read_parts
-from minigemini.evaluation.running.suite import load_suite
+from minigemini.evaluation.running.suite import AS_THE_SUITE_SAYS, Settings, load_suite
 from minigemini.progress import progress_bar
 
 
@@ -26,11 +23,9 @@ def evaluate(
     suite: str,
     model: str,
     out: Path,
-    limit: int | None = None,
+    settings: Settings = AS_THE_SUITE_SAYS,
     controls: bool = True,
     strict: bool = False,
-    overrides: Sequence[str] = (),
-    bits: Literal[4, 8] | None = None,
 ) -> int:
     """Evaluates a model. Leaves in ``out`` a folder for each part of the suite, with its predictions, ``results.json`` and
     ``results.md``; and the same two files for all parts together.
@@ -41,12 +36,9 @@ def evaluate(
     Args:
         suite: name of a suite in ``eval/suites/``, the path of a YAML file, or benchmarks as "mme,mmmu@mgm".
         model: a checkpoint folder, a hub id, or a shipped name ("nano").
-        limit: at most so many examples of every kind; of published benchmarks, the rows of so many images.
         controls: also run the models that serve as controls (blind, low-res only); the other controls cost nothing
             and are always there.
         strict: return 1 when a floor is missed or a control does not fail.
-        overrides: ``key.path=value`` for fields of the suite.
-        bits: load the layers of language models in 4 or 8 bits (:mod:`minigemini.checkpoints.load`).
 
     Returns:
         The exit code: 0, or with ``strict`` 1.
@@ -59,17 +51,17 @@ def evaluate(
     transformers.utils.logging.disable_progress_bar()  # of loading weights: it would run through ours
     diffusers.utils.logging.disable_progress_bar()
     nano.resolve(model)  # one that is not there is said before a thousand questions are read
-    chosen = load_suite(suite, overrides)
-    parts = read_parts(chosen, limit)  # all of them, before anything is loaded or answered
+    chosen = load_suite(suite, settings.overrides)
+    parts = read_parts(chosen, settings.limit)  # all of them, before anything is loaded or answered
     out.mkdir(parents=True, exist_ok=True)
     share = this_share()
-    answering = EvaluatedModel(model, bits, chosen.batch_size)
+    answering = EvaluatedModel(model, settings.bits, chosen.batch_size)
     check_prompts(parts, answering)
     console = Console(soft_wrap=True)
     results: dict[str, Result] = {}
     for rows in parts:
         with progress_bar(share.first) as progress:
-            result = evaluate_part(rows, answering, out / rows.name, limit, controls, progress, share)
+            result = evaluate_part(rows, answering, out / rows.name, settings.limit, controls, progress, share)
         results[rows.name] = result
         if share.first:  # a part that is done is there, whatever becomes of the next
             show_result(out / rows.name, result, console)
@@ -83,10 +75,7 @@ def evaluate(
 
 
 def check_prompts(parts: Sequence[Rows], answering: EvaluatedModel) -> None:
-    """
-    Raises:
-        ValueError: the model's chat template does not take the text of a row; part and row are named.
-    """
+    """Raises ValueError: the model's chat template does not take the text of a row; part and row are named."""
     for rows in parts:
         try:
             if rows.asked:

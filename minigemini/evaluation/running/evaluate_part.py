@@ -1,7 +1,5 @@
 """One benchmark of a suite: the model and its controls answer, what is to be drawn is drawn, and the rule judges."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

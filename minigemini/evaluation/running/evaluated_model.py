@@ -1,7 +1,5 @@
 """The model that answers, on the device of its process."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -30,10 +28,7 @@ def this_device() -> torch.device:
 
 
 def alone(command: str) -> None:
-    """
-    Raises:
-        ValueError: several processes were launched, and the command is for one.
-    """
+    """Raises ValueError: several processes were launched, and the command is for one."""
     if this_share().of > 1:
         raise ValueError(f"{command} runs in one process, not in {this_share().of}")
 

@@ -4,8 +4,6 @@ Which examples share a batch depends only on the examples, never on what is alre
 resumed run computes the same batches, hence the same numbers to the last bit, as one that was never interrupted.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

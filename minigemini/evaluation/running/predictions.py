@@ -8,8 +8,6 @@ Of several processes each appends to a file of its own, predictions.N.jsonl; the
 start what an interrupted run left behind, by however many processes.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

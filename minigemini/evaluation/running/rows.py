@@ -1,7 +1,5 @@
 """The rows of a suite's parts, read before anything is loaded or answered."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +107,7 @@ def find_source(benchmark: str, part: Part, suite: Suite, limit: int | None = No
         return Source(str(folder if folder.is_file() else known.items))
     asked = part.path or suite.place
     if asked.startswith(hub.HUB):
-        return Source(hub.pinned(known, asked))
+        return Source(hub.pin(known, asked))
     images = None if part.images is None else str(folder / part.images)
     if part.path is not None:
         return Source(str(folder / part.path), images)
@@ -118,10 +116,7 @@ def find_source(benchmark: str, part: Part, suite: Suite, limit: int | None = No
 
 
 def read_source(benchmark: str, protocol: str, source: Source) -> list[Example]:
-    """
-    Raises:
-        FileNotFoundError, ValueError: as ``read_examples`` and the benchmark's own readers.
-    """
+    """Raises FileNotFoundError, ValueError: as ``read_examples`` and the benchmark's own readers."""
     known = BENCHMARKS[benchmark]
     if known.make is not None:
         assert source.examples_per_kind is not None

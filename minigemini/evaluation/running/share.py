@@ -1,7 +1,5 @@
 """Several processes answer one benchmark: which part is whose."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

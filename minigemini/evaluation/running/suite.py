@@ -1,12 +1,11 @@
 """What to evaluate: a small YAML file in ``eval/suites/``."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from minigemini import shipped, strict_yaml
 from minigemini.benchmarks.benchmark import Benchmark
@@ -15,6 +14,24 @@ from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 SUITES = shipped.ROOT / "eval" / "suites"
 BATCH_SIZE = 16  # where no suite says another
 DATA = "data/eval"  # likewise
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a call says beside suite, model and folder.
+
+    Attributes:
+        limit: at most so many examples of every kind; of published benchmarks, the rows of so many images.
+        overrides: ``key.path=value`` for fields of the suite.
+        bits: load the layers of language models in 4 or 8 bits (:mod:`minigemini.checkpoints.load`).
+    """
+
+    limit: int | None = None
+    overrides: Sequence[str] = ()
+    bits: Literal[4, 8] | None = None
+
+
+AS_THE_SUITE_SAYS = Settings()
 
 
 @dataclass(frozen=True)

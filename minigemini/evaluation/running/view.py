@@ -1,7 +1,5 @@
 """What of its pictures a model is given: all of it, or less, to see what the rest is worth."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

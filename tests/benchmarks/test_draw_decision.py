@@ -2,10 +2,9 @@
 
 import json
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import pytest
+import score_command
 
 from minigemini.benchmarks.names.draw_decision import ITEMS, read_examples
 from minigemini.benchmarks.score import score
@@ -14,25 +13,20 @@ from minigemini.benchmarks.written_prompt import has_well_formed_prompts
 PROMPT = "<h>a red circle</h>"
 
 
-def line(id: int, kind: str, draw: bool, prediction: str, asked: str = "draw a circle") -> dict[str, Any]:
-    return {
-        "id": str(id),
-        "kind": kind,
-        "prediction": prediction,
-        "reference": {"answer": "draw" if draw else "answer", "asked": asked},
-    }
+def line(id, kind, draw, prediction, asked="draw a circle"):
+    return score_command.line(id, prediction, {"answer": "draw" if draw else "answer", "asked": asked}, kind)
 
 
-def values(lines: list[dict[str, Any]]) -> dict[str, float]:
+def values(lines):
     return {metric.name: pytest.approx(metric.value) for metric in score("draw_decision", lines).metrics}
 
 
-def controls(lines: list[dict[str, Any]]) -> dict[str, float]:
+def controls(lines):
     """Balanced accuracy of each."""
     return {name: metrics[0].value for name, metrics in score("draw_decision", lines).controls.items()}
 
 
-def test_the_set() -> None:
+def test_the_set():
     examples = read_examples(ITEMS)
     assert len({example.id for example in examples}) == len(examples) == 130
     assert Counter(example.reference["answer"] for example in examples) == {"draw": 60, "answer": 70}
@@ -53,7 +47,7 @@ def test_the_set() -> None:
     assert found["keyword"] < 75  # else the hard negatives would not be hard
 
 
-def test_scores() -> None:
+def test_scores():
     lines = [
         line(0, "wish", True, PROMPT),
         line(1, "wish", True, f"Of course! {PROMPT} Do you like it?"),
@@ -73,7 +67,7 @@ def test_scores() -> None:
     assert controls(lines)["keyword"] == 100 * (3 / 4 + 1 / 2) / 2
 
 
-def test_nothing_drawn_has_no_well_formed_rate() -> None:
+def test_nothing_drawn_has_no_well_formed_rate():
     assert "well formed" not in values([line(0, "wish", True, "no"), line(1, "talk", False, "yes")])
 
 
@@ -91,11 +85,11 @@ def test_nothing_drawn_has_no_well_formed_rate() -> None:
         ("words", False),
     ],
 )
-def test_well_formed(answer: str, well_formed: bool) -> None:
+def test_well_formed(answer, well_formed):
     assert has_well_formed_prompts(answer) == well_formed
 
 
-def test_broken_items_are_named(tmp_path: Path) -> None:
+def test_broken_items_are_named(tmp_path):
     path = tmp_path / "items.jsonl"
     good = {"id": "a", "category": "b", "draw": True, "turns": ["draw it"]}
     for bad in ({**good, "turns": ["a", "b"]}, {**good, "drawn": 1}):

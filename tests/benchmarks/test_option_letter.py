@@ -1,6 +1,7 @@
 """How each tool reads the letter of an option, and what is made of letters: worked out by hand."""
 
 import pytest
+from score_command import line
 
 from minigemini.benchmarks.rules import lmms_letter, mathvista, mmmu, option_letter
 from minigemini.benchmarks.score import score
@@ -75,12 +76,7 @@ def test_vlmevalkit_in_detail():
 
 
 def row(id, reply, gold="A", kind="", choices=FRUIT, **reference):
-    return {
-        "id": str(id),
-        "kind": kind,
-        "prediction": reply,
-        "reference": {"answer": gold, "choices": list(choices), **reference},
-    }
+    return line(id, reply, {"answer": gold, "choices": list(choices), **reference}, kind)
 
 
 def test_mmbench_circular():
@@ -95,13 +91,7 @@ def test_mmbench_circular():
     scored = score("mmbench", lines)
     found = {metric.name: metric.value for metric in scored.metrics}
     assert found == pytest.approx(
-        {
-            "circular accuracy": 100 / 3,
-            "vanilla accuracy": 60,
-            "first pass accuracy": 200 / 3,
-            "ocr": 50,
-            "counting": 0,
-        }
+        {"circular accuracy": 100 / 3, "vanilla accuracy": 60, "first pass accuracy": 200 / 3, "ocr": 50, "counting": 0}
     )
     assert [metric.name for metric in scored.metrics][3:] == ["counting", "ocr"]  # in this order, whatever comes first
     assert [metric.n for metric in scored.metrics[:2]] == [3, 5]
@@ -164,6 +154,12 @@ def test_mmmu_open_answers(reply, gold, right):
     assert mmmu.open_is_right(mmmu.open_candidates(reply), gold) is right
 
 
+def problem_of(kind):
+    types = ("multi_choice", "text") if kind == "choice" else ("free_form", kind)
+    problem = dict(zip(("question_type", "answer_type"), types, strict=True))
+    return problem | {"choices": list(FRUIT), "precision": 2.0 if kind == "float" else None}
+
+
 @pytest.mark.parametrize(
     ("extraction", "kind", "expected"),
     [
@@ -179,13 +175,7 @@ def test_mmmu_open_answers(reply, gold, right):
     ],
 )
 def test_mathvista_normalisation(extraction, kind, expected):
-    problem = {
-        "question_type": "multi_choice" if kind == "choice" else "free_form",
-        "answer_type": "text" if kind == "choice" else kind,
-        "choices": list(FRUIT),
-        "precision": 2.0 if kind == "float" else None,
-    }
-    assert mathvista.normalised(extraction, problem).answer == expected
+    assert mathvista.normalise(extraction, problem_of(kind)).answer == expected
 
 
 @pytest.mark.parametrize(
@@ -213,13 +203,7 @@ def test_mathvista_normalisation(extraction, kind, expected):
 )
 def test_mathvista_read_off(reply, kind, expected):
     """Our own rules, which guess nothing."""
-    problem = {
-        "question_type": "multi_choice" if kind == "choice" else "free_form",
-        "answer_type": "text" if kind == "choice" else kind,
-        "choices": list(FRUIT),
-        "precision": 2.0 if kind == "float" else None,
-    }
-    assert mathvista.read_off(reply, problem) == expected
+    assert mathvista.read_off(reply, problem_of(kind)) == expected
 
 
 def test_scienceqa_tells_questions_with_an_image_from_those_without():

@@ -2,10 +2,10 @@
 
 import pytest
 import shared
-from score_command import refusal, scored, write_jsonl
+from score_command import line, refusal, scored, write_jsonl
 
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
-from minigemini.benchmarks.score import Scored, score
+from minigemini.benchmarks.score import score
 from minigemini.evaluation.reporting.diff import compare
 from minigemini.evaluation.reporting.stored_run import read_run
 
@@ -13,21 +13,16 @@ SAMPLES = shared.BESIDE / "fixtures"
 MME = SAMPLES / "mme_lavin"
 
 
-def values(scored: Scored) -> dict[str, float]:
+def values(scored):
     return {metric.name: metric.value for metric in scored.metrics}
 
 
 def test_scienceqa():
     rows = shared.read_rows("scienceqa_llava/llava15_13b.jsonl.gz", SAMPLES)
-    lines = [
-        {
-            "id": r["id"],
-            "kind": "",
-            "prediction": r["response"],
-            "reference": {"answer": r["gold"], "choices": [""] * r["n_choices"], "is_multimodal": r["is_multimodal"]},
-        }
-        for r in rows
+    references = [
+        {"answer": r["gold"], "choices": [""] * r["n_choices"], "is_multimodal": r["is_multimodal"]} for r in rows
     ]
+    lines = [line(r["id"], r["response"], of) for r, of in zip(rows, references, strict=True)]
     scored = score("scienceqa", lines)
     found = values(scored)
     assert found["accuracy"] == pytest.approx(74.39283187927376, abs=1e-11)
@@ -43,7 +38,7 @@ def mme_lines():
         for i, text in enumerate((MME / f"{task}.txt").read_text().splitlines()):
             image, question, gold, reply = text.split("\t")
             reference = {"answer": gold, "image": f"{task}/{image}", "question": question}
-            yield {"id": f"{task}/{i}", "kind": task, "prediction": reply, "reference": reference}
+            yield line(f"{task}/{i}", reply, reference, task)
 
 
 def test_mme():
@@ -52,21 +47,10 @@ def test_mme():
     assert found["perception"] == pytest.approx(963.6114445778312, abs=1e-9)
     assert found["cognition"] == pytest.approx(249.64285714285714, abs=1e-9)
     per_task = {
-        "existence": 185.0,
-        "count": 88.3333,
-        "position": 63.3333,
-        "color": 75.0,
-        "posters": 79.5918,
-        "celebrity": 47.3529,
-        "scene": 136.75,
-        "landmark": 93.5,
-        "artwork": 87.25,
-        "OCR": 107.5,
-        "commonsense_reasoning": 87.1429,
-        "numerical_calculation": 65.0,
-        "text_translation": 47.5,
-        "code_reasoning": 50.0,
-    }
+        "existence": 185.0, "count": 88.3333, "position": 63.3333, "color": 75.0, "posters": 79.5918, "celebrity": 47.3529,
+        "scene": 136.75, "landmark": 93.5, "artwork": 87.25, "OCR": 107.5, "commonsense_reasoning": 87.1429,
+        "numerical_calculation": 65.0, "text_translation": 47.5, "code_reasoning": 50.0,
+    }  # fmt: skip
     assert {task: round(found[task], 4) for task in per_task} == per_task
 
 

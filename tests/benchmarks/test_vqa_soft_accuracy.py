@@ -1,12 +1,13 @@
 """The rule worked out by hand; the m4c cleaning and accuracy are also checked on real outputs in test_fixture_scores."""
 
 import pytest
+import score_command
 
 from minigemini.benchmarks.rules import vqa_soft_accuracy as vqa
 
 
 def line(reply, answers):
-    return {"id": "1", "kind": "", "prediction": reply, "reference": {"answers": answers}}
+    return score_command.line(1, reply, {"answers": answers})
 
 
 @pytest.mark.parametrize(("matches", "accuracy"), [(0, 0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1), (10, 1)])
@@ -64,4 +65,4 @@ def test_ten_answers_are_needed():
     with pytest.raises(ValueError, match="row '1': 9 human answers"):
         vqa.m4c_accuracy(line("cat", ["cat"] * 9))
     with pytest.raises(ValueError, match="'answers'; give the gold answers with --gold"):
-        vqa.m4c_accuracy({"id": "1", "kind": "", "prediction": "", "reference": {}})
+        vqa.m4c_accuracy(score_command.line(1, "", {}))

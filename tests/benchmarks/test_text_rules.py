@@ -1,14 +1,14 @@
 """ANLS, relaxed accuracy, containment and whole replies: no scored samples are public, so each is worked out by hand."""
 
 import pytest
+import score_command
 
 from minigemini.benchmarks.rules import anls, containment, exact_match, relaxed_accuracy
 from minigemini.benchmarks.score import score
 
 
 def line(reply, answers=None, kind="", id="1", **reference):
-    reference = reference if answers is None else {"answers": answers, **reference}
-    return {"id": id, "kind": kind, "prediction": reply, "reference": reference}
+    return score_command.line(id, reply, reference if answers is None else {"answers": answers}, kind)
 
 
 @pytest.mark.parametrize(

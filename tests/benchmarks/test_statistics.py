@@ -1,4 +1,4 @@
-"""Metrics as formulas of sums over images, and their intervals."""
+"""Metrics as formulas of sums over images, and their intervals; Wilson's as published."""
 
 import math
 
@@ -7,6 +7,7 @@ import pytest
 
 from minigemini.benchmarks.rules.verdict import Verdict
 from minigemini.benchmarks.statistics.metric import RESAMPLES, accuracy, mean_of_groups, mean_points
+from minigemini.benchmarks.statistics.wilson import wilson
 
 
 def verdicts(points, images=None, kinds=None):
@@ -60,3 +61,24 @@ def test_the_number_of_resamples(images):
     metric = mean_points("a", verdicts([i % 2 for i in range(images)]))
     assert metric.resampled.shape == (RESAMPLES,)
     assert abs(metric.resampled.mean() - 50) < 3
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    [
+        # E.g. R: prop.test(hits, n, correct = FALSE)$conf.int
+        (81, 263, 0.2552707, 0.3662064),  # Newcombe 1998, table I: .2553 to .3662
+        (15, 148, 0.0624, 0.1605),  # Newcombe 1998: .0624 to .1605
+        (0, 20, 0.0, 0.1611),  # Newcombe 1998: 0 to .1611
+        (1, 29, 0.0061, 0.1718),  # Newcombe 1998: .0061 to .1718
+    ],
+)
+def test_wilson_as_published(hits, n, low, high):
+    assert wilson(hits / n, n) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_ends_of_wilson_are_exact_and_mirror_each_other():
+    assert wilson(0.0, 300)[0] == 0.0
+    assert wilson(1.0, 300)[1] == 1.0
+    assert wilson(1.0, 300)[0] == pytest.approx(1 - wilson(0.0, 300)[1])
+    assert 0.98 < wilson(1.0, 300)[0] < 1.0

@@ -1,6 +1,7 @@
 """POPE, MME and HallusionBench: what each tool reads from a reply, and the formulas, worked out by hand."""
 
 import pytest
+from score_command import line
 
 from minigemini.benchmarks.rules import hallusionbench, mme, pope, yes_no
 from minigemini.benchmarks.score import score
@@ -33,12 +34,7 @@ def test_reading(reply, of_pope, lmms_pope, of_mme, lmms_mme, vlmevalkit):
 
 
 def pope_line(number, reply, gold, kind):
-    return {
-        "id": str(number),
-        "kind": kind,
-        "prediction": reply,
-        "reference": {"answer": gold, "image": str(number % 7)},
-    }
+    return line(number, reply, {"answer": gold, "image": str(number % 7)}, kind)
 
 
 def judged(read, *rows):
@@ -78,11 +74,7 @@ def test_a_final_period_is_fatal_in_lmms_eval():
 
 def test_pope_of_another_version_is_refused():
     splits = {"adversarial": 3000, "popular": 3000, "random": 3000}
-    lines = [
-        pope_line(f"{s}{i}".__hash__(), "yes", "yes", s) | {"id": f"{s}{i}"}
-        for s, n in splits.items()
-        for i in range(n)
-    ]
+    lines = [pope_line(i, "yes", "yes", s) | {"id": f"{s}{i}"} for s, n in splits.items() for i in range(n)]
     with pytest.raises(ValueError, match="on the random split of 2910"):
         score("pope", lines)
     assert score("pope", lines, "vlmevalkit").metrics[0].value == 100
@@ -105,15 +97,8 @@ def mme_lines(**changed):
     for task in (*mme.PERCEPTION, *mme.COGNITION):
         for image in "ab":
             for gold in ("Yes", "No"):
-                id = f"{task}_{image}_{gold}"
-                lines.append(
-                    {
-                        "id": id,
-                        "kind": task,
-                        "prediction": changed.get(id, gold),
-                        "reference": {"answer": gold, "image": f"{task}/{image}"},
-                    }
-                )
+                id, reference = f"{task}_{image}_{gold}", {"answer": gold, "image": f"{task}/{image}"}
+                lines.append(line(id, changed.get(id, gold), reference, task))
     return lines
 
 
@@ -130,7 +115,7 @@ def test_mme_pairs_must_be_pairs():
     with pytest.raises(ValueError, match=r"existence/existence/a has 1 questions"):
         score("mme", mme_lines()[1:])
     with pytest.raises(ValueError, match="tasks missing: count;"):
-        score("mme", [line for line in mme_lines() if line["kind"] != "count"])
+        score("mme", [one for one in mme_lines() if one["kind"] != "count"])
     odd = mme_lines()
     odd[0]["reference"]["answer"] = "perhaps"
     with pytest.raises(ValueError, match="'perhaps', neither yes nor no"):
@@ -139,13 +124,7 @@ def test_mme_pairs_must_be_pairs():
 
 def hallusion(figure, question, reply="yes", answer="yes", category="VD", **more):
     place = {"category": category, "subcategory": "map", "set_id": "0", "figure_id": figure, "question_id": question}
-    return {
-        "id": f"{category}{figure}{question}",
-        "kind": "",
-        "prediction": reply,
-        "reference": {**place, "answer": answer},
-        **more,
-    }
+    return line(f"{category}{figure}{question}", reply, {**place, "answer": answer}, **more)
 
 
 def test_hallusionbench():

@@ -5,11 +5,12 @@ from random import Random
 
 import pytest
 import shared
+from score_command import line
 
 from minigemini.benchmarks.rules import mmmu, vqa_soft_accuracy
 from minigemini.benchmarks.rules.pope import metrics as metrics_of_pope
 from minigemini.benchmarks.rules.verdict import Verdict
-from minigemini.benchmarks.score import Scored, score
+from minigemini.benchmarks.score import score
 
 pytestmark = shared.needs_fixtures
 
@@ -27,20 +28,16 @@ MATHVISTA = [
 ]
 
 
-def line(id, prediction, reference, kind="", **more):
-    return {"id": str(id), "kind": kind, "prediction": prediction, "reference": reference, **more}
-
-
-def values(scored: Scored) -> dict[str, float]:
+def values(scored):
     return {metric.name: metric.value for metric in scored.metrics}
 
 
-def points(scored: Scored) -> float:
+def points(scored):
     return sum(verdict.points for verdict in scored.verdicts)
 
 
 @pytest.fixture(scope="module")
-def pope() -> Scored:
+def pope():
     rows = shared.read_rows("pope_llava15_13b/rows.jsonl.gz")
     lines = [
         line(r["question_id"], r["response"], {"answer": r["label"], "image": r["image"]}, r["category"]) for r in rows
