@@ -96,7 +96,7 @@ def compare_runs(folders: Sequence[Path], out: Path) -> None:
                     drawn = smooth(values, max(0.5, SMOOTHING * len(values)))
                 source = key.removeprefix("eval_").removesuffix("_loss") if "*" in panel else ""
                 label = f"{name} {source}".strip() + (f", at the end {drawn[-1]:.3f}" if "loss" in panel else "")
-                marker = "o" if len(steps) < 30 and "*" in panel else ""
+                marker = "o" if len(steps) < (30 if "*" in panel else 2) else ""  # a run of one step is a point
                 line = STYLES[style % len(STYLES)]
                 axis.plot(steps, drawn, line, color=colour, linewidth=2, label=label, marker=marker, markersize=4)
                 last_step = max(last_step, steps[-1])

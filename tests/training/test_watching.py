@@ -36,7 +36,9 @@ def logged(folder: Path) -> dict[str, float]:
     return {key: value for entry in history for key, value in entry.items()}
 
 
-@pytest.mark.parametrize("options", [[], ["data.packing=2000"]], ids=["padded", "packed"])
+@pytest.mark.parametrize(
+    "options", [[], ["data.packing=2000", "trainer.per_device_train_batch_size=1"]], ids=["padded", "packed"]
+)
 def test_each_source_has_its_loss_in_training_and_in_evaluation(watched, options, capfd):
     said = logged(train(watched, options))
     for name in ("data_data", "more_data"):
