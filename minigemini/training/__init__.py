@@ -11,7 +11,6 @@ dry_run       all that can be known before it, and one step; --dry-run
 memory_plan   what a GPU holds, engine by engine (meta_step: bytes of a step that is not computed; largest_micro_batch: its shape)
 throughput    what every logged line says beside the loss
 evaluation_loss  the loss on held-out records
-whole_graph   what DDP and ZeRO want of a batch that does not use every layer
 whole_graph   what DDP, ZeRO and FSDP2 want of a batch that does not use every layer
 packed_attention  which attention a pack gets
 refused_arguments what Trainer would take and not do
@@ -27,6 +26,5 @@ checkpoints_on_disk, whole_checkpoints  written beside and renamed; torn ones ar
 room          on the disk
 stopping      SIGTERM and Ctrl-C: a checkpoint is saved, and the run says that it was stopped
 finite        losses and weights that are not numbers
-agree         what all processes must decide alike
 compare_runs  the curves of runs as a picture
 """
