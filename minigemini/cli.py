@@ -81,11 +81,6 @@ def add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("recipe", help="a recipe of train/recipes/ by name (nano/align), or a YAML file")
     parser.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the recipe")
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what training would be and need, do one step, write nothing"
-    )
-    parser.add_argument("--gpus", type=int, help="of a dry run: plan memory for so many (default: 8)")
-    parser.add_argument("--gpu-memory", type=float, metavar="GIB", help="of a dry run: of each (default: 80)")
-    parser.add_argument(
         "--resume",
         nargs="?",
         choices=("must", "auto"),
@@ -99,6 +94,11 @@ def add_train(commands: argparse._SubParsersAction) -> None:
         default=[],
         help="with --resume: this key of the recipe (trainer.seed) may differ from the run that is gone on with; may be repeated",
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what training would be and need, do one step, write nothing"
+    )
+    parser.add_argument("--gpus", type=int, help="of a dry run: plan memory for so many (default: 8)")
+    parser.add_argument("--gpu-memory", type=float, metavar="GIB", help="of a dry run: of each (default: 80)")
     parser.set_defaults(run=run_train)
 
 
