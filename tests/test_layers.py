@@ -24,7 +24,7 @@ ARROWS = {
         "output_path",
     },
     "serving": {"engine", "checkpoints", "attention", "generation", "conversation", "media", "progress"},
-    "training": {"checkpoints", "model", "data", "progress", "strict_yaml"},
+    "training": {"engine", "checkpoints", "model", "data", "conversation", "media", "progress", "strict_yaml"},
     "evaluation": {
         "engine",
         "benchmarks",
