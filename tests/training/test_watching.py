@@ -8,7 +8,8 @@ import pytest
 import torch
 import yaml
 from accelerate import Accelerator
-from small_run import write_data
+from small_run import losses, write_data
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from minigemini.training.meta_step import MicroBatch
 from minigemini.training.run import train
@@ -56,6 +57,20 @@ def test_each_source_has_its_loss_in_training_and_in_evaluation(watched, options
 
 def test_with_one_source_its_loss_is_the_loss(align):
     assert not [key for key in logged(train(align)) if key.startswith(("loss_", "eval"))]
+
+
+def test_tensorboard_has_the_curves_of_each_source(watched, monkeypatch):
+    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)
+    output = train(watched, ["trainer.report_to=tensorboard"])
+    (events,) = output.rglob("events.out.tfevents.*")
+    curves = EventAccumulator(str(events.parent))
+    curves.Reload()
+    assert [point.value for point in curves.Scalars("train/loss")] == pytest.approx(losses(output))
+    said = logged(output)
+    for name in ("data_data", "more_data"):
+        (point,) = curves.Scalars(f"eval/{name}_loss")
+        assert (point.step, point.value) == (1, pytest.approx(said[f"eval_{name}_loss"]))
+    assert curves.Scalars("train/tokens_per_second")
 
 
 def test_validation_is_checked_with_the_rest(watched, tmp_path):
