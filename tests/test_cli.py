@@ -63,12 +63,6 @@ def test_an_error_the_user_can_mend_is_one_line(capsys, monkeypatch):
         main(["train", "nowhere.yaml"])
 
 
-def test_only_the_first_process_of_a_run_says_what_is_wrong(capsys, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
-    assert main(["train", "nowhere.yaml"]) == 1
-    assert capsys.readouterr().err == ""
-
-
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -12,9 +12,13 @@ memory_plan   what a GPU holds, engine by engine (meta_step: bytes of a step tha
 throughput    what every logged line says beside the loss
 evaluation_loss  the loss on held-out records
 samples       answers to some of them, every so many steps (sample_page: as a page)
-whole_graph   what DDP and ZeRO want of a batch that does not use every layer
+whole_graph   what DDP, ZeRO and FSDP2 want of a batch that does not use every layer
 packed_attention  which attention a pack gets
 refused_arguments what Trainer would take and not do
+processes     whether several know of each other; who says what went wrong
+fully_sharded FSDP2 by accelerate, set right
+sliced_model  a new model that one process puts together and all load in slices
+data_fits_model   whether the records can teach what is trained
 provenance    commit, versions and command, written beside the checkpoint
 beginning     whether a run begins, goes on, is finished already, or is refused
 fingerprint   what makes a run the run it is, compared when it goes on
@@ -23,6 +27,5 @@ checkpoints_on_disk, whole_checkpoints  written beside and renamed; torn ones ar
 room          on the disk
 stopping      SIGTERM and Ctrl-C: a checkpoint is saved, and the run says that it was stopped
 finite        losses and weights that are not numbers
-agree         what all processes must decide alike
 compare_runs  the curves of runs as a picture
 """

@@ -22,7 +22,7 @@ from transformers import TrainingArguments, set_seed
 from transformers.utils import logging
 
 from minigemini import nano
-from minigemini.checkpoints import load
+from minigemini.checkpoints import adapter, load
 from minigemini.checkpoints.assemble import assemble_config
 from minigemini.checkpoints.resolution import configuration_at
 from minigemini.data.check import PRINTED_PROBLEMS, CheckedData, CheckedSource, check
@@ -288,12 +288,16 @@ def check_saved(model: Any, folder: Path) -> None:
     Raises:
         ValueError: something that was trained differs from the model's when it is loaded from the folder.
     """
-    loaded = dict(load.load_model(str(folder), dtype=torch.float32, device="cpu").named_parameters())
-    different = [
-        name
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad and not torch.equal(parameter.cpu(), loaded[name])
-    ]
+    saved = {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
+    if adapter.is_adapter(str(folder)):  # loaded by its name it would be merged: read it back over zeros
+        with torch.no_grad():
+            for name in saved:
+                model.get_parameter(name).zero_()
+        adapter.load_weights(model, folder / adapter.WEIGHTS)
+        loaded = dict(model.named_parameters())
+    else:
+        loaded = dict(load.load_model(str(folder), dtype=torch.float32, device="cpu").named_parameters())
+    different = [name for name, weight in saved.items() if not torch.equal(weight.cpu(), loaded[name].cpu())]
     if different:
         raise ValueError(f"{len(different)} tensors come back from the disk changed, {different[0]} among them")
 

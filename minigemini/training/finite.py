@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor
 from transformers import TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
-from minigemini.training.agree import any_process
+from minigemini.training.processes import any_process
 from minigemini.training.checkpoints_on_disk import output_of
 
 FILE = "not_a_number.json"

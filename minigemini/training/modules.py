@@ -1,7 +1,7 @@
 """What each module of the model does in training: a plan in the recipe, applied to the model and to the optimizer."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -221,3 +221,15 @@ def optimizer_groups(model: PreTrainedModel, decayed: set[str], plans: Plans) ->
         }
         for (name, decays), parameters in groups.items()
     ]
+
+
+def set_rates(optimizer: Any, scheduler: Any, plans: Plans) -> None:
+    """Give a resumed optimizer the rates and decays of the settled plans, where a checkpoint has brought others."""
+    for number, group in enumerate(optimizer.param_groups):
+        plan = plans[group["module"]]
+        if group["weight_decay"]:  # the group of what does not decay stays as it is
+            group["weight_decay"] = plan.weight_decay
+        if group["initial_lr"] != plan.learning_rate:
+            assert plan.learning_rate is not None, "settled fills it in"
+            group["lr"] *= plan.learning_rate / group["initial_lr"]
+            group["initial_lr"] = scheduler.base_lrs[number] = plan.learning_rate

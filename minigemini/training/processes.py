@@ -37,6 +37,15 @@ def gather(item: Any) -> list[Any]:
     return items
 
 
+def any_process(condition: bool, device: torch.device) -> bool:
+    """Whether it holds in any process; all of them must ask."""
+    if not torch.distributed.is_initialized():
+        return condition
+    flag = torch.tensor([float(condition)], device=device)
+    torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
+    return bool(flag.item())
+
+
 def is_first_to_say(words: str) -> bool:
     """Whether no other process of this launch has said these words.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from minigemini.training.agree import any_process
+from minigemini.training.processes import any_process
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

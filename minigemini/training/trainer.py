@@ -26,7 +26,7 @@ from minigemini.training import fully_sharded
 from minigemini.training.evaluation_loss import evaluation_loss
 from minigemini.training.finite import check_loss
 from minigemini.training.module_table import TableIsTrue, module_rows
-from minigemini.training.modules import Plans, optimizer_groups
+from minigemini.training.modules import Plans, optimizer_groups, set_rates
 from minigemini.training.room import RoomOnDisk
 from minigemini.training.stopping import StopWhenAsked, deaf
 from minigemini.training.throughput import in_short, meter_of
@@ -102,6 +102,11 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
             adapter.load_weights(self.model, Path(resume_from_checkpoint) / adapter.WEIGHTS)
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            set_rates(self.optimizer, self.lr_scheduler, self.plans)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         batch = inputs

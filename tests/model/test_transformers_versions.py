@@ -45,5 +45,5 @@ def test_generation_goes_on_from_a_cache(model):
 
 def test_outputs_inherit_what_they_do_not_add():
     own = set(MiniGeminiCausalLMOutputWithPast.__annotations__)
-    assert own == {"image_hidden_states"}
+    assert own == {"image_hidden_states", "token_losses"}
     assert issubclass(MiniGeminiCausalLMOutputWithPast, CausalLMOutputWithPast)

@@ -162,6 +162,7 @@ def a_run(model, tiny_parts, folder, plans: dict[str, ModulePlan]) -> MiniGemini
     plans = settled(plans, model, arguments)
     return MiniGeminiTrainer(
         stage="test",
+        sources=["data"],
         frozen=apply_plans(model, plans),
         plans=plans,
         model=model,
