@@ -10,8 +10,8 @@ from torch.distributed.tensor import DTensor
 from transformers import TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
-from minigemini.training.processes import any_process
 from minigemini.training.checkpoints_on_disk import output_of
+from minigemini.training.processes import any_process
 
 FILE = "not_a_number.json"
 

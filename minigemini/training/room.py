@@ -10,8 +10,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from transformers.trainer_utils import SaveStrategy
 
-from minigemini.training.processes import any_process
 from minigemini.training.checkpoints_on_disk import BESIDE, checkpoints, output_of, torn
+from minigemini.training.processes import any_process
 
 BESIDES = 2**20  # bytes of the small files: random numbers, log, configuration
 
