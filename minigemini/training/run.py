@@ -33,7 +33,7 @@ from minigemini.training.modules import apply_plans, check_engine, settled
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.processes import check_processes, gather
 from minigemini.training.recipe import Recipe, load_recipe
-from minigemini.training.samples import SamplePages, check_samples, chosen_records
+from minigemini.training.samples import SamplePages, check_samples, chosen_records, load_generator
 from minigemini.training.services import check_services
 from minigemini.training.sliced_model import sliced_model
 from minigemini.training.trainer import MiniGeminiTrainer
@@ -84,6 +84,7 @@ def train(
     if begin.finished:
         tell(f"{output} is trained already")
         return output
+    generator = load_generator(recipe.samples, arguments)
     set_seed(arguments.seed)
 
     processor = load_processor(recipe)
@@ -121,7 +122,7 @@ def train(
         processing_class=processor,
     )
     if recipe.samples is not None:
-        trainer.add_callback(SamplePages(trainer, recipe.samples.every, sampled))
+        trainer.add_callback(SamplePages(trainer, recipe.samples.every, sampled, generator))
     with trainer.stopping.listening():
         trainer.train(resume_from_checkpoint=begin.checkpoint and str(begin.checkpoint))
         trainer.save_finished()

@@ -9,7 +9,6 @@ from pathlib import Path
 from transformers import TrainerState
 
 from minigemini.conversation import Message
-from minigemini.engine.local import Answer
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,24 @@ class Sample:
     asked: tuple[Message, ...]
     truth: str
     pictures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawing as a data URI; ``cut``: the generator has not read its prompt to the end."""
+
+    picture: str
+    prompt: str
+    cut: bool
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the model says to a sample; ``cut``: it had not ended at the limit."""
+
+    text: str
+    cut: bool
+    drawings: tuple[Drawn, ...]
 
 
 NO_PICTURE = '<p class="none">no picture</p>'
@@ -39,7 +56,8 @@ article { display: grid; grid-template-columns: 14rem 1fr 1fr 1fr; gap: .5rem 1.
 article > small { grid-column: 1 / -1; color: var(--soft); overflow-wrap: anywhere; }
 @media (max-width: 52rem) { article { grid-template-columns: 1fr; } }
 h2 { margin: 0 0 .25rem; font-size: .8rem; font-weight: 600; color: var(--soft); }
-img { display: block; width: 100%; margin-bottom: .5rem; border: 1px solid var(--line); border-radius: 8px; image-rendering: pixelated; }
+img { display: block; width: 100%; max-width: 14rem; margin-bottom: .5rem;
+  border: 1px solid var(--line); border-radius: 8px; image-rendering: pixelated; }
 img.photo { image-rendering: auto; }
 p.said { margin: 0 0 .4rem; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; max-height: 20rem; overflow-y: auto; }
 .answer p.said, .truth p.said, p.assistant { padding: .25rem .6rem; background: var(--field); border-radius: 8px; }
@@ -52,7 +70,7 @@ th { font-size: .85rem; font-weight: 600; color: var(--soft); }
 
 
 def write_page(
-    folder: Path, stage: str, state: TrainerState, samples: Sequence[Sample], answers: Sequence[Answer]
+    folder: Path, stage: str, state: TrainerState, samples: Sequence[Sample], answers: Sequence[Answered]
 ) -> None:
     """Write the page of a step, and the index of all pages.
 
@@ -110,21 +128,27 @@ def losses_at(state: TrainerState, step: int) -> dict[str, float]:
     }
 
 
-def card(sample: Sample, answer: Answer) -> str:
-    shown = "".join(
-        f'<img{"" if uri.startswith("data:image/png") else " class=photo"} alt="picture {number}" src="{uri}">'
-        for number, uri in enumerate(sample.pictures, 1)
-    )
+def card(sample: Sample, answer: Answered) -> str:
+    shown = "".join(picture(uri, f"picture {number}") for number, uri in enumerate(sample.pictures, 1))
     asked = "".join(said(one.text, one.role) for one in sample.asked)
-    cut = "<small>cut: the model had not ended</small>" if answer.finish_reason == "length" else ""
+    cut = "<small>cut: the model had not ended</small>" if answer.cut else ""
+    drawings = "".join(
+        picture(drawn.picture, drawn.prompt) + ("<small>drawn without the prompt's end</small>" if drawn.cut else "")
+        for drawn in answer.drawings
+    )
     kind = "answer same" if answer.text.strip() == sample.truth.strip() else "answer"
     return (
         f"<article>\n<div>{shown or NO_PICTURE}</div>\n"
         f"<div><h2>asked</h2>{asked}</div>\n"
-        f'<div class="{kind}"><h2>answered</h2>{said(answer.text, "assistant")}{cut}</div>\n'
+        f'<div class="{kind}"><h2>answered</h2>{said(answer.text, "assistant")}{cut}{drawings}</div>\n'
         f'<div class="truth"><h2>in the record</h2>{said(sample.truth, "assistant")}</div>\n'
         f"<small>{escape(sample.name)}</small>\n</article>"
     )
+
+
+def picture(uri: str, alternative: str) -> str:
+    kind = "" if uri.startswith("data:image/png") else ' class="photo"'
+    return f'<img{kind} alt="{escape(alternative)}" src="{uri}">'
 
 
 def said(text: str, role: str) -> str:

@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
+from minigemini.conversation import find_prompts
 from minigemini.data.check import CheckedSource
 from minigemini.data.records import Record
-from minigemini.engine.local import Answer, LocalEngine, prepare
+from minigemini.engine.local import LocalEngine, prepare
 from minigemini.engine.request import Decoding, Request
 from minigemini.media import data_uri, open_image
-from minigemini.training.sample_page import Sample, remove_pages_after, write_page
+from minigemini.training.sample_page import Answered, Drawn, Sample, remove_pages_after, write_page
 
-if TYPE_CHECKING:  # the trainer's file does not know of pages, and a recipe does not need the trainer
+if TYPE_CHECKING:  # a recipe needs neither the trainer nor diffusers
+    from minigemini.generation.image_generator import ImageGenerator
     from minigemini.training.trainer import MiniGeminiTrainer
 
 LONGEST_ANSWER = 256  # tokens; the page says where one was cut
@@ -32,6 +35,7 @@ class Samples:
 
     every: int  # optimizer steps; the last step has a page too
     records: int = 8  # of data.validation, at most; each source has its share
+    generator: str | None = None  # draws the prompts in the answers: "nano", a folder or a hub id; None: they are text
 
     def __post_init__(self) -> None:
         for name in ("every", "records"):
@@ -49,6 +53,22 @@ def check_samples(samples: Samples | None, arguments: TrainingArguments) -> None
             "samples: one process writes the answers, and under ZeRO-3 and FSDP2 none has the whole model; "
             "leave samples out, or use DDP or ZeRO-2"
         )
+
+
+def load_generator(samples: Samples | None, arguments: TrainingArguments) -> ImageGenerator | None:
+    """In the first process, on its device.
+
+    Raises:
+        ValueError: there is no such generator.
+    """
+    if samples is None or samples.generator is None or arguments.process_index > 0:
+        return None
+    from minigemini.generation.image_generator import ImageGenerator
+
+    try:
+        return ImageGenerator.from_pretrained(samples.generator, arguments.device)
+    except ValueError as error:
+        raise ValueError(f"samples.generator: {error}") from error
 
 
 def chosen_records(samples: Samples | None, held_out: Sequence[CheckedSource]) -> list[Record]:
@@ -70,11 +90,13 @@ class SamplePages(TrainerCallback):
     of the speeds. A page is written before the checkpoint of its step, and once more when the step's validation loss is known.
     """
 
-    def __init__(self, trainer: MiniGeminiTrainer, every: int, records: Sequence[Record]):
-        self.trainer, self.every = trainer, every
+    def __init__(
+        self, trainer: MiniGeminiTrainer, every: int, records: Sequence[Record], generator: ImageGenerator | None
+    ):
+        self.trainer, self.every, self.generator = trainer, every, generator
         self.folder = Path(str(trainer.args.output_dir)) / "samples"
         self.samples = [sample_of(record) for record in records] if trainer.args.process_index == 0 else []
-        self.answers: list[Answer] = []
+        self.answers: list[Answered] = []
         self.answered_at = -1
 
     def on_train_begin(
@@ -88,7 +110,8 @@ class SamplePages(TrainerCallback):
             return
         started = time.perf_counter()
         if state.is_world_process_zero:
-            self.answers = self.answer()
+            with torch.random.fork_rng([args.device] if args.device.type == "cuda" else []):
+                self.answers = self.answer()
             self.answered_at = state.global_step
             self.write(state)
         self.trainer.accelerator.wait_for_everyone()
@@ -98,17 +121,20 @@ class SamplePages(TrainerCallback):
         if state.global_step == self.answered_at:
             self.write(state)
 
-    def answer(self) -> list[Answer]:
-        """Greedy, all in one batch."""
+    def answer(self) -> list[Answered]:
+        """Greedy, all in one batch; then the drawings one by one."""
         model: Any = self.trainer.model
         processor: Any = self.trainer.processing_class
         inputs = prepare(processor, [sample.asked for sample in self.samples])
         room = model.config.get_text_config().max_position_embeddings - inputs["input_ids"].shape[1]
         decoding = Decoding(max_new_tokens=max(1, min(LONGEST_ANSWER, room)))
-        # A seed, though nothing is drawn by it: under one the engine leaves the random state as it was.
-        requests = [Request(sample.asked, decoding, seed=0) for sample in self.samples]
+        requests = [Request(sample.asked, decoding) for sample in self.samples]
         with in_eval_mode(model), self.trainer.compute_loss_context_manager():
-            return LocalEngine(model, processor).answer(requests, inputs)
+            answers = LocalEngine(model, processor).answer(requests, inputs)
+        return [
+            Answered(answer.text, answer.finish_reason == "length", drawn(answer.text, self.generator))
+            for answer in answers
+        ]
 
     def write(self, state: TrainerState) -> None:
         write_page(self.folder, self.trainer.progress.stage, state, self.samples, self.answers)
@@ -119,6 +145,17 @@ def sample_of(record: Record) -> Sample:
     *asked, truth = record.messages
     pictures = [data_uri(open_image(path)) for path in record.images]
     return Sample(record.name, tuple(asked), truth.text, tuple(pictures))
+
+
+def drawn(answer: str, generator: ImageGenerator | None) -> tuple[Drawn, ...]:
+    """A picture of each prompt in it, from seed 0 on all pages. A prompt may be longer than is read: the page says so."""
+    if generator is None:
+        return ()
+    pictures = []
+    for span in find_prompts(answer):
+        picture, record = generator.draw(span.prompt, seed=0, truncate=True)
+        pictures.append(Drawn(data_uri(picture), span.prompt, record.truncated))
+    return tuple(pictures)
 
 
 @contextmanager

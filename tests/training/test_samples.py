@@ -12,16 +12,18 @@ import yaml
 from small_run import finetune_recipe, write_data
 
 from minigemini.checkpoints.load import load
+from minigemini.conversation import find_prompts
 from minigemini.data.check import CheckedSource
 from minigemini.data.records import Record, read_records
 from minigemini.engine.local import LocalEngine
 from minigemini.engine.request import Decoding, Request
+from minigemini.generation.image_generator import ImageGenerator
 from minigemini.media import data_uri, open_image
 from minigemini.training.run import train
 from minigemini.training.samples import Samples, chosen_records
 
 EVERY_2 = "samples={every: 2, records: 3}"
-TOKENS = 12  # of the longest answer
+TOKENS = 24  # of the longest answer
 
 
 @pytest.fixture
@@ -108,12 +110,30 @@ def test_packed_low_rank_training_with_recomputed_blocks_answers_too(align, watc
     assert len(said(page, "answer")) == 5
 
 
+def test_prompts_are_drawn_where_a_generator_is_named(watched, tmp_path):
+    turns = [{"from": "human", "value": "draw a red circle <GEN>"}, {"from": "gpt", "value": "<h>a red circle</h>"}]
+    (tmp_path / "wish.json").write_text(json.dumps([{"id": "0", "conversations": turns}]))
+    recipe = finetune_recipe("nano", tmp_path / "data" / "data.json", tmp_path / "drawn")
+    recipe["modules"] = {"multi_modal_projector": {"train": "full"}}
+    recipe["data"] |= {"validation": [{"path": str(tmp_path / "wish.json")}], "max_length": 512}
+    recipe["trainer"]["max_steps"] = 2
+    (tmp_path / "nano.yaml").write_text(yaml.safe_dump(recipe))
+    output = train(tmp_path / "nano.yaml", ["samples={every: 1, generator: nano}"])
+    page = output / "samples" / "step-2.html"
+    (prompt,) = find_prompts(said(page, "answer")[0])
+    picture, _ = ImageGenerator.from_pretrained("nano", "cpu").draw(prompt.prompt, seed=0)
+    assert re.findall(r'src="(.*?)"', page.read_text(encoding="utf-8")) == [data_uri(picture)]
+    without = train(tmp_path / "nano.yaml", [f"trainer.output_dir={tmp_path / 'not_drawn'}"])
+    assert (output / "model.safetensors").read_bytes() == (without / "model.safetensors").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
         (["samples={every: 2}", "data.validation=[]"], "samples: .* name their file in data.validation"),
         (["samples={every: 0}"], "samples: every must be at least 1, got 0"),
         (["samples={every: 2, records: 0}"], "samples: records must be at least 1, got 0"),
+        (["samples={every: 2, generator: ./nowhere}"], "samples.generator: .*nowhere"),
         (["samples={records: 2}"], "samples.*every"),
         (["samples={every: 2}", "trainer.fsdp=true"], "samples: one process writes .* FSDP2 none has the whole"),
         (["samples={every: 2}", "trainer.deepspeed=train/deepspeed/zero3.json"], "samples: one process writes"),
