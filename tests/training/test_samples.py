@@ -39,6 +39,7 @@ def watched(align, tmp_path, tiny_parts, monkeypatch) -> Path:
     file.write_text(json.dumps(records))
     recipe = yaml.safe_load(align.read_text())
     recipe["init_from"]["language_model"] = str(tmp_path / "language_model")
+    recipe["modules"] |= {"language_model": {"train": "full"}, "lm_head": {"train": "full"}}
     recipe["data"]["validation"] = [{"path": str(file)}]
     align.write_text(yaml.safe_dump(recipe))
     return align
