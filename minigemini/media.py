@@ -16,6 +16,7 @@ with such pictures, of which there are few, may differ from theirs for this reas
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 from pathlib import Path
@@ -31,6 +32,7 @@ MAX_PIXELS = 64_000_000
 """Larger than the pictures of today's cameras; 192 MB as RGB."""
 LONGEST_SIDE = 16384
 LONGEST_TO_SHORTEST = 200  # made square, what is thinner would be mostly padding
+TINY, SMALL = 128, 256  # longer side of a picture on a page: what stays as it is, and what others become
 
 BROKEN = (
     OSError,
@@ -109,6 +111,17 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def data_uri(image: Image.Image) -> str:
+    """As a page holds it in itself: up to ``TINY`` a side exact to the pixel, larger ones made small."""
+    image = image.convert("RGB")
+    exact = max(image.size) <= TINY
+    if not exact:
+        image.thumbnail((SMALL, SMALL))
+    data = io.BytesIO()
+    image.save(data, format="PNG" if exact else "JPEG", quality=80)
+    return f"data:image/{'png' if exact else 'jpeg'};base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
 def _read(source: str | Path | bytes) -> bytes:

@@ -24,7 +24,17 @@ ARROWS = {
         "output_path",
     },
     "serving": {"engine", "checkpoints", "attention", "generation", "conversation", "media", "progress"},
-    "training": {"checkpoints", "model", "data", "progress", "strict_yaml"},
+    "training": {
+        "engine",
+        "generation",
+        "checkpoints",
+        "model",
+        "data",
+        "conversation",
+        "media",
+        "progress",
+        "strict_yaml",
+    },
     "evaluation": {
         "engine",
         "benchmarks",

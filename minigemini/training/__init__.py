@@ -11,6 +11,7 @@ dry_run       all that can be known before it, and one step; --dry-run
 memory_plan   what a GPU holds, engine by engine (meta_step: bytes of a step that is not computed; largest_micro_batch: its shape)
 throughput    what every logged line says beside the loss
 evaluation_loss  the loss on held-out records
+samples       answers to some of them, every so many steps (sample_page: as a page)
 whole_graph   what DDP, ZeRO and FSDP2 want of a batch that does not use every layer
 packed_attention  which attention a pack gets
 refused_arguments what Trainer would take and not do

@@ -36,7 +36,7 @@ RECORDS = "data.records"
 def fingerprint_of(recipe: Recipe, arguments: TrainingArguments) -> dict[str, Any]:
     """Key path -> value: the recipe with all of ``TrainingArguments``' defaults, a data file as its digest, the number of processes."""
     tree = dataclasses.asdict(recipe)
-    del tree["stage"]  # a label
+    del tree["stage"], tree["samples"]  # a label; only looked at
     tree["data"].pop("validation", None)  # only looked at
     for source in tree["data"]["sources"]:
         del source["made_by"]

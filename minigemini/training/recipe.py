@@ -16,6 +16,7 @@ from minigemini.data.sources import DataRecipe
 from minigemini.training.modules import Plans, check_plans
 from minigemini.training.old_form import refuse_old_form
 from minigemini.training.refused_arguments import check_arguments, check_packing
+from minigemini.training.samples import Samples
 
 RECIPES = shipped.ROOT / "train" / "recipes"
 
@@ -31,6 +32,7 @@ class Recipe:
     trainer: dict[str, Any]  # transformers.TrainingArguments, as it is
     model: NewModel | None = None  # with parts only
     resolution: Resolution | None = None  # with a checkpoint only: of the pictures, instead of its own
+    samples: Samples | None = None  # pages of answers during training; with data.validation only
 
     def __post_init__(self) -> None:
         if isinstance(self.init_from, Parts) != (self.model is not None):
@@ -38,6 +40,8 @@ class Recipe:
         if isinstance(self.init_from, Parts) and self.resolution is not None:
             raise ValueError("`resolution:` goes with `init_from:` of a checkpoint; parts have it in `model:`")
         check_plans(self.modules)
+        if self.samples is not None and not self.data.validation:
+            raise ValueError("samples: what is answered is held-out records: name their file in data.validation")
         strategy = self.trainer.get("eval_strategy", "epoch" if self.data.validation else "no")
         if self.data.validation and strategy in ("no", False):
             raise ValueError(

@@ -18,6 +18,7 @@ from minigemini.data.check import check, report
 from minigemini.data.collator import Collator, PackCollator
 from minigemini.data.mixture import Mixture
 from minigemini.data.packing import Packs
+from minigemini.data.records import Record
 from minigemini.data.sources import source_names
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
@@ -32,6 +33,7 @@ from minigemini.training.modules import apply_plans, check_engine, settled
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.processes import check_processes, gather
 from minigemini.training.recipe import Recipe, load_recipe
+from minigemini.training.samples import SamplePages, check_samples, chosen_records, load_generator
 from minigemini.training.services import check_services
 from minigemini.training.sliced_model import sliced_model
 from minigemini.training.trainer import MiniGeminiTrainer
@@ -68,6 +70,7 @@ def train(
     check_output(output)
     check_services(arguments)
     check_engine(recipe.modules, arguments)
+    check_samples(recipe.samples, arguments)
     if arguments.device.type == "cpu":
         # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -81,10 +84,11 @@ def train(
     if begin.finished:
         tell(f"{output} is trained already")
         return output
+    generator = load_generator(recipe.samples, arguments)
     set_seed(arguments.seed)
 
     processor = load_processor(recipe)
-    mixture, validation = checked_mixtures(recipe, processor, arguments)
+    mixture, validation, sampled = checked_mixtures(recipe, processor, arguments)
     fingerprint[RECORDS] = records_of(mixture)
     refuse_other_records(begin, fingerprint[RECORDS], resume_changed, output)
     model = load_model(recipe, arguments)
@@ -117,6 +121,8 @@ def train(
         data_collator=Collator(processor) if packing is None else PackCollator(processor),
         processing_class=processor,
     )
+    if recipe.samples is not None:
+        trainer.add_callback(SamplePages(trainer, recipe.samples.every, sampled, generator))
     with trainer.stopping.listening():
         trainer.train(resume_from_checkpoint=begin.checkpoint and str(begin.checkpoint))
         trainer.save_finished()
@@ -191,8 +197,9 @@ def check_mining(recipe: Recipe, processor: MiniGeminiProcessor) -> None:
 
 def checked_mixtures(
     recipe: Recipe, processor: MiniGeminiProcessor, arguments: TrainingArguments
-) -> tuple[Mixture, dict[str, Mixture]]:
-    """Run the check pass, each process a share of it: what is trained on, and the validation data by the names of its sources.
+) -> tuple[Mixture, dict[str, Mixture], list[Record]]:
+    """Run the check pass, each process a share of it: what is trained on, the validation data by the names of its sources, and those
+    of its records that ``samples:`` shows.
 
     Raises:
         ValueError: bad records, unless the recipe says to skip them; or none left.
@@ -223,4 +230,4 @@ def checked_mixtures(
     for name, records in validation.items():
         if len(records) == 0:
             raise ValueError(f"data.validation: no record of {name} is left")
-    return mixture, validation
+    return mixture, validation, chosen_records(recipe.samples, data.validation)

@@ -78,8 +78,10 @@ def tie(language_model: Path, folder: Path) -> None:
 def together(folder) -> Path:
     """As ``folder``, with the checkpoints that two processes make: ``whole_ddp`` and so on."""
     runs: list[tuple[str, list[str]]] = []
+    held_out = write_data(folder / "held_out", 3, seed=1)
+    samples = [f"data.validation=[{{path: {held_out}}}]", "samples={every: 100, records: 2}"]
     for engine, settings in ENGINES.items():
-        runs.append(a_run(folder, "whole", engine, settings))
+        runs.append(a_run(folder, "whole", engine, settings if engine in IN_SLICES else [*settings, *samples]))
     for engine in IN_SLICES:
         runs.append(a_run(folder, "bf16", engine, [*ENGINES[engine], "trainer.bf16=true", "trainer.max_steps=1"]))
         runs.append(a_run(folder, "tied", engine, [*ENGINES[engine]]))
@@ -158,6 +160,13 @@ def test_ddp_has_no_slices(together):
     for process in held(together / "whole_ddp"):
         assert process["in_slices"] == 0
         assert process["assembled"]
+
+
+@pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine not in IN_SLICES])
+def test_one_process_answers_while_the_other_waits(together, engine):
+    page = (together / f"whole_{engine}" / "samples" / "step-4.html").read_text(encoding="utf-8")
+    assert page.count("<article>") == 2
+    assert "validation loss: data " in page
 
 
 def test_fsdp2_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(together):

@@ -190,6 +190,10 @@ def test_a_finished_run_and_a_foreign_model_are_not_overwritten(trained, tmp_pat
         (["trainer.output_dir={file}/sub"], "trainer.output_dir: .*data.json is a file, and a folder is needed"),
         (["trainer.output_dir=/proc/none"], "trainer.output_dir: /proc/none cannot be written"),
         (["trainer.report_to=tensorbord"], "trainer.report_to=tensorbord: .*not supported"),
+        (
+            ["trainer.report_to=[tensorboard, trackio]"],
+            "^trainer.report_to=trackio: .* requires trackio .*installed.*$",
+        ),
         (["trainer.push_to_hub=true"], "trainer.push_to_hub: no token"),
         (["trainer.push_to_hub=true", "trainer.hub_token=x"], "trainer.push_to_hub: the hub says no, or nothing"),
     ],

@@ -8,7 +8,8 @@ import pytest
 import torch
 import yaml
 from accelerate import Accelerator
-from small_run import write_data
+from small_run import losses, write_data
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from minigemini.training.meta_step import MicroBatch
 from minigemini.training.run import train
@@ -37,7 +38,13 @@ def logged(folder: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["data.packing=2000", "trainer.per_device_train_batch_size=1"]], ids=["padded", "packed"]
+    "options",
+    [
+        [],
+        ["trainer.train_sampling_strategy=group_by_length"],
+        ["data.packing=2000", "trainer.per_device_train_batch_size=1"],
+    ],
+    ids=["padded", "grouped", "packed"],
 )
 def test_each_source_has_its_loss_in_training_and_in_evaluation(watched, options, capfd):
     said = logged(train(watched, options))
@@ -48,7 +55,7 @@ def test_each_source_has_its_loss_in_training_and_in_evaluation(watched, options
     for what in ("tokens", "images", "samples"):
         assert said[f"{what}_per_second"] > 0
     assert said["images_per_second"] / said["samples_per_second"] == pytest.approx(21 / 21)
-    assert (said["padding"] == 0) == bool(options)
+    assert (said["padding"] == 0) == ("data.packing=2000" in options)
     assert 0 < said["data_wait"] < 1
     assert "model_flops_utilisation" not in said  # nobody knows the peak of this CPU
     assert "tokens/s" in capfd.readouterr().err
@@ -56,6 +63,20 @@ def test_each_source_has_its_loss_in_training_and_in_evaluation(watched, options
 
 def test_with_one_source_its_loss_is_the_loss(align):
     assert not [key for key in logged(train(align)) if key.startswith(("loss_", "eval"))]
+
+
+def test_tensorboard_has_the_curves_of_each_source(watched, monkeypatch):
+    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)
+    output = train(watched, ["trainer.report_to=tensorboard"])
+    (events,) = output.rglob("events.out.tfevents.*")
+    curves = EventAccumulator(str(events.parent))
+    curves.Reload()
+    assert [point.value for point in curves.Scalars("train/loss")] == pytest.approx(losses(output))
+    said = logged(output)
+    for name in ("data_data", "more_data"):
+        (point,) = curves.Scalars(f"eval/{name}_loss")
+        assert (point.step, point.value) == (1, pytest.approx(said[f"eval_{name}_loss"]))
+    assert curves.Scalars("train/tokens_per_second")
 
 
 def test_validation_is_checked_with_the_rest(watched, tmp_path):

@@ -1,7 +1,5 @@
 """What stands beside a row of the report: its pictures, small, and where the answer looked in them."""
 
-import base64
-import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -16,10 +14,8 @@ from minigemini.benchmarks.formats.lines import read_json, read_jsonl
 from minigemini.benchmarks.stored_image import StoredImage
 from minigemini.evaluation.reporting.result import Result
 from minigemini.evaluation.running.rows import Source, read_source
-from minigemini.media import open_image
+from minigemini.media import SMALL, TINY, data_uri, open_image
 
-SIDE = 256  # of the longer side; shown at 192
-TINY = 128  # up to this side a picture stays as it is, exact to the pixel
 SUFFIXES = ("", ".jpg", ".jpeg", ".png", ".webp")  # TextVQA and GQA name images without one
 
 RowPicture = dict[str, Any]
@@ -44,18 +40,8 @@ class InlinedPictures:
         uri = data_uri(image)
         if uri not in self._places:
             self._places[uri] = len(self.uris)
-            self.uris.append((uri, image.width if max(image.size) <= TINY else SIDE))
+            self.uris.append((uri, image.width if max(image.size) <= TINY else SMALL))
         return {"picture": self._places[uri], "caption": caption, "looked": looked}
-
-
-def data_uri(image: Image.Image) -> str:
-    image = image.convert("RGB")
-    exact = max(image.size) <= TINY
-    if not exact:
-        image.thumbnail((SIDE, SIDE))
-    data = io.BytesIO()
-    image.save(data, format="PNG" if exact else "JPEG", quality=80)
-    return f"data:image/{'png' if exact else 'jpeg'};base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
 def from_folder(run: Result, folder: Path, pictures: InlinedPictures) -> tuple[list[list[RowPicture]], list[str]]:
@@ -178,7 +164,7 @@ def where_it_looked(
     for picture, square, row in zip(
         shown, squares, panels(answer_attention(model, inputs, words), shown, squares), strict=True
     ):
-        zoom = SIDE / max(picture.size)
+        zoom = SMALL / max(picture.size)
         size = max(1, round(picture.width * zoom)), max(1, round(picture.height * zoom))
         for panel in row[1:3]:  # behind the bare picture: where the answer looked, and the mining where there is one
             drawn = Image.fromarray((255 * shaded(picture, panel, square, size)).round().astype("uint8"))
