@@ -61,8 +61,8 @@ def digest(file: Path) -> str | None:
 
 
 def flat(tree: Any, path: str = "") -> dict[str, Any]:
-    """The leaves of a tree by their path; what is empty has none."""
-    if not isinstance(tree, dict | list):
+    """The leaves of a tree by their path; a container that is empty is one."""
+    if not isinstance(tree, dict | list) or not tree:
         return {path: tree}
     items = tree.items() if isinstance(tree, dict) else enumerate(tree)
     return {
@@ -84,11 +84,17 @@ def changes(begun: dict[str, Any], now: dict[str, Any]) -> dict[str, str]:
     among its arguments is left out."""
     if not begun:
         return {}
+    of_one_version = {argument_of(key) for key in begun} ^ {argument_of(key) for key in now}
     return {
         key: f"{begun.get(key)} -> {now.get(key)}"
         for key in {**begun, **now}
-        if begun.get(key) != now.get(key) and not (key.startswith("trainer.") and (key not in begun or key not in now))
+        if begun.get(key) != now.get(key) and not (key.startswith("trainer.") and argument_of(key) in of_one_version)
     }
+
+
+def argument_of(key: str) -> str:
+    """``trainer.lr_scheduler_kwargs`` of a key path in it."""
+    return ".".join(key.split(".")[:2])
 
 
 def refuse_changes(changed: dict[str, str], accepted: Sequence[str], where: Path) -> None:
