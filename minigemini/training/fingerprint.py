@@ -31,6 +31,7 @@ HARMLESS = (
     *("length_column", "full_determinism"),
 )
 RECORDS = "data.records"
+WITH_THE_OPTIMIZER = ("trainer.optim", "trainer.adam_")  # starts of what its state brings along, whatever is asked for
 
 
 def fingerprint_of(recipe: Recipe, arguments: TrainingArguments) -> dict[str, Any]:
@@ -104,8 +105,14 @@ def refuse_changes(changed: dict[str, str], accepted: Sequence[str], where: Path
         accepted: the keys, or starts of keys (``data``), whose change is wanted.
 
     Raises:
-        ValueError: others have changed; all are listed.
+        ValueError: others have changed; all are listed. Or one that the optimizer's state brings along, which nothing can change.
     """
+    fixed = [f"{key}: {change}" for key, change in changed.items() if key.startswith(WITH_THE_OPTIMIZER)]
+    if fixed:
+        raise ValueError(
+            f"{where}: the optimizer comes back from the checkpoint as it was, and would not learn of {'; '.join(fixed)}. Change it "
+            "back, or give the checkpoint as init_from, with another trainer.output_dir"
+        )
     refused = [key for key in changed if not any(f"{key}.".startswith(f"{name}.") for name in accepted)]
     if refused:
         raise ValueError(
