@@ -57,7 +57,6 @@ LEFT_OUT = {
     "push_to_hub": False,
     "save_strategy": "no",
     "eval_strategy": "no",
-    "load_best_model_at_end": False,
     "resume_from_checkpoint": None,
     "disable_tqdm": True,
     "dataloader_num_workers": 0,

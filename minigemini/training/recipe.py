@@ -12,10 +12,10 @@ from minigemini import shipped, strict_yaml
 from minigemini.checkpoints.assemble import NewModel, Parts
 from minigemini.checkpoints.resolution import Resolution
 from minigemini.data.mixture import Order
-from minigemini.data.sources import DataRecipe
+from minigemini.data.sources import DataRecipe, source_names
 from minigemini.training.modules import Plans, check_plans
 from minigemini.training.old_form import refuse_old_form
-from minigemini.training.refused_arguments import check_arguments, check_packing
+from minigemini.training.refused_arguments import check_arguments, check_best, check_packing
 
 RECIPES = shipped.ROOT / "train" / "recipes"
 
@@ -78,6 +78,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             raise ValueError(f"{where}: {strict_yaml.unknown_name(key, known)}")
         strict_yaml.convert(value, annotations[key], where)
     check_arguments(recipe.trainer)
+    check_best(recipe.trainer, source_names(recipe.data.validation))
     if recipe.data.packing is not None:
         check_packing(recipe.trainer)
     return recipe
