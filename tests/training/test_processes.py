@@ -82,6 +82,7 @@ def test_fsdp_is_accepted_as_people_write_it(trainer, tmp_path, monkeypatch):
     [
         ({"fsdp": True, "fsdp_config": {"version": 1}}, "version: 2 is what is supported"),
         ({"fsdp": True, "fsdp_config": {"forward_prefetch": True}}, "unknown name 'forward_prefetch'"),
+        ({"fsdp": True, "fsdp_config": {"state_dict_type": "SHARDED_STATE_DICT"}}, "unknown name 'state_dict_type'"),
         ({"fsdp_config": {"version": 2}}, "does nothing without trainer.fsdp=true"),
         ({"fsdp": True, "deepspeed": "zero3.json"}, "two ways to do the same"),
     ],
