@@ -14,6 +14,7 @@ from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
 from minigemini import cli, shipped
 from minigemini.training import fully_sharded
+from minigemini.training.processes import check_processes
 from minigemini.training.recipe import load_recipe
 from minigemini.training.run import arguments_of, train
 
@@ -52,6 +53,14 @@ def test_shipped_settings_of_accelerate_are_read_by_it(name):
 def test_shipped_settings_of_deepspeed_are_read_by_it(stage):
     config = HfDeepSpeedConfig(str(shipped.ROOT / "train" / "deepspeed" / f"zero{stage}.json"))
     assert config.is_zero3() == (stage == 3)
+
+
+def test_one_process_that_sees_several_gpus_is_refused(tmp_path):
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    check_processes(arguments)
+    arguments._n_gpu = 2  # as on a machine that has them
+    with pytest.raises(ValueError, match="2 GPUs and one process: torchrun --nproc_per_node 2 .*CUDA_VISIBLE_DEVICES"):
+        check_processes(arguments)
 
 
 @pytest.mark.parametrize(
