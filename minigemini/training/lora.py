@@ -6,8 +6,9 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
+from minigemini import nano
 from minigemini.checkpoints import adapter
-from minigemini.training.modules import LOW_RANK, ModulePlan, Plans, modules_by_name
+from minigemini.training.modules import LOW_RANK, Engine, ModulePlan, Plans, modules_by_name
 
 WORDS = {"attention": ("attention", "attn"), "mlp": ("mlp", "feed_forward")}  # in the names of what holds the layers
 
@@ -54,6 +55,17 @@ def add_low_rank_layers(model: Any, plans: Plans, base: str | Any) -> None:
     config.target_modules = sorted(layers)  # peft has made it a set, and shortened it
     config.modules_to_save = [path_of(name) for name, plan in plans.items() if plan.train == "full"] or None
     config.base_model_name_or_path = str(Path(base).resolve()) if Path(base).exists() else base
+
+
+def check_base(base: str | Any, engine: Engine | None) -> None:
+    """
+    Raises:
+        ValueError: `base` is an adapter, and would be merged into layers that no process has the whole of.
+    """
+    if engine == "ZeRO-3" and isinstance(base, str) and adapter.is_adapter(nano.resolve(base)):
+        raise ValueError(
+            f"init_from: {base} is an adapter, and ZeRO-3 holds its base in slices: merge it first (minigemini merge)"
+        )
 
 
 def path_of(name: str) -> str:
