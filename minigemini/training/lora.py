@@ -20,21 +20,16 @@ def add_low_rank_layers(model: Any, plans: Plans, base: str | Any) -> None:
         base: the `init_from` of the recipe. The adapter will name it: a folder by its whole path, else as it is.
 
     Raises:
-        ValueError: `base` are parts, which have no name together; a plan finds no layer; or peft is not installed.
+        ValueError: a plan finds no layer, or the model is an adapter beside a base in 4 bit.
     """
     low_rank = {name: plan for name, plan in plans.items() if plan.train in LOW_RANK}
     if not low_rank:
         return
-    if not isinstance(base, str):
-        raise ValueError(
-            f"modules: {', '.join(low_rank)} would be an adapter, which names the checkpoint that it belongs to; `init_from` are parts: "
-            "make one of them first (nano/align does)"
-        )
+    assert isinstance(base, str), "Recipe checks it"
     if model._hf_peft_config_loaded:
         raise ValueError(
             f"{base} is an adapter, and beside layers in 4 bit it stays one: merge it first (minigemini merge)"
         )
-    adapter.check_peft()
     from peft import LoraConfig
 
     layers = {layer: plan for name, plan in low_rank.items() for layer in low_rank_targets(model, name, plan)}

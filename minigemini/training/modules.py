@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, TrainingArguments
 
+from minigemini.checkpoints.adapter import check_peft
 from minigemini.model.transformers_versions import CHECKPOINT_BLOCKS
 from minigemini.strict_yaml import unknown_name
 
@@ -116,8 +117,10 @@ def engine_of(trainer: dict[str, Any]) -> Engine | None:
 def check_engine(plans: Plans, arguments: TrainingArguments, engine: Engine | None) -> None:
     """
     Raises:
-        ValueError: a plan does not go with the trainer's arguments.
+        ValueError: a plan does not go with the trainer's arguments, or asks for low-rank layers and peft is not installed.
     """
+    if any(plan.train in LOW_RANK for plan in plans.values()):
+        check_peft()
     for name, plan in plans.items():
         if plan.dtype != "float32" and engine:
             raise ValueError(

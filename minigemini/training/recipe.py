@@ -13,7 +13,7 @@ from minigemini.checkpoints.assemble import NewModel, Parts
 from minigemini.checkpoints.resolution import Resolution
 from minigemini.data.mixture import Order
 from minigemini.data.sources import DataRecipe, source_names
-from minigemini.training.modules import Plans, check_plans
+from minigemini.training.modules import LOW_RANK, Plans, check_plans
 from minigemini.training.old_form import refuse_old_form
 from minigemini.training.refused_arguments import check_arguments, check_best, check_packing
 
@@ -38,6 +38,12 @@ class Recipe:
         if isinstance(self.init_from, Parts) and self.resolution is not None:
             raise ValueError("`resolution:` goes with `init_from:` of a checkpoint; parts have it in `model:`")
         check_plans(self.modules)
+        low_rank = [name for name, plan in self.modules.items() if plan.train in LOW_RANK]
+        if low_rank and isinstance(self.init_from, Parts):
+            raise ValueError(
+                f"modules: {', '.join(low_rank)} would be an adapter, which names its base; `init_from` are parts: "
+                "make one of them first (nano/align does)"
+            )
         strategy = self.trainer.get("eval_strategy", "epoch" if self.data.validation else "no")
         if self.data.validation and strategy in ("no", False):
             raise ValueError(
