@@ -62,9 +62,13 @@ def where_to_begin(
     if accepted and not (resume or named):
         raise ValueError("--resume-changed goes with --resume")
     check_names(accepted, [*now, RECORDS])
-    if named:
-        return named_checkpoint(Path(named), arguments, now, accepted)
     finished = (output / STATE).is_file()
+    if named:
+        if resume:
+            raise ValueError("trainer.resume_from_checkpoint and --resume say both where to go on from; leave one out")
+        if Path(named).resolve().parent != output.resolve():
+            refuse_to_overwrite(output, finished)
+        return named_checkpoint(Path(named), arguments, now, accepted)
     if not resume:
         refuse_to_overwrite(output, finished)
         return Beginning()

@@ -36,11 +36,11 @@ from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGenerat
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.model.transformers_versions import CHECKPOINT_BLOCKS
 from minigemini.training.largest_micro_batch import assumed_micro_batch, largest_micro_batch
-from minigemini.training.lora import add_low_rank_layers
+from minigemini.training.lora import add_low_rank_layers, check_base
 from minigemini.training.memory_plan import GIB, ModelSizes, model_sizes, moment_bytes, plan_rows, plan_table, verdict
 from minigemini.training.meta_step import step_bytes
 from minigemini.training.module_table import module_rows, table
-from minigemini.training.modules import Plans, apply_plans, check_engine, settled
+from minigemini.training.modules import Plans, apply_plans, check_engine, engine_of, settled
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.run import arguments_of, check_mining, load_model, load_processor
@@ -57,7 +57,6 @@ LEFT_OUT = {
     "push_to_hub": False,
     "save_strategy": "no",
     "eval_strategy": "no",
-    "load_best_model_at_end": False,
     "resume_from_checkpoint": None,
     "disable_tqdm": True,
     "dataloader_num_workers": 0,
@@ -82,7 +81,9 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
     arguments = arguments_here(recipe, {})
     if arguments.device.type == "cpu":
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or DeepSpeed warns
-    check_engine(recipe.modules, arguments)
+    engine = engine_of(arguments_of(recipe.trainer))
+    check_engine(recipe.modules, arguments, engine)
+    check_base(recipe.init_from, engine)
     set_seed(arguments.seed)
     processor = load_processor(recipe)
     check_mining(recipe, processor)

@@ -31,6 +31,7 @@ HARMLESS = (
     *("length_column", "full_determinism"),
 )
 RECORDS = "data.records"
+WITH_THE_OPTIMIZER = ("trainer.optim", "trainer.adam_")  # starts of what its state brings along, whatever is asked for
 
 
 def fingerprint_of(recipe: Recipe, arguments: TrainingArguments) -> dict[str, Any]:
@@ -61,8 +62,8 @@ def digest(file: Path) -> str | None:
 
 
 def flat(tree: Any, path: str = "") -> dict[str, Any]:
-    """The leaves of a tree by their path; what is empty has none."""
-    if not isinstance(tree, dict | list):
+    """The leaves of a tree by their path; a container that is empty is one."""
+    if not isinstance(tree, dict | list) or not tree:
         return {path: tree}
     items = tree.items() if isinstance(tree, dict) else enumerate(tree)
     return {
@@ -84,11 +85,17 @@ def changes(begun: dict[str, Any], now: dict[str, Any]) -> dict[str, str]:
     among its arguments is left out."""
     if not begun:
         return {}
+    of_one_version = {argument_of(key) for key in begun} ^ {argument_of(key) for key in now}
     return {
         key: f"{begun.get(key)} -> {now.get(key)}"
         for key in {**begun, **now}
-        if begun.get(key) != now.get(key) and not (key.startswith("trainer.") and (key not in begun or key not in now))
+        if begun.get(key) != now.get(key) and not (key.startswith("trainer.") and argument_of(key) in of_one_version)
     }
+
+
+def argument_of(key: str) -> str:
+    """``trainer.lr_scheduler_kwargs`` of a key path in it."""
+    return ".".join(key.split(".")[:2])
 
 
 def refuse_changes(changed: dict[str, str], accepted: Sequence[str], where: Path) -> None:
@@ -98,8 +105,14 @@ def refuse_changes(changed: dict[str, str], accepted: Sequence[str], where: Path
         accepted: the keys, or starts of keys (``data``), whose change is wanted.
 
     Raises:
-        ValueError: others have changed; all are listed.
+        ValueError: others have changed; all are listed. Or one that the optimizer's state brings along, which nothing can change.
     """
+    fixed = [f"{key}: {change}" for key, change in changed.items() if key.startswith(WITH_THE_OPTIMIZER)]
+    if fixed:
+        raise ValueError(
+            f"{where}: the optimizer comes back from the checkpoint as it was, and would not learn of {'; '.join(fixed)}. Change it "
+            "back, or give the checkpoint as init_from, with another trainer.output_dir"
+        )
     refused = [key for key in changed if not any(f"{key}.".startswith(f"{name}.") for name in accepted)]
     if refused:
         raise ValueError(

@@ -30,7 +30,6 @@ SETTINGS = (  # of trainer.fsdp_config: what TrainingArguments hands on for vers
     "transformer_layer_cls_to_wrap",
     "min_num_params",
     "cpu_ram_efficient_loading",
-    "state_dict_type",
 )
 
 

@@ -6,8 +6,9 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
+from minigemini import nano
 from minigemini.checkpoints import adapter
-from minigemini.training.modules import LOW_RANK, ModulePlan, Plans, modules_by_name
+from minigemini.training.modules import LOW_RANK, Engine, ModulePlan, Plans, modules_by_name
 
 WORDS = {"attention": ("attention", "attn"), "mlp": ("mlp", "feed_forward")}  # in the names of what holds the layers
 
@@ -19,21 +20,16 @@ def add_low_rank_layers(model: Any, plans: Plans, base: str | Any) -> None:
         base: the `init_from` of the recipe. The adapter will name it: a folder by its whole path, else as it is.
 
     Raises:
-        ValueError: `base` are parts, which have no name together; a plan finds no layer; or peft is not installed.
+        ValueError: a plan finds no layer, or the model is an adapter beside a base in 4 bit.
     """
     low_rank = {name: plan for name, plan in plans.items() if plan.train in LOW_RANK}
     if not low_rank:
         return
-    if not isinstance(base, str):
-        raise ValueError(
-            f"modules: {', '.join(low_rank)} would be an adapter, which names the checkpoint that it belongs to; `init_from` are parts: "
-            "make one of them first (nano/align does)"
-        )
+    assert isinstance(base, str), "Recipe checks it"
     if model._hf_peft_config_loaded:
         raise ValueError(
             f"{base} is an adapter, and beside layers in 4 bit it stays one: merge it first (minigemini merge)"
         )
-    adapter.check_peft()
     from peft import LoraConfig
 
     layers = {layer: plan for name, plan in low_rank.items() for layer in low_rank_targets(model, name, plan)}
@@ -54,6 +50,17 @@ def add_low_rank_layers(model: Any, plans: Plans, base: str | Any) -> None:
     config.target_modules = sorted(layers)  # peft has made it a set, and shortened it
     config.modules_to_save = [path_of(name) for name, plan in plans.items() if plan.train == "full"] or None
     config.base_model_name_or_path = str(Path(base).resolve()) if Path(base).exists() else base
+
+
+def check_base(base: str | Any, engine: Engine | None) -> None:
+    """
+    Raises:
+        ValueError: `base` is an adapter, and would be merged into layers that no process has the whole of.
+    """
+    if engine == "ZeRO-3" and isinstance(base, str) and adapter.is_adapter(nano.resolve(base)):
+        raise ValueError(
+            f"init_from: {base} is an adapter, and ZeRO-3 holds its base in slices: merge it first (minigemini merge)"
+        )
 
 
 def path_of(name: str) -> str:

@@ -1,13 +1,15 @@
 """What each module of the model does in training: a plan in the recipe, applied to the model and to the optimizer."""
 
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel, TrainingArguments
-from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
+from minigemini.checkpoints.adapter import check_peft
 from minigemini.model.transformers_versions import CHECKPOINT_BLOCKS
 from minigemini.strict_yaml import unknown_name
 
@@ -99,12 +101,26 @@ def check_plans(plans: Plans) -> None:
         raise ValueError("modules: an adapter is of one kind, dora or not, for all of its layers")
 
 
-def check_engine(plans: Plans, arguments: TrainingArguments) -> None:
+Engine = Literal["DeepSpeed", "ZeRO-3", "FSDP"]  # the last two hold the model in slices
+
+
+def engine_of(trainer: dict[str, Any]) -> Engine | None:
+    """Which engine the ``trainer:`` section asks for, other than DDP."""
+    settings = trainer.get("deepspeed")
+    if isinstance(settings, str):
+        settings = json.loads(Path(settings).read_text(encoding="utf-8"))
+    if settings:
+        return "ZeRO-3" if settings.get("zero_optimization", {}).get("stage") == 3 else "DeepSpeed"
+    return "FSDP" if trainer.get("fsdp") else None
+
+
+def check_engine(plans: Plans, arguments: TrainingArguments, engine: Engine | None) -> None:
     """
     Raises:
-        ValueError: a plan does not go with the trainer's arguments.
+        ValueError: a plan does not go with the trainer's arguments, or asks for low-rank layers and peft is not installed.
     """
-    engine = "DeepSpeed" if arguments.deepspeed else "FSDP" if arguments.fsdp else None
+    if any(plan.train in LOW_RANK for plan in plans.values()):
+        check_peft()
     for name, plan in plans.items():
         if plan.dtype != "float32" and engine:
             raise ValueError(
@@ -118,7 +134,7 @@ def check_engine(plans: Plans, arguments: TrainingArguments) -> None:
             raise ValueError(
                 f"modules.{name}: trainer.gradient_checkpointing means all modules already; keep one of the two"
             )
-        if plan.train == "qlora" and (arguments.fsdp or is_deepspeed_zero3_enabled()):
+        if plan.train == "qlora" and engine in ("ZeRO-3", "FSDP"):
             raise ValueError(
                 f"modules.{name}: layers in 4 bit cannot be held in slices, as {engine} does; use DDP, ZeRO-2 or lora"
             )

@@ -13,8 +13,14 @@ def check_processes(arguments: TrainingArguments) -> None:
     """
     Raises:
         ValueError: a launcher started several processes that do not know of each other (each would train alone, and all
-            would write the same checkpoint), or that would not learn what one process learns.
+            would write the same checkpoint), or that would not learn what one process learns; or one process has several GPUs,
+            which Trainer would share out by threads (DataParallel).
     """
+    if arguments.n_gpu > 1:
+        raise ValueError(
+            f"{arguments.n_gpu} GPUs and one process: torchrun --nproc_per_node {arguments.n_gpu} -m minigemini train ... gives each GPU "
+            "one, CUDA_VISIBLE_DEVICES=0 leaves one GPU"
+        )
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != max(1, arguments.world_size):
         raise ValueError(

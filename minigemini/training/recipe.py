@@ -12,10 +12,10 @@ from minigemini import shipped, strict_yaml
 from minigemini.checkpoints.assemble import NewModel, Parts
 from minigemini.checkpoints.resolution import Resolution
 from minigemini.data.mixture import Order
-from minigemini.data.sources import DataRecipe
-from minigemini.training.modules import Plans, check_plans
+from minigemini.data.sources import DataRecipe, source_names
+from minigemini.training.modules import LOW_RANK, Plans, check_plans
 from minigemini.training.old_form import refuse_old_form
-from minigemini.training.refused_arguments import check_arguments, check_packing
+from minigemini.training.refused_arguments import check_arguments, check_best, check_packing
 from minigemini.training.samples import Samples
 
 RECIPES = shipped.ROOT / "train" / "recipes"
@@ -42,6 +42,12 @@ class Recipe:
         check_plans(self.modules)
         if self.samples is not None and not self.data.validation:
             raise ValueError("samples: what is answered is held-out records: name their file in data.validation")
+        low_rank = [name for name, plan in self.modules.items() if plan.train in LOW_RANK]
+        if low_rank and isinstance(self.init_from, Parts):
+            raise ValueError(
+                f"modules: {', '.join(low_rank)} would be an adapter, which names its base; `init_from` are parts: "
+                "make one of them first (nano/align does)"
+            )
         strategy = self.trainer.get("eval_strategy", "epoch" if self.data.validation else "no")
         if self.data.validation and strategy in ("no", False):
             raise ValueError(
@@ -82,6 +88,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             raise ValueError(f"{where}: {strict_yaml.unknown_name(key, known)}")
         strict_yaml.convert(value, annotations[key], where)
     check_arguments(recipe.trainer)
+    check_best(recipe.trainer, source_names(recipe.data.validation))
     if recipe.data.packing is not None:
         check_packing(recipe.trainer)
     return recipe

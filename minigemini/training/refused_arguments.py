@@ -5,6 +5,8 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from minigemini.strict_yaml import unknown_name
+
 # name -> why
 REFUSED = {
     "use_liger_kernel": "Liger has no kernels for this model, and Trainer does not say so; the loss runs on trained tokens alone anyway",
@@ -35,6 +37,27 @@ def check_arguments(trainer: dict[str, Any]) -> None:
     for name, reason in REFUSED.items():
         if name in trainer and trainer[name] != defaults[name]:
             raise ValueError(f"trainer.{name} would do nothing: {reason}; leave it out")
+
+
+def check_best(trainer: dict[str, Any], sources: list[str]) -> None:
+    """
+    Args:
+        sources: names of the validation data, each of which has a loss.
+
+    Raises:
+        ValueError: the model of an earlier step shall be the final one, or what is best would be so by a loss that is never computed.
+    """
+    if trainer.get("load_best_model_at_end"):
+        raise ValueError(
+            "trainer.load_best_model_at_end: not supported, the final model is that of the last step; with metric_for_best_model the "
+            "best checkpoint is kept (trainer_state.json names it), and is a model as it stands"
+        )
+    metric, losses = trainer.get("metric_for_best_model"), [f"eval_{name}_loss" for name in sources]
+    for key, value in (("save_strategy", "best"), ("lr_scheduler_type", "reduce_lr_on_plateau")):
+        if trainer.get(key) == value and metric is None:
+            raise ValueError(f"trainer.{key}={value} needs trainer.metric_for_best_model: one of {', '.join(losses)}")
+    if metric is not None and metric not in losses:
+        raise ValueError(f"trainer.metric_for_best_model: {unknown_name(metric, losses)}")
 
 
 def check_packing(trainer: dict[str, Any]) -> None:

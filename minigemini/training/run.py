@@ -27,9 +27,9 @@ from minigemini.training.beginning import Resume, check_output, refuse_other_rec
 from minigemini.training.checkpoints_on_disk import STATE, clear_beside
 from minigemini.training.data_fits_model import check_data_fits
 from minigemini.training.fingerprint import RECORDS, fingerprint_of, records_of
-from minigemini.training.lora import add_low_rank_layers
+from minigemini.training.lora import add_low_rank_layers, check_base
 from minigemini.training.module_table import module_rows, table
-from minigemini.training.modules import apply_plans, check_engine, settled
+from minigemini.training.modules import apply_plans, check_engine, engine_of, settled
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.processes import check_processes, gather
 from minigemini.training.recipe import Recipe, load_recipe
@@ -65,11 +65,13 @@ def train(
     logging.disable_progress_bar()  # one for each part and each process; ours counts steps
     recipe = load_recipe(recipe_name, overrides)
     output = Path(recipe.trainer["output_dir"])
-    arguments = TrainingArguments(**arguments_of(recipe.trainer))
+    section = arguments_of(recipe.trainer)
+    arguments, engine = TrainingArguments(**section), engine_of(section)
     check_processes(arguments)
     check_output(output)
     check_services(arguments)
-    check_engine(recipe.modules, arguments)
+    check_engine(recipe.modules, arguments, engine)
+    check_base(recipe.init_from, engine)
     check_samples(recipe.samples, arguments)
     if arguments.device.type == "cpu":
         # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.

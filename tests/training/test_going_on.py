@@ -112,12 +112,25 @@ def test_what_can_be_gone_on_from_goes_on_and_what_cannot_begins_if_it_may(outpu
         train(trained, [*SAVING, f"trainer.output_dir={new}"], resume=True)
 
 
+@pytest.mark.parametrize("accepted", [[], ["trainer"]])
+@pytest.mark.parametrize(
+    ("override", "change"),
+    [
+        ("trainer.adam_beta1=0.8", "trainer.adam_beta1: 0.9 -> 0.8"),
+        ("trainer.adam_epsilon=1e-6", "trainer.adam_epsilon: 1e-08 -> 1e-06"),
+        ("trainer.optim=sgd", r"trainer.optim: adamw_torch\w* -> sgd"),
+    ],
+)
+def test_what_the_optimizer_brings_along_cannot_be_changed(output, trained, override, change, accepted):
+    with pytest.raises(ValueError, match="as it was, and would not learn of " + change):
+        train(trained, [*SAVING, f"trainer.output_dir={output}", override], resume=True, resume_changed=accepted)
+
+
 CHANGED = [
     ("trainer.learning_rate=1e-5", r"trainer.learning_rate: 0.01 -> 1e-05"),
     ("trainer.seed=7", r"trainer.seed: 42 -> 7"),
     ("trainer.per_device_train_batch_size=2", r"per_device_train_batch_size: 4 -> 2"),
     ("trainer.gradient_accumulation_steps=2", r"gradient_accumulation_steps: 1 -> 2"),
-    ("trainer.optim=sgd", r"trainer.optim: adamw_torch\w* -> sgd"),
     ("trainer.train_sampling_strategy=sequential", r"train_sampling_strategy: random -> sequential"),
     ("trainer.num_train_epochs=2", r"num_train_epochs: 1 -> 2"),
     ("data.max_length=150", r"data.max_length: 200 -> 150"),
@@ -181,6 +194,15 @@ def test_a_finished_run_and_a_foreign_model_are_not_overwritten(trained, tmp_pat
     (tmp_path / "other" / "model.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match="other holds a model that no run here has made"):
         train(trained, [f"trainer.output_dir={tmp_path / 'other'}"])
+
+
+def test_a_checkpoint_of_another_run_is_no_leave_to_overwrite(output, trained):
+    named = f"trainer.resume_from_checkpoint={output / 'checkpoint-2'}"
+    with pytest.raises(ValueError, match="align holds a finished run"):
+        train(trained, [*SAVING, named])
+    with pytest.raises(ValueError, match="say both where to go on from; leave one out"):
+        train(trained, [*SAVING, named, f"trainer.output_dir={output}"], resume="auto")
+    train(trained, [*SAVING, named, f"trainer.output_dir={output}"])  # its own checkpoint
 
 
 @pytest.mark.parametrize(

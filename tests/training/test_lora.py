@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from minigemini.checkpoints.load import load, load_model
 from minigemini.cli import main
 from minigemini.model.configuration_minigemini import MiniGeminiHighResVisionConfig
 from minigemini.model.high_res_vision_tower import MiniGeminiHighResVisionModel
+from minigemini.training.dry_run import dry_run
 from minigemini.training.lora import linear_layers, low_rank_targets
 from minigemini.training.modules import ModulePlan, modules_by_name
 from minigemini.training.run import train
@@ -294,12 +296,19 @@ def test_what_cannot_be_is_said(runs, tmp_path, override, words):
         train(runs / "lora.yaml", [override, f"trainer.output_dir={tmp_path / 'out'}"])
 
 
-def test_parts_are_no_base(runs, tmp_path):
+def test_an_adapter_is_not_merged_in_slices(lora, runs, tmp_path):
+    options = ["trainer.deepspeed=train/deepspeed/zero3.json", f"trainer.output_dir={tmp_path / 'out'}"]
+    with pytest.raises(ValueError, match=r"lora is an adapter, and ZeRO-3 .* merge it first \(minigemini merge\)"):
+        dry_run(runs / "lora.yaml", [*options, f"init_from={lora}"], gpus=8, gpu_memory=80)
+
+
+def test_what_an_adapter_needs_is_said_before_the_data_is_read(runs, tmp_path, monkeypatch):
+    options = [f"trainer.output_dir={tmp_path / 'out'}", "data.sources=[{path: nowhere.json}]"]
     with pytest.raises(ValueError, match="language_model would be an adapter.*`init_from` are parts"):
-        train(
-            runs / "base.yaml",
-            ["modules.language_model={train: lora, rank: 4}", f"trainer.output_dir={tmp_path / 'out'}"],
-        )
+        train(runs / "base.yaml", ["modules.language_model={train: lora, rank: 4}", *options])
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ValueError, match="LoRA needs peft, which is not installed"):
+        train(runs / "lora.yaml", options)
 
 
 def test_the_commands_of_the_readme(tmp_path, monkeypatch):

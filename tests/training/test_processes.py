@@ -14,6 +14,7 @@ from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
 from minigemini import cli, shipped
 from minigemini.training import fully_sharded
+from minigemini.training.processes import check_processes
 from minigemini.training.recipe import load_recipe
 from minigemini.training.run import arguments_of, train
 
@@ -54,6 +55,14 @@ def test_shipped_settings_of_deepspeed_are_read_by_it(stage):
     assert config.is_zero3() == (stage == 3)
 
 
+def test_one_process_that_sees_several_gpus_is_refused(tmp_path):
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    check_processes(arguments)
+    arguments._n_gpu = 2  # as on a machine that has them
+    with pytest.raises(ValueError, match="2 GPUs and one process: torchrun --nproc_per_node 2 .*CUDA_VISIBLE_DEVICES"):
+        check_processes(arguments)
+
+
 @pytest.mark.parametrize(
     "trainer",
     [
@@ -82,6 +91,7 @@ def test_fsdp_is_accepted_as_people_write_it(trainer, tmp_path, monkeypatch):
     [
         ({"fsdp": True, "fsdp_config": {"version": 1}}, "version: 2 is what is supported"),
         ({"fsdp": True, "fsdp_config": {"forward_prefetch": True}}, "unknown name 'forward_prefetch'"),
+        ({"fsdp": True, "fsdp_config": {"state_dict_type": "SHARDED_STATE_DICT"}}, "unknown name 'state_dict_type'"),
         ({"fsdp_config": {"version": 2}}, "does nothing without trainer.fsdp=true"),
         ({"fsdp": True, "deepspeed": "zero3.json"}, "two ways to do the same"),
     ],

@@ -61,6 +61,37 @@ def test_each_source_has_its_loss_in_training_and_in_evaluation(watched, options
     assert "tokens/s" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["trainer.load_best_model_at_end=true"],
+            "load_best_model_at_end: .* the final model is that of the last step",
+        ),
+        (["trainer.metric_for_best_model=loss"], "metric_for_best_model: unknown name 'loss'.*eval_data_data_loss"),
+        (
+            ["trainer.save_strategy=best"],
+            "save_strategy=best needs trainer.metric_for_best_model: .*eval_more_data_loss",
+        ),
+        (
+            ["trainer.lr_scheduler_type=reduce_lr_on_plateau"],
+            "reduce_lr_on_plateau needs trainer.metric_for_best_model",
+        ),
+    ],
+)
+def test_the_best_is_so_by_a_loss_that_there_is(watched, options, words):
+    with pytest.raises(ValueError, match=words):
+        train(watched, options)
+
+
+def test_the_best_checkpoint_stays(watched):
+    options = ["trainer.save_strategy=best", "trainer.metric_for_best_model=eval_more_data_loss"]
+    output = train(watched, options)
+    state = json.loads((output / "trainer_state.json").read_text())
+    assert state["best_model_checkpoint"] == str(output / "checkpoint-1")
+    assert (output / "checkpoint-1").is_dir()
+
+
 def test_with_one_source_its_loss_is_the_loss(align):
     assert not [key for key in logged(train(align)) if key.startswith(("loss_", "eval"))]
 
