@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
@@ -166,6 +166,10 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         order = cast(Order, self.args.train_sampling_strategy)  # load_recipe has checked it
         round_size = micro_batch_size if processes > 1 and not self.args.dataloader_drop_last else 1
         return EpochSampler(self.train_dataset, order, global_batch_size, seed, round_size)
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler:
+        assert isinstance(eval_dataset, Mixture)
+        return SequentialSampler(eval_dataset)  # theirs would group by lengths that it does not know
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
