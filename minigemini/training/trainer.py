@@ -138,12 +138,12 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         super().log(logs, start_time)
 
     def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
-        packing = self.data_collator  # for training only
-        self.data_collator = self.eval_collator
+        packing, drop_last = self.data_collator, self.args.dataloader_drop_last  # for training only
+        self.data_collator, self.args.dataloader_drop_last = self.eval_collator, False
         try:
             return super().get_eval_dataloader(*args, **kwargs)
         finally:
-            self.data_collator = packing
+            self.data_collator, self.args.dataloader_drop_last = packing, drop_last
 
     def evaluation_loop(
         self, dataloader: DataLoader, description: str, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any
