@@ -40,7 +40,7 @@ from minigemini.training.lora import add_low_rank_layers
 from minigemini.training.memory_plan import GIB, ModelSizes, model_sizes, moment_bytes, plan_rows, plan_table, verdict
 from minigemini.training.meta_step import step_bytes
 from minigemini.training.module_table import module_rows, table
-from minigemini.training.modules import Plans, apply_plans, check_engine, settled
+from minigemini.training.modules import Plans, apply_plans, check_engine, hold_in_eval_mode, settled
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.run import arguments_of, check_mining, load_model, load_processor
@@ -166,11 +166,11 @@ def planned_model(recipe: Recipe, arguments: TrainingArguments) -> tuple[Any, Pl
     plans = settled(recipe.modules, model, arguments)
     with torch.device("meta"):
         add_low_rank_layers(model, plans, recipe.init_from)
-    model.train()
-    for module in apply_plans(model, plans):
-        module.eval()
+    frozen = apply_plans(model, plans)
     if arguments.gradient_checkpointing:
         getattr(model, CHECKPOINT_BLOCKS)(arguments.gradient_checkpointing_kwargs)
+    model.train()
+    hold_in_eval_mode(frozen)
     return model, plans
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from minigemini.model.transformers_versions import CHECKPOINT_BLOCKS
 from minigemini.strict_yaml import unknown_name
@@ -178,8 +179,7 @@ def apply_plans(model: PreTrainedModel, plans: Plans) -> list[nn.Module]:
     """Set types, what is trained and what is computed twice by the settled plans; low-rank layers are there already.
 
     Returns:
-        The frozen modules. They belong in eval mode in every step: drop-path and dropout must not run in what is not
-        trained.
+        The frozen modules, for `hold_in_eval_mode` in every step.
     """
     modules = modules_by_name(model)
     model.requires_grad_(False)
@@ -192,6 +192,18 @@ def apply_plans(model: PreTrainedModel, plans: Plans) -> list[nn.Module]:
         if plan.gradient_checkpointing:
             getattr(modules[name], CHECKPOINT_BLOCKS)({"use_reentrant": False})
     return [module for name, module in modules.items() if plans[name].train == "frozen"]
+
+
+def hold_in_eval_mode(frozen: list[nn.Module]) -> None:
+    """Drop-path and dropout must not run in what is not trained, whatever mode the whole model was just put in.
+
+    A block that shall be computed twice is itself, without what is in it, in training mode: transformers takes that for a sign.
+    """
+    for module in frozen:
+        module.eval()
+        for block in module.modules():
+            if isinstance(block, GradientCheckpointingLayer) and block.gradient_checkpointing:
+                block.training = True
 
 
 def optimizer_groups(model: PreTrainedModel, decayed: set[str], plans: Plans) -> list[dict]:

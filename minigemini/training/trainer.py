@@ -26,7 +26,7 @@ from minigemini.training import fully_sharded
 from minigemini.training.evaluation_loss import evaluation_loss
 from minigemini.training.finite import check_loss
 from minigemini.training.module_table import TableIsTrue, module_rows
-from minigemini.training.modules import Plans, optimizer_groups, set_rates
+from minigemini.training.modules import Plans, hold_in_eval_mode, optimizer_groups, set_rates
 from minigemini.training.room import RoomOnDisk
 from minigemini.training.stopping import StopWhenAsked, deaf
 from minigemini.training.throughput import in_short, meter_of
@@ -111,8 +111,10 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         batch = inputs
         inputs = {key: value for key, value in inputs.items() if key not in ("names", "sources")}
-        for module in self.frozen:  # training_step has just put the whole model in training mode
-            module.eval()
+        inputs["use_cache"] = (
+            False  # the language model's own default makes one, and complains where blocks are computed twice
+        )
+        hold_in_eval_mode(self.frozen)  # training_step has just put the whole model in training mode
         if model.training and self.args.label_smoothing_factor:
             inputs["label_smoothing"] = self.args.label_smoothing_factor
         loss, outputs = super().compute_loss(model, inputs, *args, **{**kwargs, "return_outputs": True})

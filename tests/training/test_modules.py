@@ -227,6 +227,23 @@ def test_a_model_that_is_not_what_the_table_says_stops_the_run(model, tiny_parts
         trainer.train()
 
 
+def test_blocks_of_a_frozen_language_model_are_computed_twice(model, tiny_parts, tmp_path, monkeypatch):
+    """Though all of what is frozen is in eval mode, where transformers computes none twice."""
+    twice, modes = [], set()
+    checkpoint = torch.utils.checkpoint.checkpoint
+    monkeypatch.setattr(
+        "transformers.modeling_utils.checkpoint", lambda *given, **how: twice.append(how) or checkpoint(*given, **how)
+    )
+    plans = full("multi_modal_projector") | {"language_model": ModulePlan("frozen", gradient_checkpointing=True)}
+    trainer = a_run(model, tiny_parts, tmp_path, plans)
+    layers = model.model.language_model.layers
+    for layer in layers:
+        layer.mlp.register_forward_pre_hook(lambda module, _: modes.add(module.training))
+    trainer.train()
+    assert len(twice) == 2 * len(layers)  # steps x layers
+    assert modes == {False}
+
+
 def test_frozen_towers_in_bfloat16_and_blocks_that_are_computed_twice(model, tiny_parts, tmp_path):
     plans = full("patch_info_mining") | {
         "vision_tower": ModulePlan("frozen", dtype="bfloat16"),
