@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -106,6 +106,11 @@ def check_engine(plans: Plans, arguments: TrainingArguments) -> None:
         ValueError: a plan does not go with the trainer's arguments.
     """
     engine = "DeepSpeed" if arguments.deepspeed else "FSDP" if arguments.fsdp else None
+    options: Any = arguments.gradient_checkpointing_kwargs or {}
+    if options.get("use_reentrant"):
+        raise ValueError(
+            "trainer.gradient_checkpointing_kwargs: use_reentrant=true would compute frozen towers as if they were trained; leave it out"
+        )
     for name, plan in plans.items():
         if plan.dtype != "float32" and engine:
             raise ValueError(
@@ -190,8 +195,31 @@ def apply_plans(model: PreTrainedModel, plans: Plans) -> list[nn.Module]:
             if plan.dtype == "bfloat16" and not low_rank:
                 parameter.data = parameter.data.to(torch.bfloat16)
         if plan.gradient_checkpointing:
-            getattr(modules[name], CHECKPOINT_BLOCKS)({"use_reentrant": False})
+            compute_blocks_twice(modules[name], {"use_reentrant": False})
     return [module for name, module in modules.items() if plans[name].train == "frozen"]
+
+
+def compute_blocks_twice(model: Any, options: Any) -> None:
+    """Have the blocks of a model, or of a part of it, computed again in the backward pass.
+
+    Args:
+        options: ``trainer.gradient_checkpointing_kwargs``.
+    """
+    getattr(model, CHECKPOINT_BLOCKS)(options)
+    model.disable_input_require_grads()
+
+
+class WhatIsFrozenStaysOutOfTheGraph(TrainerCallback):
+    """Where Trainer has had blocks computed twice, as `compute_blocks_twice`.
+
+    transformers asks then for gradients of what every part of the model embeds, and a frozen tower is computed with all that a backward
+    pass needs. Only the reentrant way needs that, which `check_engine` refuses.
+    """
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> None:
+        model.disable_input_require_grads()
 
 
 def hold_in_eval_mode(frozen: list[nn.Module]) -> None:

@@ -26,7 +26,13 @@ from minigemini.training import fully_sharded
 from minigemini.training.evaluation_loss import evaluation_loss
 from minigemini.training.finite import check_loss
 from minigemini.training.module_table import TableIsTrue, module_rows
-from minigemini.training.modules import Plans, hold_in_eval_mode, optimizer_groups, set_rates
+from minigemini.training.modules import (
+    Plans,
+    WhatIsFrozenStaysOutOfTheGraph,
+    hold_in_eval_mode,
+    optimizer_groups,
+    set_rates,
+)
 from minigemini.training.room import RoomOnDisk
 from minigemini.training.stopping import StopWhenAsked, deaf
 from minigemini.training.throughput import in_short, meter_of
@@ -65,7 +71,7 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         self.remove_callback(PrinterCallback)
         self.progress, self.stopping = Progress(stage), StopWhenAsked()
         table = TableIsTrue(module_rows(self.model, plans), casts=self.is_deepspeed_enabled)
-        for callback in (table, RoomOnDisk(), self.progress, self.stopping):
+        for callback in (WhatIsFrozenStaysOutOfTheGraph(), table, RoomOnDisk(), self.progress, self.stopping):
             self.add_callback(callback)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:

@@ -287,6 +287,7 @@ def test_tied_matrices_are_not_adapted(tiny_parts):
         ("modules.vision_tower={train: frozen, dtype: bfloat16}", "computes in mixed precision only; set trainer.bf16"),
         ("modules.vision_tower={train: frozen, gradient_checkpointing: true}", "it is frozen, and no gradient passes"),
         ("modules.patch_info_mining.gradient_checkpointing=true", "does nothing, it has no blocks"),
+        ("trainer.gradient_checkpointing_kwargs={use_reentrant: true}", "would compute frozen towers as if"),
     ],
 )
 def test_what_cannot_be_is_said(runs, tmp_path, override, words):
