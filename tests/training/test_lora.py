@@ -166,6 +166,17 @@ def test_merge_by_the_command(runs, tmp_path, override, capsys):
     assert "not an adapter" in capsys.readouterr().err
 
 
+def test_an_adapter_of_another_resolution_than_its_base(runs, tmp_path):
+    resolution = f"resolution={{high_res_image_size: {2 * tiny.HIGH_RES_SIZE}, image_grid: 2, image_global: true}}"
+    few = ["trainer.max_steps=1", f"trainer.output_dir={tmp_path / 'lora'}"]
+    folder = train(runs / "lora.yaml", [resolution, *few])
+    config = load_model(str(folder)).config
+    assert (config.high_res_vision_config.image_size, config.image_grid) == (2 * tiny.HIGH_RES_SIZE, 2)
+    assert config.image_global
+    assert main(["merge", str(folder), str(tmp_path / "merged")]) == 0
+    assert MiniGeminiForConditionalGeneration.from_pretrained(tmp_path / "merged").config.image_grid == 2
+
+
 def test_a_resumed_run_is_the_uninterrupted_one(lora, runs, tmp_path):
     cut = ["trainer.save_strategy=steps", "trainer.save_steps=2", f"trainer.output_dir={tmp_path / 'cut'}"]
     with pytest.MonkeyPatch.context() as patch:
