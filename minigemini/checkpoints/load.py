@@ -18,7 +18,7 @@ import torch
 from minigemini import nano
 from minigemini.checkpoints import adapter
 from minigemini.checkpoints.bits import in_bits, is_in_bits
-from minigemini.checkpoints.resolution import Resolution, configuration_at, set_resolution
+from minigemini.checkpoints.resolution import Resolution, configuration_at, resolution_of, set_resolution
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 
@@ -101,8 +101,11 @@ def load_model(
     return model.eval()
 
 
-def load_adapter(name: str, **options: Any) -> Any:
-    """The base that an adapter names, with what the adapter learnt; `options` are those of `load_model`.
+def load_adapter(name: str, resolution: Resolution | None = None, **options: Any) -> Any:
+    """The base that an adapter names, at the adapter's resolution, with what the adapter learnt.
+
+    Args:
+        resolution, options: those of `load_model`.
 
     Raises:
         ValueError: there is no such base, or the adapter does not fit it.
@@ -110,12 +113,14 @@ def load_adapter(name: str, **options: Any) -> Any:
     config = adapter.read_config(name)
     base = config.base_model_name_or_path
     try:
-        nano.resolve(base)
+        folder = nano.resolve(base)
     except ValueError as error:
         raise ValueError(
             f"{name} is an adapter of {base}, which is not there ({error}); put it there, or write its place into {adapter.CONFIG}"
         ) from None
-    model = load_model(base, **options)
+    if resolution is None and (own := resolution_of(nano.resolve(name))) != resolution_of(folder):
+        resolution = own
+    model = load_model(base, resolution=resolution, **options)
     adapter.attach(model, name, config)
     if not is_in_bits(model):
         adapter.merge_layers(model)

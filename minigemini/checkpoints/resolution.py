@@ -24,6 +24,13 @@ class Resolution:
     image_global: bool = False
 
 
+def resolution_of(folder: str) -> Resolution | None:
+    """That of a checkpoint or an adapter; none where it has no tower of high resolution."""
+    config = MiniGeminiConfig.from_pretrained(folder)
+    tower = config.high_res_vision_config
+    return tower and Resolution(tower.image_size, config.image_grid, config.image_global)
+
+
 def configuration_at(folder: str, resolution: Resolution) -> MiniGeminiConfig:
     """The configuration of a checkpoint, at this resolution.
 

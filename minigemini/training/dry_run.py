@@ -34,13 +34,20 @@ from minigemini.data.tokens import tokens_per_image
 from minigemini.model.configuration_minigemini import MiniGeminiConfig
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
-from minigemini.model.transformers_versions import CHECKPOINT_BLOCKS
 from minigemini.training.largest_micro_batch import assumed_micro_batch, largest_micro_batch
 from minigemini.training.lora import add_low_rank_layers, check_base
 from minigemini.training.memory_plan import GIB, ModelSizes, model_sizes, moment_bytes, plan_rows, plan_table, verdict
 from minigemini.training.meta_step import step_bytes
 from minigemini.training.module_table import module_rows, table
-from minigemini.training.modules import Plans, apply_plans, check_engine, engine_of, settled
+from minigemini.training.modules import (
+    Plans,
+    apply_plans,
+    check_engine,
+    compute_blocks_twice,
+    engine_of,
+    hold_in_eval_mode,
+    settled,
+)
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.run import arguments_of, check_mining, load_model, load_processor
@@ -167,11 +174,11 @@ def planned_model(recipe: Recipe, arguments: TrainingArguments) -> tuple[Any, Pl
     plans = settled(recipe.modules, model, arguments)
     with torch.device("meta"):
         add_low_rank_layers(model, plans, recipe.init_from)
-    model.train()
-    for module in apply_plans(model, plans):
-        module.eval()
+    frozen = apply_plans(model, plans)
     if arguments.gradient_checkpointing:
-        getattr(model, CHECKPOINT_BLOCKS)(arguments.gradient_checkpointing_kwargs)
+        compute_blocks_twice(model, arguments.gradient_checkpointing_kwargs)
+    model.train()
+    hold_in_eval_mode(frozen)
     return model, plans
 
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from minigemini.checkpoints.adapter import check_peft
 from minigemini.model.transformers_versions import CHECKPOINT_BLOCKS
@@ -121,6 +122,11 @@ def check_engine(plans: Plans, arguments: TrainingArguments, engine: Engine | No
     """
     if any(plan.train in LOW_RANK for plan in plans.values()):
         check_peft()
+    options: Any = arguments.gradient_checkpointing_kwargs or {}
+    if options.get("use_reentrant"):
+        raise ValueError(
+            "trainer.gradient_checkpointing_kwargs: use_reentrant=true would compute frozen towers as if they were trained; leave it out"
+        )
     for name, plan in plans.items():
         if plan.dtype != "float32" and engine:
             raise ValueError(
@@ -194,8 +200,7 @@ def apply_plans(model: PreTrainedModel, plans: Plans) -> list[nn.Module]:
     """Set types, what is trained and what is computed twice by the settled plans; low-rank layers are there already.
 
     Returns:
-        The frozen modules. They belong in eval mode in every step: drop-path and dropout must not run in what is not
-        trained.
+        The frozen modules, for `hold_in_eval_mode` in every step.
     """
     modules = modules_by_name(model)
     model.requires_grad_(False)
@@ -206,8 +211,43 @@ def apply_plans(model: PreTrainedModel, plans: Plans) -> list[nn.Module]:
             if plan.dtype == "bfloat16" and not low_rank:
                 parameter.data = parameter.data.to(torch.bfloat16)
         if plan.gradient_checkpointing:
-            getattr(modules[name], CHECKPOINT_BLOCKS)({"use_reentrant": False})
+            compute_blocks_twice(modules[name], {"use_reentrant": False})
     return [module for name, module in modules.items() if plans[name].train == "frozen"]
+
+
+def compute_blocks_twice(model: Any, options: Any) -> None:
+    """Have the blocks of a model, or of a part of it, computed again in the backward pass.
+
+    Args:
+        options: ``trainer.gradient_checkpointing_kwargs``.
+    """
+    getattr(model, CHECKPOINT_BLOCKS)(options)
+    model.disable_input_require_grads()
+
+
+class WhatIsFrozenStaysOutOfTheGraph(TrainerCallback):
+    """Where Trainer has had blocks computed twice, as `compute_blocks_twice`.
+
+    transformers asks then for gradients of what every part of the model embeds, and a frozen tower is computed with all that a backward
+    pass needs. Only the reentrant way needs that, which `check_engine` refuses.
+    """
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> None:
+        model.disable_input_require_grads()
+
+
+def hold_in_eval_mode(frozen: list[nn.Module]) -> None:
+    """Drop-path and dropout must not run in what is not trained, whatever mode the whole model was just put in.
+
+    A block that shall be computed twice is itself, without what is in it, in training mode: transformers takes that for a sign.
+    """
+    for module in frozen:
+        module.eval()
+        for block in module.modules():
+            if isinstance(block, GradientCheckpointingLayer) and block.gradient_checkpointing:
+                block.training = True
 
 
 def optimizer_groups(model: PreTrainedModel, decayed: set[str], plans: Plans) -> list[dict]:

@@ -26,7 +26,13 @@ from minigemini.training import fully_sharded
 from minigemini.training.evaluation_loss import evaluation_loss
 from minigemini.training.finite import check_loss
 from minigemini.training.module_table import TableIsTrue, module_rows
-from minigemini.training.modules import Plans, optimizer_groups, set_rates
+from minigemini.training.modules import (
+    Plans,
+    WhatIsFrozenStaysOutOfTheGraph,
+    hold_in_eval_mode,
+    optimizer_groups,
+    set_rates,
+)
 from minigemini.training.room import RoomOnDisk
 from minigemini.training.stopping import StopWhenAsked, deaf
 from minigemini.training.throughput import in_short, meter_of
@@ -65,7 +71,7 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         self.remove_callback(PrinterCallback)
         self.progress, self.stopping = Progress(stage), StopWhenAsked()
         table = TableIsTrue(module_rows(self.model, plans), casts=self.is_deepspeed_enabled)
-        for callback in (table, RoomOnDisk(), self.progress, self.stopping):
+        for callback in (WhatIsFrozenStaysOutOfTheGraph(), table, RoomOnDisk(), self.progress, self.stopping):
             self.add_callback(callback)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
@@ -111,8 +117,10 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         batch = inputs
         inputs = {key: value for key, value in inputs.items() if key not in ("names", "sources")}
-        for module in self.frozen:  # training_step has just put the whole model in training mode
-            module.eval()
+        inputs["use_cache"] = (
+            False  # the language model's own default makes one, and complains where blocks are computed twice
+        )
+        hold_in_eval_mode(self.frozen)  # training_step has just put the whole model in training mode
         if model.training and self.args.label_smoothing_factor:
             inputs["label_smoothing"] = self.args.label_smoothing_factor
         loss, outputs = super().compute_loss(model, inputs, *args, **{**kwargs, "return_outputs": True})
@@ -138,12 +146,12 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         super().log(logs, start_time)
 
     def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
-        packing = self.data_collator  # for training only
-        self.data_collator = self.eval_collator
+        packing, drop_last = self.data_collator, self.args.dataloader_drop_last  # for training only
+        self.data_collator, self.args.dataloader_drop_last = self.eval_collator, False
         try:
             return super().get_eval_dataloader(*args, **kwargs)
         finally:
-            self.data_collator = packing
+            self.data_collator, self.args.dataloader_drop_last = packing, drop_last
 
     def evaluation_loop(
         self, dataloader: DataLoader, description: str, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any

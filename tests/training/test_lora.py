@@ -168,6 +168,17 @@ def test_merge_by_the_command(runs, tmp_path, override, capsys):
     assert "not an adapter" in capsys.readouterr().err
 
 
+def test_an_adapter_of_another_resolution_than_its_base(runs, tmp_path):
+    resolution = f"resolution={{high_res_image_size: {2 * tiny.HIGH_RES_SIZE}, image_grid: 2, image_global: true}}"
+    few = ["trainer.max_steps=1", f"trainer.output_dir={tmp_path / 'lora'}"]
+    folder = train(runs / "lora.yaml", [resolution, *few])
+    config = load_model(str(folder)).config
+    assert (config.high_res_vision_config.image_size, config.image_grid) == (2 * tiny.HIGH_RES_SIZE, 2)
+    assert config.image_global
+    assert main(["merge", str(folder), str(tmp_path / "merged")]) == 0
+    assert MiniGeminiForConditionalGeneration.from_pretrained(tmp_path / "merged").config.image_grid == 2
+
+
 def test_a_resumed_run_is_the_uninterrupted_one(lora, runs, tmp_path):
     cut = ["trainer.save_strategy=steps", "trainer.save_steps=2", f"trainer.output_dir={tmp_path / 'cut'}"]
     with pytest.MonkeyPatch.context() as patch:
@@ -289,6 +300,7 @@ def test_tied_matrices_are_not_adapted(tiny_parts):
         ("modules.vision_tower={train: frozen, dtype: bfloat16}", "computes in mixed precision only; set trainer.bf16"),
         ("modules.vision_tower={train: frozen, gradient_checkpointing: true}", "it is frozen, and no gradient passes"),
         ("modules.patch_info_mining.gradient_checkpointing=true", "does nothing, it has no blocks"),
+        ("trainer.gradient_checkpointing_kwargs={use_reentrant: true}", "would compute frozen towers as if"),
     ],
 )
 def test_what_cannot_be_is_said(runs, tmp_path, override, words):

@@ -12,6 +12,7 @@ from minigemini.data.check import check
 from minigemini.data.collator import Collator
 from minigemini.data.mixture import Mixture
 from minigemini.data.sources import DataRecipe, Source
+from minigemini.model.transformers_versions import CHECKPOINT_BLOCKS
 from minigemini.training.module_table import module_rows, table
 from minigemini.training.modules import ModulePlan, apply_plans, modules_by_name, optimizer_groups, settled
 from minigemini.training.trainer import MiniGeminiTrainer
@@ -22,6 +23,7 @@ def model(tiny_parts) -> MiniGeminiForConditionalGeneration:
     return tiny.new_model(tiny_parts)
 
 
+CHECKPOINTING = CHECKPOINT_BLOCKS.removesuffix("_enable")
 ARGUMENTS = TrainingArguments(output_dir="nowhere", learning_rate=1e-4, weight_decay=0.1, use_cpu=True)
 
 
@@ -147,7 +149,7 @@ def test_frozen_modules_are_in_eval_mode_in_every_step(model, tiny_parts, tmp_pa
     )
 
 
-def a_run(model, tiny_parts, folder, plans: dict[str, ModulePlan]) -> MiniGeminiTrainer:
+def a_run(model, tiny_parts, folder, plans: dict[str, ModulePlan], **options) -> MiniGeminiTrainer:
     processor = tiny.new_processor(tiny_parts)
     data = check(DataRecipe([Source(str(write_data(folder, 8)))], max_length=200), processor)
     arguments = TrainingArguments(
@@ -158,6 +160,7 @@ def a_run(model, tiny_parts, folder, plans: dict[str, ModulePlan]) -> MiniGemini
         save_strategy="no",
         learning_rate=1e-4,
         weight_decay=0.1,
+        **options,
     )
     plans = settled(plans, model, arguments)
     return MiniGeminiTrainer(
@@ -225,6 +228,42 @@ def test_a_model_that_is_not_what_the_table_says_stops_the_run(model, tiny_parts
     trainer.add_callback(Change(change, before))
     with pytest.raises(ValueError, match=rf"at step {1 if before else 2} the model is not what(.|\n)*{words}"):
         trainer.train()
+
+
+def test_blocks_of_a_frozen_language_model_are_computed_twice(model, tiny_parts, tmp_path, monkeypatch):
+    """Though all of what is frozen is in eval mode, where transformers computes none twice."""
+    twice, modes = [], set()
+    checkpoint = torch.utils.checkpoint.checkpoint
+    monkeypatch.setattr(
+        "transformers.modeling_utils.checkpoint", lambda *given, **how: twice.append(how) or checkpoint(*given, **how)
+    )
+    plans = full("multi_modal_projector") | {"language_model": ModulePlan("frozen", gradient_checkpointing=True)}
+    trainer = a_run(model, tiny_parts, tmp_path, plans)
+    layers = model.model.language_model.layers
+    for layer in layers:
+        layer.mlp.register_forward_pre_hook(lambda module, _: modes.add(module.training))
+    trainer.train()
+    assert len(twice) == 2 * len(layers)  # steps x layers
+    assert modes == {False}
+
+
+@pytest.mark.parametrize("all_modules", [True, False])
+def test_what_is_frozen_stays_out_of_the_graph_where_blocks_are_computed_twice(
+    model, tiny_parts, tmp_path, all_modules
+):
+    plans = full("multi_modal_projector", "lm_head")
+    if not all_modules:
+        plans["language_model"] = ModulePlan("frozen", gradient_checkpointing=True)
+    trainer = a_run(model, tiny_parts, tmp_path, plans, **({CHECKPOINTING: True} if all_modules else {}))
+    in_graph = {}
+    for name, module in (
+        ("embeddings", model.get_input_embeddings()),
+        ("tower", model.model.vision_tower.encoder.layers[0].mlp),
+        ("language_model", model.model.language_model.layers[0].mlp),
+    ):
+        module.register_forward_hook(lambda module, _, output, name=name: in_graph.update({name: output.requires_grad}))
+    trainer.train()
+    assert in_graph == {"embeddings": False, "tower": False, "language_model": True}
 
 
 def test_frozen_towers_in_bfloat16_and_blocks_that_are_computed_twice(model, tiny_parts, tmp_path):

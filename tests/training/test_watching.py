@@ -110,6 +110,13 @@ def test_tensorboard_has_the_curves_of_each_source(watched, monkeypatch):
     assert curves.Scalars("train/tokens_per_second")
 
 
+def test_no_record_is_dropped_from_the_validation(watched):
+    """Which does not divide by its batches of 3; that of the training data does by its one of 21."""
+    said = logged(train(watched, ["trainer.dataloader_drop_last=true"]))
+    for name in ("data_data", "more_data"):
+        assert said[f"loss_{name}"] == pytest.approx(said[f"eval_{name}_loss"], rel=1e-5)
+
+
 def test_validation_is_checked_with_the_rest(watched, tmp_path):
     (tmp_path / "held_out" / "more" / "0-0.png").unlink()
     with pytest.raises(ValueError, match=r"1 bad records(.|\n)*held_out/more/data.json: record 0"):
