@@ -33,8 +33,7 @@ def check_output(output: Path) -> None:
     if not there.is_dir():
         raise ValueError(f"trainer.output_dir: {there} is a file, and a folder is needed")
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output):
+        with tempfile.TemporaryFile(dir=there):  # a run that is refused leaves no empty folder behind
             pass
     except OSError as error:
         raise ValueError(f"trainer.output_dir: {output} cannot be written: {error.strerror}") from error

@@ -351,7 +351,7 @@ def test_the_command_that_is_named_is_the_one_that_uses_the_judge(benchmark, pro
     """Another protocol's number does not carry the judge's name."""
     choices = ["1", "2"] if benchmark == "mmbench" else []
     answer = "B" if benchmark == "mmbench" else "1"
-    rows = [row(1, "It is what I said.", question="?", answer=answer, **PROBLEM, **PLACE | {"choices": choices})]
+    rows = [row(1, "It is what I said.", question="?", answer=answer, **PROBLEM | PLACE | {"choices": choices})]
     with judge_server(
         lambda number, content: {"hallusionbench": "correct", "mathvista": "1", "mmbench": "B"}[benchmark]
     ) as server:
