@@ -258,7 +258,7 @@ def try_step(
         add_low_rank_layers(model, plans, recipe.init_from)
         packing = recipe.data.packing
         if packing is not None:
-            choose_attention(model.model.language_model, arguments.device.type)
+            choose_attention(model.model.language_model, arguments.device.type, half=arguments.bf16 or arguments.fp16)
         trainer = MiniGeminiTrainer(
             stage=f"{recipe.stage} (dry run)",
             frozen=apply_plans(model, plans),

@@ -97,7 +97,7 @@ def train(
     warning = check_data_fits(model, mixture, recipe.data.max_length)
     packing = recipe.data.packing
     if packing is not None:
-        choose_attention(model.model.language_model, arguments.device.type)
+        choose_attention(model.model.language_model, arguments.device.type, half=arguments.bf16 or arguments.fp16)
     if arguments.should_save:
         if warning:
             console.print(f"warning: {warning}", highlight=False)
