@@ -88,10 +88,10 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or DeepSpeed warns
     engine = engine_of(arguments_of(recipe.trainer))
     check_engine(recipe.modules, arguments, engine)
-    check_base(recipe.init_from, engine)
     check_output_and_services(recipe)
     set_seed(arguments.seed)
     processor = load_processor(recipe)
+    check_base(recipe.init_from, recipe.modules, engine)
     check_mining(recipe, processor)
     data, unusable = checked(recipe, processor)
     mixture = Mixture(data.sources)

@@ -69,7 +69,6 @@ def train(
     check_output(output)
     check_services(arguments)
     check_engine(recipe.modules, arguments, engine)
-    check_base(recipe.init_from, engine)
     if arguments.device.type == "cpu":
         # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -86,6 +85,7 @@ def train(
     set_seed(arguments.seed)
 
     processor = load_processor(recipe)
+    check_base(recipe.init_from, recipe.modules, engine)
     mixture, validation = checked_mixtures(recipe, processor, arguments)
     fingerprint[RECORDS] = records_of(mixture)
     refuse_other_records(begin, fingerprint[RECORDS], resume_changed, output)
