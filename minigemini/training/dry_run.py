@@ -34,6 +34,9 @@ from minigemini.data.tokens import tokens_per_image
 from minigemini.model.configuration_minigemini import MiniGeminiConfig
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
+from minigemini.training.beginning import check_is_no_file, refuse_to_overwrite
+from minigemini.training.checkpoints_on_disk import STATE
+from minigemini.training.data_fits_model import check_data_fits
 from minigemini.training.largest_micro_batch import assumed_micro_batch, largest_micro_batch
 from minigemini.training.lora import add_low_rank_layers, check_base
 from minigemini.training.memory_plan import GIB, ModelSizes, model_sizes, moment_bytes, plan_rows, plan_table, verdict
@@ -51,6 +54,7 @@ from minigemini.training.modules import (
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.recipe import Recipe, load_recipe
 from minigemini.training.run import arguments_of, check_mining, load_model, load_processor
+from minigemini.training.services import check_services
 from minigemini.training.trainer import MiniGeminiTrainer
 
 EXAMPLE_TOKENS = 400  # of the example that is shown
@@ -70,6 +74,7 @@ LEFT_OUT = {
     "dataloader_persistent_workers": False,
     "dataloader_prefetch_factor": None,
 }
+SERVICES = ("report_to", "push_to_hub")  # asked whether they are there, and nothing else
 
 
 def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_memory: float) -> None:
@@ -90,9 +95,10 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or DeepSpeed warns
     engine = engine_of(arguments_of(recipe.trainer))
     check_engine(recipe.modules, arguments, engine)
-    check_base(recipe.init_from, engine)
+    check_output_and_services(recipe)
     set_seed(arguments.seed)
     processor = load_processor(recipe)
+    check_base(recipe.init_from, recipe.modules, engine)
     check_mining(recipe, processor)
     data, unusable = checked(recipe, processor)
     mixture = Mixture(data.sources)
@@ -103,6 +109,8 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
 
     model, plans = planned_model(recipe, arguments)
     console.print(table(module_rows(model, plans)))
+    if len(mixture) and (warning := check_data_fits(model, mixture, recipe.data.max_length)):
+        console.print(f"warning: {warning}")
     sizes = model_sizes(model, in_4_bit=any(plan.train == "qlora" for plan in plans.values()))
     activations = step_bytes(model.to(torch.bfloat16 if arguments.bf16 else torch.float32), batch)
     rows = plan_rows(sizes, activations, gpus, arguments.bf16, str(arguments.optim))
@@ -130,7 +138,22 @@ def arguments_here(recipe: Recipe, changes: dict[str, Any]) -> TrainingArguments
     own = {key: value for key, value in arguments_of(recipe.trainer).items() if key not in LEFT_OUT}
     if not torch.cuda.is_available():
         own["use_cpu"] = True
-    return TrainingArguments(**{**own, **LEFT_OUT, **changes})
+    arguments = TrainingArguments(**{**own, **LEFT_OUT, **changes})
+    assert arguments.device, "counts the GPUs"
+    arguments._n_gpu = min(arguments._n_gpu, 1)  # or Trainer would use all that there are, by threads
+    return arguments
+
+
+def check_output_and_services(recipe: Recipe) -> None:
+    """
+    Raises:
+        ValueError: the run could not write to its output folder, would overwrite what is there, or could not reach what it reports to.
+    """
+    output = Path(recipe.trainer["output_dir"])
+    check_is_no_file(output)
+    if not recipe.trainer.get("resume_from_checkpoint"):
+        refuse_to_overwrite(output, finished=(output / STATE).is_file())
+    check_services(arguments_here(recipe, {key: recipe.trainer[key] for key in SERVICES if key in recipe.trainer}))
 
 
 def checked(recipe: Recipe, processor: MiniGeminiProcessor) -> tuple[CheckedData, Exception | None]:
@@ -265,7 +288,7 @@ def try_step(
         add_low_rank_layers(model, plans, recipe.init_from)
         packing = recipe.data.packing
         if packing is not None:
-            choose_attention(model.model.language_model, arguments.device.type)
+            choose_attention(model.model.language_model, arguments.device.type, half=arguments.bf16 or arguments.fp16)
         trainer = MiniGeminiTrainer(
             stage=f"{recipe.stage} (dry run)",
             frozen=apply_plans(model, plans),

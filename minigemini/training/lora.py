@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
 from minigemini import nano
 from minigemini.checkpoints import adapter
+from minigemini.model.configuration_minigemini import MiniGeminiConfig
 from minigemini.training.modules import LOW_RANK, Engine, ModulePlan, Plans, modules_by_name
 
 WORDS = {"attention": ("attention", "attn"), "mlp": ("mlp", "feed_forward")}  # in the names of what holds the layers
@@ -52,15 +54,36 @@ def add_low_rank_layers(model: Any, plans: Plans, base: str | Any) -> None:
     config.base_model_name_or_path = str(Path(base).resolve()) if Path(base).exists() else base
 
 
-def check_base(base: str | Any, engine: Engine | None) -> None:
+IN_4_BIT = 0.5  # of a language model's numbers, at least, that qlora must reach to be worth its name
+
+
+def check_base(base: str | Any, plans: Plans, engine: Engine | None) -> None:
     """
     Raises:
-        ValueError: `base` is an adapter, and would be merged into layers that no process has the whole of.
+        ValueError: `base` is an adapter, and would be merged into layers that no process has the whole of; or most of its language
+            model would not become 4 bit.
     """
     if engine == "ZeRO-3" and isinstance(base, str) and adapter.is_adapter(nano.resolve(base)):
         raise ValueError(
             f"init_from: {base} is an adapter, and ZeRO-3 holds its base in slices: merge it first (minigemini merge)"
         )
+    if any(plan.train == "qlora" for plan in plans.values()):
+        assert isinstance(base, str), "Recipe checks it"
+        config = MiniGeminiConfig.from_pretrained(nano.resolve(base)).text_config
+        share = linear_share(config)
+        if share < IN_4_BIT:
+            raise ValueError(
+                f"modules.language_model: qlora makes nn.Linear layers 4 bit, and they are {share:.0%} of this language model "
+                f"({config.model_type}), whose experts are none: most of it would stay in 16 bits or more; use lora"
+            )
+
+
+def linear_share(config: PretrainedConfig) -> float:
+    """The part of a language model's numbers, its embeddings left out, that lie in linear layers."""
+    with torch.device("meta"):
+        model: Any = AutoModel.from_config(config)
+    linear = sum(weight.numel() for layer in model.modules() if is_linear(layer) for weight in layer.parameters())
+    return linear / (model.num_parameters() - model.get_input_embeddings().weight.numel())
 
 
 def path_of(name: str) -> str:

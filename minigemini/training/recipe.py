@@ -57,6 +57,10 @@ class Recipe:
             if not self.data.validation:
                 raise ValueError(f"trainer.eval_strategy = {strategy} needs data to evaluate on: data.validation")
             self.trainer["eval_strategy"] = strategy
+        if self.trainer.get("eval_steps") is not None and strategy != "steps":
+            raise ValueError(
+                f"trainer.eval_steps does nothing with trainer.eval_strategy = {strategy}; leave it out, or set that to steps"
+            )
         if not self.trainer.get("output_dir"):
             raise ValueError("trainer.output_dir: missing; say where the checkpoint goes")
 

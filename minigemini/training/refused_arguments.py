@@ -25,6 +25,8 @@ REFUSED = {
     "eval_do_concat_batches": "the validation keeps no predictions",
     "eval_accumulation_steps": "the validation keeps no predictions",
     "eval_use_gather_object": "the validation keeps no predictions",
+    "bf16_full_eval": "the validation computes as the training does, so that their losses compare",
+    "fp16_full_eval": "the validation computes as the training does, so that their losses compare",
 }
 
 

@@ -71,7 +71,6 @@ def train(
     check_output(output)
     check_services(arguments)
     check_engine(recipe.modules, arguments, engine)
-    check_base(recipe.init_from, engine)
     check_samples(recipe.samples, arguments)
     if arguments.device.type == "cpu":
         # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.
@@ -90,6 +89,7 @@ def train(
     set_seed(arguments.seed)
 
     processor = load_processor(recipe)
+    check_base(recipe.init_from, recipe.modules, engine)
     mixture, validation, sampled = checked_mixtures(recipe, processor, arguments)
     fingerprint[RECORDS] = records_of(mixture)
     refuse_other_records(begin, fingerprint[RECORDS], resume_changed, output)
@@ -101,7 +101,7 @@ def train(
     warning = check_data_fits(model, mixture, recipe.data.max_length)
     packing = recipe.data.packing
     if packing is not None:
-        choose_attention(model.model.language_model, arguments.device.type)
+        choose_attention(model.model.language_model, arguments.device.type, half=arguments.bf16 or arguments.fp16)
     if arguments.should_save:
         if warning:
             console.print(f"warning: {warning}", highlight=False)

@@ -39,6 +39,34 @@ def test_without_data_the_plan_is_said_before_the_error(align, tmp_path, capsys)
     assert "data.json: no such data file" in captured.err
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            [
+                "modules.vision_tower={train: frozen, dtype: bfloat16}",
+                "trainer.bf16=true",
+                "trainer.deepspeed=train/deepspeed/zero2.json",
+            ],
+            "modules.vision_tower: dtype does nothing under DeepSpeed",
+        ),
+        (["trainer.report_to=tensorbord"], "trainer.report_to=tensorbord: "),
+        (["trainer.output_dir={there}/file"], "file is a file, and a folder is needed"),
+        (["trainer.output_dir={there}"], "holds a model that no run here has made"),
+        (["data.sources=[{path: '{there}/text.json'}]"], "no record has a picture, so nothing would train"),
+    ],
+)
+def test_what_the_run_would_refuse_is_refused(align, options, message, tmp_path, capsys):
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "file").touch()
+    (there / "model.safetensors").touch()
+    records = json.loads((tmp_path / "data" / "data.json").read_text())
+    (there / "text.json").write_text(json.dumps([record for record in records if "image" not in record]))
+    assert main(["train", str(align), "--dry-run", *(option.replace("{there}", str(there)) for option in options)]) == 1
+    assert message in capsys.readouterr().err
+
+
 def test_bad_records_are_named_after_the_plan(align, tmp_path, capsys):
     file = tmp_path / "data" / "data.json"
     records = json.loads(file.read_text())

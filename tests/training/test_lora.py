@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import tiny
 import torch
 import yaml
 from small_run import align_recipe, finetune_recipe, losses, write_data
+from transformers import LlamaConfig, MixtralConfig
 
 from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.checkpoints import adapter
@@ -19,10 +21,17 @@ from minigemini.cli import main
 from minigemini.model.configuration_minigemini import MiniGeminiHighResVisionConfig
 from minigemini.model.high_res_vision_tower import MiniGeminiHighResVisionModel
 from minigemini.training.dry_run import dry_run
-from minigemini.training.lora import linear_layers, low_rank_targets
+from minigemini.training.lora import linear_layers, linear_share, low_rank_targets
 from minigemini.training.modules import ModulePlan, modules_by_name
 from minigemini.training.run import train
 
+SMALL = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+}
 LORA = {"train": "lora", "rank": 4, "learning_rate": 5e-2}
 
 
@@ -312,6 +321,19 @@ def test_an_adapter_is_not_merged_in_slices(lora, runs, tmp_path):
     options = ["trainer.deepspeed=train/deepspeed/zero3.json", f"trainer.output_dir={tmp_path / 'out'}"]
     with pytest.raises(ValueError, match=r"lora is an adapter, and ZeRO-3 .* merge it first \(minigemini merge\)"):
         dry_run(runs / "lora.yaml", [*options, f"init_from={lora}"], gpus=8, gpu_memory=80)
+
+
+def test_experts_do_not_become_4_bit(runs, tmp_path):
+    base, experts = tmp_path / "experts", MixtralConfig(num_local_experts=8, **SMALL)
+    shutil.copytree(runs / "base", base)
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"text_config": experts.to_dict()}))
+    options = [f"init_from={base}", f"trainer.output_dir={tmp_path / 'out'}", "data.sources=[{path: nowhere.json}]"]
+    words = r"they are \d+% of this language model \(mixtral\)"
+    with pytest.raises(ValueError, match=words):
+        train(runs / "lora.yaml", [*options, "modules.language_model.train=qlora"])
+    assert linear_share(MixtralConfig(num_local_experts=8, **SMALL)) < 0.3
+    assert linear_share(LlamaConfig(**SMALL)) > 0.9
 
 
 def test_what_an_adapter_needs_is_said_before_the_data_is_read(runs, tmp_path, monkeypatch):

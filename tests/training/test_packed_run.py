@@ -10,7 +10,6 @@ import torch
 from small_run import losses
 from test_run import changed, interrupt_at_step_8, weights
 from transformers import LlamaConfig, LlamaModel
-from transformers.utils import is_flash_attn_2_available
 
 from minigemini.checkpoints.load import load
 from minigemini.data.check import check
@@ -85,6 +84,8 @@ def by_hand(folder: Path, smoothing: float) -> float:
     [
         (["trainer.use_liger_kernel=true"], "trainer.use_liger_kernel would do nothing: Liger has no kernels"),
         (["trainer.length_column_name=n"], "trainer.length_column_name would do nothing: lengths are those"),
+        (["trainer.bf16_full_eval=true"], "trainer.bf16_full_eval would do nothing: the validation computes as"),
+        (["trainer.eval_steps=5"], "trainer.eval_steps does nothing with trainer.eval_strategy = no"),
         (["data.packing=200"], r"data.packing: a pack is a micro-batch .*it is 4"),
         ([*PACKED, "trainer.train_sampling_strategy=group_by_length"], "data.packing chooses the order itself"),
         (["data.packing=100"], "packing = 100 tokens would not hold a sample of max_length = 200"),
@@ -99,24 +100,26 @@ def test_a_default_is_no_wish(align):
     train(align, ["trainer.use_liger_kernel=false", "trainer.max_steps=1"])
 
 
+SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 50}
+
+
 def test_the_attention_of_packs():
-    small = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 4,
-        "vocab_size": 50,
-    }
-    model = LlamaModel(LlamaConfig(**small))
-    choose_attention(model, "cpu")
+    model = LlamaModel(LlamaConfig(**SMALL))
+    choose_attention(model, "cpu", half=False)
     assert model.config._attn_implementation == "sdpa_packed"
-    asked = LlamaModel._from_config(LlamaConfig(**small), attn_implementation="eager")
-    choose_attention(asked, "cpu")
+    asked = LlamaModel._from_config(LlamaConfig(**SMALL), attn_implementation="eager")
+    choose_attention(asked, "cpu", half=False)
     assert asked.config._attn_implementation == "eager"
     model.config.layer_types = ["linear_attention"]
     with pytest.raises(ValueError, match=r"\(llama\) has layers of linear_attention"):
-        choose_attention(model, "cpu")
-    if not is_flash_attn_2_available():
-        other = LlamaModel(LlamaConfig(**small))
-        choose_attention(other, "cuda")
-        assert other.config._attn_implementation == "sdpa_packed"
+        choose_attention(model, "cpu", half=False)
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_flash_attention_is_for_half_precision_alone(half, monkeypatch):
+    """It is not installed here, so what would be set is asked for."""
+    asked: list[str] = []
+    monkeypatch.setattr("minigemini.training.packed_attention.is_flash_attn_2_available", lambda: True)
+    monkeypatch.setattr(LlamaModel, "set_attn_implementation", lambda model, name: asked.append(name))
+    choose_attention(LlamaModel(LlamaConfig(**SMALL)), "cuda", half)
+    assert asked == ["flash_attention_2" if half else "sdpa_packed"]
