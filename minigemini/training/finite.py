@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers import TrainingArguments
-from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from minigemini.training.checkpoints_on_disk import output_of
 from minigemini.training.processes import any_process
@@ -58,4 +57,4 @@ def share_of(parameter: nn.Parameter) -> Tensor:
     """What this process holds of it under FSDP2 or ZeRO-3; all of it otherwise."""
     if isinstance(parameter, DTensor):
         return parameter.to_local()
-    return parameter.ds_tensor if is_deepspeed_zero3_enabled() else parameter  # type: ignore[attr-defined]
+    return getattr(parameter, "ds_tensor", parameter)

@@ -7,7 +7,6 @@ from rich import box
 from rich.table import Table
 from torch import nn
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from minigemini.checkpoints import adapter
 from minigemini.training.modules import LOW_RANK, ModulePlan, Plans, modules_by_name
@@ -114,7 +113,8 @@ def numbers(parameter: Any, packed: bool = False) -> int:
     """How many numbers a parameter has, in slices or in 4 bit too; `packed`: how many of its own type it is stored in."""
     if type(parameter).__name__ == "Params4bit" and not packed:
         return parameter.quant_state.shape.numel()
-    return parameter.ds_numel if is_deepspeed_zero3_enabled() else parameter.numel()
+    # ZeRO-3 slices what is loaded, and low-rank layers, which are put beside it, when it takes the whole model
+    return getattr(parameter, "ds_numel", parameter.numel())
 
 
 def _type(parameter: Any) -> str:

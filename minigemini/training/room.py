@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from transformers.trainer_utils import SaveStrategy
 
 from minigemini.training.checkpoints_on_disk import BESIDE, checkpoints, output_of, torn
+from minigemini.training.module_table import numbers
 from minigemini.training.processes import any_process
 
 BESIDES = 2**20  # bytes of the small files: random numbers, log, configuration
@@ -99,9 +99,4 @@ def checkpoint_bytes(model: nn.Module, arguments: TrainingArguments) -> int:
 
 
 def weight_bytes(model: nn.Module) -> int:
-    return sum(numbers(parameter) * parameter.element_size() for parameter in model.parameters())
-
-
-def numbers(parameter: nn.Parameter) -> Any:
-    """How many it has, over all processes."""
-    return parameter.ds_numel if is_deepspeed_zero3_enabled() else parameter.numel()  # type: ignore[attr-defined]
+    return sum(numbers(parameter, packed=True) * parameter.element_size() for parameter in model.parameters())

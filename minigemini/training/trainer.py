@@ -104,7 +104,7 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         assert isinstance(self.model, MiniGeminiForConditionalGeneration)
-        if self.model._hf_peft_config_loaded:
+        if self.model._hf_peft_config_loaded and not self.is_fsdp_enabled:  # FSDP2 reads its own file, into slices
             adapter.load_weights(self.model, Path(resume_from_checkpoint) / adapter.WEIGHTS)
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
+from safetensors.torch import load_file
 from small_run import align_recipe, finetune_recipe, losses, write_data
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from minigemini import MiniGeminiForConditionalGeneration
+from minigemini.checkpoints.adapter import WEIGHTS
+from minigemini.checkpoints.load import load_model
 from minigemini.training.run import train
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +93,31 @@ def together(folder) -> Path:
     checkpoint = folder / "whole_saved" / "checkpoint-2"
     runs.append(a_run(folder, "whole", "resumed", [*adam, f"trainer.resume_from_checkpoint={checkpoint}"]))
     launch(folder, runs)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapters(folder) -> Path:
+    """As ``folder``, with adapters of ``whole``: ``lora`` of one process, ``lora_zero3``, and ``lora_fsdp2``, which ``lora_resumed``
+    goes on with from its second step."""
+    recipe = all_trained(finetune_recipe(folder / "whole", folder / "data" / "data.json", folder / "lora"))
+    recipe["modules"] = {
+        "patch_info_mining": {"train": "full"},
+        "language_model": {"train": "lora", "rank": 4, "learning_rate": 5e-2},
+    }
+    recipe["trainer"]["optim"] = "adamw_torch"
+    (folder / "lora.yaml").write_text(yaml.safe_dump(recipe))
+    train(folder / "lora.yaml")
+    saving = ["trainer.save_strategy=steps", "trainer.save_steps=2"]
+    checkpoint = folder / "lora_fsdp2" / "checkpoint-2"
+    launch(
+        folder,
+        [
+            a_run(folder, "lora", "zero3", ENGINES["zero3"]),
+            a_run(folder, "lora", "fsdp2", [*ENGINES["fsdp2"], *saving]),
+            a_run(folder, "lora", "resumed", [*ENGINES["fsdp2"], f"trainer.resume_from_checkpoint={checkpoint}"]),
+        ],
+    )
     return folder
 
 
@@ -171,6 +199,22 @@ def test_one_process_answers_while_the_other_waits(together, engine):
 
 def test_fsdp2_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(together):
     assert_learnt_the_same(together / "whole_saved", together / "whole_resumed")
+
+
+def test_an_adapter_beside_a_base_in_slices(adapters):
+    alone = losses(adapters / "lora")
+    for engine in IN_SLICES:
+        found = losses(adapters / f"lora_{engine}")
+        assert found[0] == pytest.approx(alone[0], abs=1e-5)
+        assert found == pytest.approx(alone, abs=0.2)  # the new layers are drawn otherwise
+        load_model(str(adapters / f"lora_{engine}"))
+
+
+def test_an_adapter_and_a_module_beside_it_go_on_in_slices(adapters):
+    one, two = (load_file(adapters / name / WEIGHTS) for name in ("lora_fsdp2", "lora_resumed"))
+    assert one.keys() == two.keys()
+    for key, tensor in one.items():
+        assert (two[key] - tensor).abs().max().item() < 1e-6, key
 
 
 def test_a_checkpoint_of_slices_is_the_ordinary_one(together):
