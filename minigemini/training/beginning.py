@@ -30,6 +30,7 @@ def check_output(output: Path) -> None:
         ValueError: the output folder is a file, inside of one, or cannot be written.
     """
     check_is_no_file(output)
+    there = next(path for path in (output, *output.absolute().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=there):  # a run that is refused leaves no empty folder behind
             pass
