@@ -188,7 +188,7 @@ def build_run(kind: str, way: str, number: int, size: int, pack: int) -> Step:
     plans = settled({name: ModulePlan(train="full") for name in TRAINED}, model, arguments(folder.name, size))
     frozen = apply_plans(model, plans)
     if way == PACKED:
-        choose_attention(model.model.language_model, "cpu")
+        choose_attention(model.model.language_model, "cpu", half=False)
 
     def trainer() -> Any:
         if way == TRL:

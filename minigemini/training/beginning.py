@@ -29,20 +29,14 @@ def check_output(output: Path) -> None:
     Raises:
         ValueError: the output folder is a file, inside of one, or cannot be written.
     """
-    check_is_no_file(output)
     there = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"trainer.output_dir: {there} is a file, and a folder is needed")
     try:
         with tempfile.TemporaryFile(dir=there):  # a run that is refused leaves no empty folder behind
             pass
     except OSError as error:
         raise ValueError(f"trainer.output_dir: {output} cannot be written: {error.strerror}") from error
-
-
-def check_is_no_file(output: Path) -> None:
-    """As :func:`check_output`, and nothing is made."""
-    there = next(path for path in (output, *output.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise ValueError(f"trainer.output_dir: {there} is a file, and a folder is needed")
 
 
 def where_to_begin(

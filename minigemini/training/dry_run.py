@@ -34,7 +34,7 @@ from minigemini.data.tokens import tokens_per_image
 from minigemini.model.configuration_minigemini import MiniGeminiConfig
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
-from minigemini.training.beginning import check_is_no_file, refuse_to_overwrite
+from minigemini.training.beginning import check_output, refuse_to_overwrite
 from minigemini.training.checkpoints_on_disk import STATE
 from minigemini.training.data_fits_model import check_data_fits
 from minigemini.training.largest_micro_batch import assumed_micro_batch, largest_micro_batch
@@ -150,7 +150,7 @@ def check_output_and_services(recipe: Recipe) -> None:
         ValueError: the run could not write to its output folder, would overwrite what is there, or could not reach what it reports to.
     """
     output = Path(recipe.trainer["output_dir"])
-    check_is_no_file(output)
+    check_output(output)
     if not recipe.trainer.get("resume_from_checkpoint"):
         refuse_to_overwrite(output, finished=(output / STATE).is_file())
     check_services(arguments_here(recipe, {key: recipe.trainer[key] for key in SERVICES if key in recipe.trainer}))
