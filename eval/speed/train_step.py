@@ -103,7 +103,7 @@ def build(kind: str, data: str, way: str, number: int, size: int, pack: int, dev
     model = new_model(kind).to(device)
     apply_plans(model, settled({name: ModulePlan(train="full") for name in TRAINED}, model, arguments(folder.name, 1)))
     if way == PACKED:
-        choose_attention(model.model.language_model, device)
+        choose_attention(model.model.language_model, device, half=False)
     for tower in (model.model.vision_tower, model.model.high_res_vision_tower):
         tower.eval()
     spent = dict.fromkeys(("image encoder", "language model"), 0.0)
