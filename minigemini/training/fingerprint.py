@@ -9,8 +9,10 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from minigemini import nano
 from minigemini.data.mixture import Mixture
 from minigemini.strict_yaml import unknown_name
+from minigemini.training.modules import LOW_RANK
 from minigemini.training.recipe import Recipe
 
 # Starts of TrainingArguments' names that change where and how fast a run goes, what it tells and what it keeps; not what it learns.
@@ -31,6 +33,7 @@ HARMLESS = (
     *("length_column", "full_determinism"),
 )
 RECORDS = "data.records"
+BEGINNING = 4096  # bytes of each tensor of a base
 WITH_THE_OPTIMIZER = ("trainer.optim", "trainer.adam_")  # starts of what its state brings along, whatever is asked for
 
 
@@ -49,6 +52,9 @@ def fingerprint_of(recipe: Recipe, arguments: TrainingArguments) -> dict[str, An
     }
     if isinstance(arguments.deepspeed, str):
         tree["trainer"]["deepspeed"] = json.loads(Path(arguments.deepspeed).read_text(encoding="utf-8"))
+    if any(plan.train in LOW_RANK for plan in recipe.modules.values()):
+        assert isinstance(recipe.init_from, str), "Recipe checks it"
+        tree["base"] = digest_of_base(recipe.init_from)  # its weights are not in the checkpoints
     tree["processes"] = max(1, arguments.world_size)
     return flat(json.loads(json.dumps(tree, default=str)))
 
@@ -59,6 +65,23 @@ def digest(file: Path) -> str | None:
         return None
     with file.open("rb") as stream:
         return "sha256 " + hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
+def digest_of_base(name: str) -> str | None:
+    """Of the beginning of every tensor in a folder: training moves all of one, so this tells without reading all of the model. None
+    for what is not on this disk, a model on the hub, which is known by its name."""
+    files = sorted(Path(nano.resolve(name)).glob("*.safetensors"))
+    whole = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(length))
+            header.pop("__metadata__", None)
+            for tensor, entry in sorted(header.items()):
+                start, end = entry["data_offsets"]
+                stream.seek(8 + length + start)
+                whole.update(tensor.encode() + stream.read(min(end - start, BEGINNING)))
+    return "sha256 " + whole.hexdigest()[:16] if files else None
 
 
 def flat(tree: Any, path: str = "") -> dict[str, Any]:
