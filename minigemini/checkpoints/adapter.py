@@ -124,7 +124,10 @@ def adapter_weights(model: Any, state_dict: dict[str, Tensor] | None = None) -> 
 def save(model: Any, folder: Path, state_dict: dict[str, Tensor] | None = None) -> None:
     """Write an adapter folder; the processor is not in it yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(adapter_weights(model, state_dict), folder / WEIGHTS, metadata={"format": "pt"})
+    tensors = adapter_weights(model, state_dict)
+    if (head := PREFIX + "lm_head.weight") in tensors:
+        tensors[head] = tensors[head].clone()  # a tied one shares memory with the embeddings, and no two may in a file
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     model.peft_config[NAME].save_pretrained(folder)
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)

@@ -108,7 +108,7 @@ def load_adapter(name: str, resolution: Resolution | None = None, **options: Any
         resolution, options: those of `load_model`.
 
     Raises:
-        ValueError: there is no such base, or the adapter does not fit it.
+        ValueError: there is no such base, it is an adapter beside weights in few bits, or the adapter does not fit it.
     """
     config = adapter.read_config(name)
     base = config.base_model_name_or_path
@@ -121,6 +121,8 @@ def load_adapter(name: str, resolution: Resolution | None = None, **options: Any
     if resolution is None and (own := resolution_of(nano.resolve(name))) != resolution_of(folder):
         resolution = own
     model = load_model(base, resolution=resolution, **options)
+    if model._hf_peft_config_loaded:  # beside weights in few bits it was not merged, and a model holds one
+        raise ValueError(f"{name} is an adapter of {base}, which is one itself; merge that first (minigemini merge)")
     adapter.attach(model, name, config)
     if not is_in_bits(model):
         adapter.merge_layers(model)

@@ -24,7 +24,7 @@ class RoomOnDisk(TrainerCallback):
     ) -> None:
         number = checkpoints_to_come(args, state)
         one = checkpoint_bytes(model, args) if number else 0
-        final = weight_bytes(model) + BESIDES
+        final = weight_bytes(model, args) + BESIDES
         check(
             args,
             number * one + final,
@@ -52,7 +52,7 @@ def check(arguments: TrainingArguments, needed: int, what: str, advice: str) -> 
 
 def check_for_model(model: nn.Module, arguments: TrainingArguments) -> None:
     """As :func:`check_for_checkpoint`, for the finished model."""
-    check(arguments, weight_bytes(model) + BESIDES, "the model", "make room and go on with --resume")
+    check(arguments, weight_bytes(model, arguments) + BESIDES, "the model", "make room and go on with --resume")
 
 
 def is_full(model: nn.Module, arguments: TrainingArguments) -> bool:
@@ -90,13 +90,19 @@ def checkpoint_bytes(model: nn.Module, arguments: TrainingArguments) -> int:
     if arguments.save_only_model:
         state = 0
     elif arguments.deepspeed:
-        state = weight_bytes(model) + 4 * (1 + moments) * sum(map(numbers, trained))
+        state = weight_bytes(model, arguments) + 4 * (1 + moments) * sum(map(numbers, trained))
     else:
         state = moments * sum(numbers(parameter) * parameter.element_size() for parameter in trained)
     found = next((one for one in checkpoints(output_of(arguments)) if torn(one) is None), None)
     before = sum(path.stat().st_size for path in found.rglob("*") if path.is_file()) if found else 0
-    return max(weight_bytes(model) + state + BESIDES, before)
+    return max(weight_bytes(model, arguments) + state + BESIDES, before)
 
 
-def weight_bytes(model: nn.Module) -> int:
-    return sum(numbers(parameter, packed=True) * parameter.element_size() for parameter in model.parameters())
+def weight_bytes(model: Any, arguments: TrainingArguments) -> int:
+    """Of what is saved: the model, or of an adapter what is trained, unless an engine writes the base with it."""
+    adapter_alone = model._hf_peft_config_loaded and not arguments.deepspeed and not arguments.fsdp
+    return sum(
+        numbers(parameter, packed=True) * parameter.element_size()
+        for parameter in model.parameters()
+        if parameter.requires_grad or not adapter_alone
+    )

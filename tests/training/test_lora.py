@@ -12,7 +12,7 @@ import tiny
 import torch
 import yaml
 from small_run import align_recipe, finetune_recipe, losses, write_data
-from transformers import LlamaConfig, MixtralConfig
+from transformers import LlamaConfig, MixtralConfig, TrainingArguments
 
 from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.checkpoints import adapter
@@ -22,7 +22,8 @@ from minigemini.model.configuration_minigemini import MiniGeminiHighResVisionCon
 from minigemini.model.high_res_vision_tower import MiniGeminiHighResVisionModel
 from minigemini.training.dry_run import dry_run
 from minigemini.training.lora import linear_layers, linear_share, low_rank_targets
-from minigemini.training.modules import ModulePlan, modules_by_name
+from minigemini.training.modules import FROZEN, ModulePlan, apply_plans, modules_by_name
+from minigemini.training.room import weight_bytes
 from minigemini.training.run import train
 
 SMALL = {
@@ -188,6 +189,19 @@ def test_an_adapter_of_another_resolution_than_its_base(runs, tmp_path):
     assert MiniGeminiForConditionalGeneration.from_pretrained(tmp_path / "merged").config.image_grid == 2
 
 
+def test_a_tied_head_that_is_trained_beside_low_rank_layers(runs, tmp_path):
+    """That of the nano."""
+    plans = "modules={language_model: {train: full}, vision_tower: {train: lora, rank: 2}}"
+    few = ["init_from=nano", "data.max_length=600", "trainer.max_steps=1", f"trainer.output_dir={tmp_path / 'lora'}"]
+    folder = train(runs / "lora.yaml", [plans, *few])
+    model, ids = load_model(str(folder)), torch.arange(10, 30)[None]
+    assert model.lm_head.weight is model.get_input_embeddings().weight
+    with torch.no_grad():
+        expected = beside_its_base(folder)(input_ids=ids).logits
+        torch.testing.assert_close(model(input_ids=ids).logits, expected, atol=1e-5, rtol=1e-5)
+        assert (expected - load_model("nano")(input_ids=ids).logits).abs().max() > 1e-2
+
+
 def test_a_resumed_run_is_the_uninterrupted_one(lora, runs, tmp_path):
     cut = ["trainer.save_strategy=steps", "trainer.save_steps=2", f"trainer.output_dir={tmp_path / 'cut'}"]
     with pytest.MonkeyPatch.context() as patch:
@@ -209,6 +223,8 @@ def test_chat_with_it_and_train_on_from_it(lora, runs, tmp_path, capsys):
     folder = train(runs / "lora.yaml", [f"init_from={lora}", f"trainer.output_dir={tmp_path / 'second'}"])
     assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == str(lora)
     torch.testing.assert_close(logits(load_model(str(folder))), logits(beside_its_base(folder)), atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match=f"{folder} is an adapter of {lora}, which is one itself"):
+        load_model(str(folder), bits=4)
     whole = [f"init_from={lora}", "modules={language_model: {train: full}}", f"trainer.output_dir={tmp_path / 'whole'}"]
     assert not adapter.is_adapter(str(train(runs / "lora.yaml", whole)))
 
@@ -284,6 +300,19 @@ def test_tensors_that_do_not_fit_are_named(lora, tmp_path):
         save_file(changed, tmp_path / "changed.safetensors")
         with pytest.raises(ValueError, match=rf"changed.safetensors: .*{words}"):
             adapter.load_weights(model, tmp_path / "changed.safetensors")
+
+
+def test_room_for_an_adapter_is_asked_for_not_for_its_base(lora, runs):
+    model = load_model(str(runs / "base"))
+    adapter.attach(model, str(lora), adapter.read_config(str(lora)))
+    apply_plans(model, dict.fromkeys(modules_by_name(model), FROZEN) | {"language_model": ModulePlan("lora", rank=4)})
+    adapter_bytes = 4 * sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    alone = TrainingArguments(output_dir="nowhere", use_cpu=True)
+    with_fsdp = TrainingArguments(output_dir="nowhere", use_cpu=True, fsdp=True)
+    assert weight_bytes(model, alone) == adapter_bytes > 0
+    assert weight_bytes(model, with_fsdp) > 4 * adapter_bytes
+    model._hf_peft_config_loaded = False
+    assert weight_bytes(model, alone) > 4 * adapter_bytes
 
 
 def test_tied_matrices_are_not_adapted(tiny_parts):
