@@ -131,7 +131,7 @@ REFUSED = {
     "train nano/tune": "no recipe of that name (there are gemma_2b/align, ",
     "eval paper --out runs/paper": f"textvqa@llava: {DATA}\n",
     "eval full --out runs/full": f"chartqa@lmms: {DATA}\n",
-    "eval papers --out runs/paper": "known: edits, full, paper, smoke, tabletop",
+    "eval papers --out runs/paper": "known: edits, full, paper, smoke, smollm2, tabletop",
 }
 SMALL = (
     "trainer.use_cpu=true trainer.dataloader_pin_memory=false trainer.max_steps=1 trainer.per_device_train_batch_size=2"
