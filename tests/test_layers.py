@@ -23,7 +23,7 @@ ARROWS = {
         "progress",
         "output_path",
     },
-    "serving": {"engine", "checkpoints", "attention", "generation", "conversation", "media", "progress"},
+    "serving": {"engine", "checkpoints", "attention", "generation", "conversation", "media", "progress", "html_page"},
     "training": {
         "engine",
         "generation",
@@ -34,6 +34,7 @@ ARROWS = {
         "media",
         "progress",
         "strict_yaml",
+        "html_page",
     },
     "evaluation": {
         "engine",
@@ -60,6 +61,7 @@ ARROWS = {
     "media": set(),
     "progress": set(),
     "strict_yaml": set(),
+    "html_page": set(),
     "nano": {"existing_model"},
     "existing_model": set(),
     "output_path": set(),

@@ -303,8 +303,8 @@ class MiniGeminiForConditionalGeneration(MiniGeminiPreTrainedModel, GenerationMi
     ) -> tuple | MiniGeminiCausalLMOutputWithPast:
         r"""
         In training mode, a call with labels returns no logits: the head runs on the states of trained tokens alone, which
-        gives the same loss and gradients. (A training step with Liger's kernels leaves them out likewise.) In eval mode, and without
-        labels, there are logits of all positions, or of those that `logits_to_keep` says.
+        gives the same loss and gradients. In eval mode, and without labels, there are logits of all positions, or of those
+        that `logits_to_keep` says.
 
         Args:
             input_ids: [B, L], with `config.image_token_id` once for every image token.

@@ -12,6 +12,7 @@ from PIL.Image import Image
 
 from minigemini.conversation import Part, Text
 from minigemini.generation.generation_record import GenerationRecord
+from minigemini.html_page import make_page
 from minigemini.serving.conversation import Conversation, Drawing, Turn
 
 TINY = 128
@@ -69,27 +70,7 @@ def write_page(conversations: Sequence[Conversation], path: str | Path, title: s
     paragraphs = "".join(f"<p>{escape(p.strip())}</p>\n" for p in introduction.split("\n\n") if p.strip())
     cards = "\n".join(_card(conversation) for conversation in conversations)
     path = Path(path)
-    path.write_text(
-        f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<header>
-<h1>{escape(title)}</h1>
-{paragraphs}</header>
-<main>
-{cards}
-</main>
-</body>
-</html>
-""",
-        encoding="utf-8",
-    )
+    path.write_text(make_page(title, STYLE, paragraphs, cards), encoding="utf-8")
     return path
 
 

@@ -26,10 +26,8 @@ from minigemini.checkpoints import adapter, load
 from minigemini.checkpoints.assemble import assemble_config
 from minigemini.checkpoints.resolution import configuration_at
 from minigemini.data.check import PRINTED_PROBLEMS, CheckedData, CheckedSource, check
-from minigemini.data.collator import Collator, PackCollator
 from minigemini.data.mixture import EpochSampler, Mixture, Order
 from minigemini.data.packing import Packs, PackSampler
-from minigemini.data.sources import source_names
 from minigemini.data.tokens import tokens_per_image
 from minigemini.model.configuration_minigemini import MiniGeminiConfig
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
@@ -51,11 +49,9 @@ from minigemini.training.modules import (
     hold_in_eval_mode,
     settled,
 )
-from minigemini.training.packed_attention import choose_attention
 from minigemini.training.recipe import Recipe, load_recipe
-from minigemini.training.run import arguments_of, check_mining, load_model, load_processor
+from minigemini.training.run import arguments_of, check_mining, load_model, load_processor, make_trainer
 from minigemini.training.services import check_services
-from minigemini.training.trainer import MiniGeminiTrainer
 
 EXAMPLE_TOKENS = 400  # of the example that is shown
 BETWEEN_ALLOCATIONS = 0.3  # of the activations, on a CPU: what glibc cannot give back, measured on the nano
@@ -286,20 +282,7 @@ def try_step(
         arguments = arguments_here(recipe, changes)
         model = load_model(recipe, arguments)
         add_low_rank_layers(model, plans, recipe.init_from)
-        packing = recipe.data.packing
-        if packing is not None:
-            choose_attention(model.model.language_model, arguments.device.type, half=arguments.bf16 or arguments.fp16)
-        trainer = MiniGeminiTrainer(
-            stage=f"{recipe.stage} (dry run)",
-            frozen=apply_plans(model, plans),
-            plans=plans,
-            sources=source_names(recipe.data.sources),
-            model=model,
-            args=arguments,
-            train_dataset=mixture if packing is None else Packs(mixture, packing),
-            data_collator=Collator(processor) if packing is None else PackCollator(processor),
-            processing_class=processor,
-        )
+        trainer = make_trainer(recipe, arguments, processor, model, plans, apply_plans(model, plans), mixture, {})
         done = trainer.train()
         measured = torch.cuda.max_memory_allocated() if device == "GPU" else peak_rss()
         console.print(

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
 from torch import nn
 
 from minigemini.data.collator import sample_of_trained_tokens
+from minigemini.training.processes import gather
 
 
-def evaluation_loss(model: nn.Module, batches: Iterable[dict[str, Any]], processes: int) -> tuple[float, int]:
+def evaluation_loss(model: nn.Module, batches: Iterable[dict[str, Any]]) -> tuple[float, int]:
     """Mean loss over the trained tokens of all records, and the number of records.
 
     Where a set does not divide evenly, processes are given records twice; they are told apart by name, and count once.
@@ -29,7 +29,6 @@ def evaluation_loss(model: nn.Module, batches: Iterable[dict[str, Any]], process
         sums = torch.zeros(len(batch["names"]), dtype=torch.float64).index_add_(0, sample, losses.double().cpu())
         counts = sample.bincount(minlength=len(batch["names"]))
         by_name |= dict(zip(batch["names"], zip(sums.tolist(), counts.tolist(), strict=True), strict=True))
-    parts = gather_object([by_name]) if processes > 1 else [by_name]
-    merged = {name: found for part in parts for name, found in part.items()}
+    merged = {name: found for part in gather(by_name) for name, found in part.items()}
     found = [merged[name] for name in sorted(merged)]  # in one order, so that any number of processes adds up alike
     return sum(loss for loss, _ in found) / sum(count for _, count in found), len(found)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from torch import nn
 from transformers import TrainingArguments, set_seed
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 from transformers.utils import logging
@@ -29,7 +30,7 @@ from minigemini.training.data_fits_model import check_data_fits
 from minigemini.training.fingerprint import RECORDS, fingerprint_of, records_of
 from minigemini.training.lora import add_low_rank_layers, check_base
 from minigemini.training.module_table import module_rows, table
-from minigemini.training.modules import apply_plans, check_engine, engine_of, settled
+from minigemini.training.modules import Plans, apply_plans, check_engine, engine_of, settled
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.processes import check_processes, gather
 from minigemini.training.recipe import Recipe, load_recipe
@@ -99,9 +100,6 @@ def train(
     frozen = apply_plans(model, plans)
     check_mining(recipe, processor)
     warning = check_data_fits(model, mixture, recipe.data.max_length)
-    packing = recipe.data.packing
-    if packing is not None:
-        choose_attention(model.model.language_model, arguments.device.type, half=arguments.bf16 or arguments.fp16)
     if arguments.should_save:
         if warning:
             console.print(f"warning: {warning}", highlight=False)
@@ -110,7 +108,30 @@ def train(
         provenance.write(output, recipe, arguments.world_size, fingerprint)
         (output / STATE).unlink(missing_ok=True)  # what goes on is not finished
 
-    trainer = MiniGeminiTrainer(
+    trainer = make_trainer(recipe, arguments, processor, model, plans, frozen, mixture, validation)
+    if recipe.samples is not None:
+        trainer.add_callback(SamplePages(trainer, recipe.samples.every, sampled, generator))
+    with trainer.stopping.listening():
+        trainer.train(resume_from_checkpoint=begin.checkpoint and str(begin.checkpoint))
+        trainer.save_finished()
+    return output
+
+
+def make_trainer(
+    recipe: Recipe,
+    arguments: TrainingArguments,
+    processor: MiniGeminiProcessor,
+    model: MiniGeminiForConditionalGeneration,
+    plans: Plans,
+    frozen: list[nn.Module],
+    mixture: Mixture,
+    validation: dict[str, Mixture],
+) -> MiniGeminiTrainer:
+    """Of a model to which the plans are applied; records are batched or packed as the recipe says."""
+    packing = recipe.data.packing
+    if packing is not None:
+        choose_attention(model.model.language_model, arguments.device.type, half=arguments.bf16 or arguments.fp16)
+    return MiniGeminiTrainer(
         stage=recipe.stage,
         frozen=frozen,
         plans=plans,
@@ -123,12 +144,6 @@ def train(
         data_collator=Collator(processor) if packing is None else PackCollator(processor),
         processing_class=processor,
     )
-    if recipe.samples is not None:
-        trainer.add_callback(SamplePages(trainer, recipe.samples.every, sampled, generator))
-    with trainer.stopping.listening():
-        trainer.train(resume_from_checkpoint=begin.checkpoint and str(begin.checkpoint))
-        trainer.save_finished()
-    return output
 
 
 def say(line: str) -> None:

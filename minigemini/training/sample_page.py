@@ -9,6 +9,7 @@ from pathlib import Path
 from transformers import TrainerState
 
 from minigemini.conversation import Message
+from minigemini.html_page import make_page
 
 
 @dataclass(frozen=True)
@@ -158,27 +159,5 @@ def said(text: str, role: str) -> str:
 def write(file: Path, title: str, header: str, body: str) -> None:
     """By a rename, so that a run that is killed leaves no half of a page."""
     beside = file.with_suffix(".unfinished")
-    beside.write_text(
-        f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<header>
-<h1>{escape(title)}</h1>
-{header}
-</header>
-<main>
-{body}
-</main>
-</body>
-</html>
-""",
-        encoding="utf-8",
-    )
+    beside.write_text(make_page(title, STYLE, header, body), encoding="utf-8")
     beside.replace(file)

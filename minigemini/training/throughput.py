@@ -28,6 +28,7 @@ PEAK_FLOPS = {
     "A100": 312e12,
     "A10G": 70e12,
     "L40S": 362e12,
+    "L40": 181e12,
     "L4": 121e12,
     "A6000": 155e12,
     "RTX 4090": 165e12,
@@ -130,7 +131,6 @@ class Meter:
         """
         sample = sample_of_trained_tokens(batch)
         source = torch.tensor(batch["sources"], device=sample.device)[sample]
-        # they stay on the device: nothing waits for it
         self.losses = self.losses.to(source.device).index_add(0, source, token_losses)
         self.trained = self.trained.to(source.device) + source.bincount(minlength=len(self.sources))
         mask = batch.get("attention_mask")

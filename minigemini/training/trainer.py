@@ -117,9 +117,8 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         batch = inputs
         inputs = {key: value for key, value in inputs.items() if key not in ("names", "sources")}
-        inputs["use_cache"] = (
-            False  # the language model's own default makes one, and complains where blocks are computed twice
-        )
+        # by default the language model makes a cache, and complains of it where blocks are computed twice
+        inputs["use_cache"] = False
         hold_in_eval_mode(self.frozen)  # training_step has just put the whole model in training mode
         if model.training and self.args.label_smoothing_factor:
             inputs["label_smoothing"] = self.args.label_smoothing_factor
@@ -159,7 +158,7 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         started = time.perf_counter()
         batches = (self._prepare_inputs(batch) for batch in dataloader)
         with self.compute_loss_context_manager():
-            loss, records = evaluation_loss(self.model_wrapped, batches, max(1, self.args.world_size))
+            loss, records = evaluation_loss(self.model_wrapped, batches)
         self.meter.leave_out(time.perf_counter() - started)
         return EvalLoopOutput(np.empty(0), None, {f"{metric_key_prefix}_loss": loss}, records)
 
