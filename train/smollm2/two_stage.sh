@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Both stages on a pretrained language model that is not ours: SmolLM2 learns to see the tabletop by low-rank layers, and still knows
-# what it knew. Interrupted, the same command goes on where it stopped.
+# Both stages on a pretrained language model that is not ours: SmolLM2 is to learn to see the tabletop by low-rank layers, and to know
+# still what it knew. (It has not been run to its end yet.) Interrupted, the same command goes on where it stopped.
 #
 #   make smollm2
 set -euo pipefail
