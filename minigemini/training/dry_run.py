@@ -39,7 +39,7 @@ from minigemini.training.largest_micro_batch import assumed_micro_batch, largest
 from minigemini.training.lora import add_low_rank_layers, check_base
 from minigemini.training.memory_plan import GIB, ModelSizes, model_sizes, moment_bytes, plan_rows, plan_table, verdict
 from minigemini.training.meta_step import step_bytes
-from minigemini.training.module_table import module_rows, table
+from minigemini.training.module_table import module_rows, print_whole, table
 from minigemini.training.modules import (
     Plans,
     apply_plans,
@@ -104,7 +104,7 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
         batch = assumed_micro_batch(arguments.train_batch_size, recipe.data)
 
     model, plans = planned_model(recipe, arguments)
-    console.print(table(module_rows(model, plans)))
+    print_whole(console, table(module_rows(model, plans)))
     if len(mixture) and (warning := check_data_fits(model, mixture, recipe.data.max_length)):
         console.print(f"warning: {warning}")
     sizes = model_sizes(model, in_4_bit=any(plan.train == "qlora" for plan in plans.values()))
@@ -112,7 +112,7 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
     rows = plan_rows(sizes, activations, gpus, arguments.bf16, str(arguments.optim))
     seen = "the largest micro-batch" if len(mixture) else "no data: as if every micro-batch were"
     console.print(f"{seen}: {batch.samples} samples of {batch.length:,} tokens, {batch.images} images")
-    console.print(plan_table(rows, gpus, gpu_memory))
+    print_whole(console, plan_table(rows, gpus, gpu_memory))
     console.print(verdict(rows, gpus, gpu_memory), markup=False)
     if unusable is not None:
         raise unusable

@@ -1,9 +1,11 @@
 """The table of modules that is printed before the first step, and the proof that it is true in the first and in the last step."""
 
+import io
 from dataclasses import dataclass
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from torch import nn
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -146,6 +148,14 @@ def table(rows: list[ModuleRow]) -> Table:
     )
     lines.add_row("all", parameters, "", trained, "", "", "", mebibytes(sum(row.bytes for row in rows)))
     return lines
+
+
+def print_whole(console: Console, shown: Table) -> None:
+    """As wide as it is: a narrow terminal breaks its lines, where rich would cut the numbers."""
+    wide = Console(width=1000, file=io.StringIO())
+    with wide.capture() as captured:
+        wide.print(shown)
+    console.print(captured.get(), end="", markup=False, highlight=False, soft_wrap=True)
 
 
 def mebibytes(count: int) -> str:

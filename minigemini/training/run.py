@@ -29,7 +29,7 @@ from minigemini.training.checkpoints_on_disk import STATE, clear_beside
 from minigemini.training.data_fits_model import check_data_fits
 from minigemini.training.fingerprint import RECORDS, fingerprint_of, records_of
 from minigemini.training.lora import add_low_rank_layers, check_base
-from minigemini.training.module_table import module_rows, table
+from minigemini.training.module_table import module_rows, print_whole, table
 from minigemini.training.modules import Plans, apply_plans, check_engine, engine_of, settled
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.processes import check_processes, gather
@@ -103,7 +103,7 @@ def train(
     if arguments.should_save:
         if warning:
             console.print(f"warning: {warning}", highlight=False)
-        console.print(table(module_rows(model, plans)))
+        print_whole(console, table(module_rows(model, plans)))
         clear_beside(output)
         provenance.write(output, recipe, arguments.world_size, fingerprint)
         (output / STATE).unlink(missing_ok=True)  # what goes on is not finished
