@@ -158,7 +158,7 @@ def plan_table(rows: list[PlanRow], gpus: int, gpu_gib: float) -> Table:
         title=f"memory of each of {gpus} GPUs, GiB (unmeasured: counted, no GPU has run this)",
         title_justify="left",
     )
-    columns = ("engine", "weights", "weights", "gradients", "optimizer", "static", "buffers", "activations", "all", "")
+    columns = ("engine", "held", "weights", "gradients", "optimizer", "static", "buffers", "activations", "all", "")
     for position, column in enumerate(columns):
         lines.add_column(column, justify="left" if position in (0, 1, 9) else "right", no_wrap=True)
     for row in rows:
