@@ -13,6 +13,7 @@ from typing import Literal
 
 from minigemini.evaluation.command_line import EVAL_COMMANDS, OVERRIDES, add_eval
 from minigemini.output_path import output_file, output_folder
+from minigemini.tabletop.questions import TRAINED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -195,6 +196,14 @@ def add_data(commands: argparse._SubParsersAction) -> None:
     tabletop.add_argument("out", type=output_folder, help="folder to write")
     tabletop.add_argument("--conversations", type=int, default=16000, help="for both stages (default: %(default)s)")
     tabletop.add_argument("--seed", type=int, default=0, help="another seed, other pictures (default: %(default)s)")
+    tabletop.add_argument(
+        "--questions",
+        nargs="+",
+        default=(),
+        choices=tuple(TRAINED),
+        metavar="KIND",
+        help="finetune is questions of these kinds alone, not the nano's mixture: %(choices)s",
+    )
     tabletop.set_defaults(run=run_data_tabletop)
 
     check = kinds.add_parser("check", help="check the data of a recipe, or a data file, and list every bad record")
@@ -214,7 +223,11 @@ def run_data_tabletop(parsed: argparse.Namespace) -> int:
     with progress_bar() as bar:
         task = bar.add_task("tabletop conversations", total=parsed.conversations)
         counts = write(
-            parsed.out, parsed.conversations, parsed.seed, lambda written: bar.update(task, completed=written)
+            parsed.out,
+            parsed.conversations,
+            parsed.seed,
+            parsed.questions,
+            lambda written: bar.update(task, completed=written),
         )
     print(f"{parsed.out}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     return 0
