@@ -1,6 +1,7 @@
 """transformers' Trainer with the things it lacks here: module learning rates, frozen modules in eval mode, a graph that is
 whole in every batch, the mixture's sampler, a progress bar, and that nothing of a run is lost or wrong without a word."""
 
+import math
 import sys
 import time
 from datetime import timedelta
@@ -173,7 +174,11 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         processes = max(1, self.args.world_size)
         if isinstance(self.train_dataset, Packs):
-            return PackSampler(self.train_dataset, processes, self.args.gradient_accumulation_steps, seed)
+            sampler = PackSampler(self.train_dataset, processes, self.args.gradient_accumulation_steps, seed)
+            steps = max(1, len(sampler) // sampler.step)
+            epochs = self.args.max_steps / steps if self.args.max_steps > 0 else self.args.num_train_epochs
+            sampler.make_room(math.ceil(epochs))
+            return sampler
         assert isinstance(self.train_dataset, Mixture)
         micro_batch_size = self.args.train_batch_size * processes
         global_batch_size = micro_batch_size * self.args.gradient_accumulation_steps
