@@ -199,7 +199,10 @@ class ChatSession:
                 self._last = last
 
     def reset(self) -> None:
-        """Forget the conversation and its branches, but not what the model is told as its system. The next one's first drawing has the next seed, else all would look alike."""
+        """Forget the conversation and its branches, but not what the model is told as its system.
+
+        The next one's first drawing has the next seed, else all would look alike.
+        """
         self.seed += 1
         self._begin([turn for turn in self.conversation.turns if turn.message.role == "system"])
 

@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from minigemini.engine.local import LocalEngine
+from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.load_session import load_session
 from minigemini.serving.options import ChatOptions
 from minigemini.serving.terminal import TerminalChat
@@ -14,7 +16,7 @@ from minigemini.serving.terminal import TerminalChat
 @pytest.fixture
 def chat(tmp_path):
     session = load_session(ChatOptions(max_new_tokens=24))
-    return TerminalChat(session, Console(file=io.StringIO(), width=300), "auto", tmp_path)
+    return TerminalChat(session, Console(file=io.StringIO(), width=300, markup=False), "auto", tmp_path)
 
 
 def said(chat):
@@ -54,13 +56,22 @@ def test_retry_draws_with_the_next_seed_and_a_stopped_one_leaves_the_old_answer(
     assert chat.session.conversation.turns == before
 
 
-def test_the_system_turn_is_replaced_and_outlives_a_reset(chat):
+def test_a_model_without_system_turns_refuses_one(chat):
+    chat.take("hello")
     before = said(chat)
+    chat.take("/system Be brief.")
+    assert "! this model takes no system message: nano knows the roles" in chat.console.file.getvalue()
+    assert said(chat) == before
+
+
+def test_the_system_turn_is_replaced_and_outlives_a_reset(model, processor, tmp_path):
+    session = ChatSession(LocalEngine(model, processor), max_new_tokens=4, system="Be polite.")
+    chat = TerminalChat(session, Console(file=io.StringIO(), width=300, markup=False), False, tmp_path)
+    chat.take("hello")
     chat.take("/system Be <image> brief.")
-    if "takes no system message" in chat.console.file.getvalue():
-        assert said(chat) == before
-        return
-    assert said(chat) == [("system", "Be < image> brief.")]
+    assert said(chat)[0] == ("system", "Be < image> brief.")
+    assert len(said(chat)) == 3
+    assert session.messages[0].text == "Be < image> brief."
     chat.take("/reset")
     assert said(chat) == [("system", "Be < image> brief.")]
     chat.take("/save")
