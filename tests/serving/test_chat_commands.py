@@ -1,5 +1,6 @@
 """Commands that change what was said: the shipped nano, line by line."""
 
+import copy
 import io
 
 import pytest
@@ -11,6 +12,11 @@ from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.load_session import load_session
 from minigemini.serving.options import ChatOptions
 from minigemini.serving.terminal import TerminalChat
+
+TAKES_A_SYSTEM = (
+    "{% for message in messages %}{{ message.role }}:{% for part in message.content %}"
+    "{{ '<image>' if part.type == 'image' else part.text }}{% endfor %} {% endfor %}"
+)
 
 
 @pytest.fixture
@@ -65,6 +71,8 @@ def test_a_model_without_system_turns_refuses_one(chat):
 
 
 def test_the_system_turn_is_replaced_and_outlives_a_reset(model, processor, tmp_path):
+    processor = copy.copy(processor)
+    processor.chat_template = TAKES_A_SYSTEM
     session = ChatSession(LocalEngine(model, processor), max_new_tokens=4, system="Be polite.")
     chat = TerminalChat(session, Console(file=io.StringIO(), width=300, markup=False), False, tmp_path)
     chat.take("hello")
