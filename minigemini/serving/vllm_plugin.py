@@ -8,7 +8,7 @@ def register() -> None:
     mixture of experts, by the configuration; a wrapper named here would be the wrong one for half of the checkpoints.
     """
     import transformers
+    from transformers import AutoModelForImageTextToText  # with the Auto classes come ours, see `auto_registration`
 
-    from minigemini.model import MiniGeminiForConditionalGeneration  # which registers with the Auto classes
-
-    transformers.MiniGeminiForConditionalGeneration = MiniGeminiForConditionalGeneration  # type: ignore[attr-defined]
+    config = transformers.CONFIG_MAPPING["minigemini"]
+    transformers.MiniGeminiForConditionalGeneration = AutoModelForImageTextToText._model_mapping[config]  # type: ignore[attr-defined]
