@@ -307,6 +307,9 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--prompt", help="say this, print the answer and end")
     parser.add_argument("--json", action="store_true", help="with --prompt: print the answer as JSON")
     parser.add_argument("--draw", choices=["auto", "always", "never"], default="auto", help="(default: %(default)s)")
+    parser.add_argument("--system", default="", help="what the model is told before everything else")
+    parser.add_argument("--temperature", type=float, default=0.0, help="0: the likeliest words (default); else sampled")
+    parser.add_argument("--max-new-tokens", type=int, help="most tokens of an answer (default: as the checkpoint says)")
     parser.add_argument("--seed", type=int, default=0, help="of drawings; another one, another picture (default: 0)")
     parser.add_argument(
         "--out", type=output_folder, default=Path("."), help="folder for drawn pictures (default: here)"
@@ -334,6 +337,9 @@ def run_chat(parsed: argparse.Namespace) -> int:
             images=parsed.image,
             prompt=parsed.prompt,
             as_json=parsed.json,
+            system=parsed.system,
+            temperature=parsed.temperature,
+            max_new_tokens=parsed.max_new_tokens,
             draw=draw[parsed.draw],
             seed=parsed.seed,
             out=parsed.out,
