@@ -17,10 +17,9 @@ from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_h
 from minigemini.data.collator import lengths_of_samples, sample_of_trained_tokens
 from minigemini.training.meta_step import MicroBatch, loss_on_meta, pixels_on_meta
 
-# A whole word of torch.cuda.get_device_name() (or two), in small letters -> dense FLOP/s in bfloat16 by the vendors' data sheets: NVIDIA's
-# of A100, H100 (the PCIe and NVL cards have columns of their own), H200, L4, L40S, L40, A10 and RTX A6000 state it, or twice it
-# "with sparsity"; B200 in HGX B200's, a GPU of eight; RTX 4090 and 3090 in the papers on Ada and GA102 (with float32 sums); V100
-# knows float16 only; MI300X in AMD's. A card that is not here has no utilisation. The first that fits counts.
+# A whole word of torch.cuda.get_device_name() (or two), in small letters -> dense FLOP/s in bfloat16 (V100 knows float16 only), as vendors
+# state them: where a data sheet says "with sparsity", half of it. Those of L40 and L40S were looked up, the others written from memory:
+# look yours up before you publish a utilisation. A card that is not here has none. The first that fits counts.
 PEAK_FLOPS = {
     "h100 pcie": 756e12,
     "h100 nvl": 835e12,
