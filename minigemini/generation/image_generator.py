@@ -44,6 +44,11 @@ FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
         "use_resolution_binning": False,
         "clean_caption": False,
     },
+    "SanaPipeline": {"use_resolution_binning": False, "clean_caption": False},
+    "SanaSprintPipeline": {"use_resolution_binning": False, "clean_caption": False},
+    # Guidance is away from the negative prompt; without one these pipelines draw as if there were no guidance.
+    "QwenImagePipeline": {"negative_prompt": " "},
+    "QwenImageEditPipeline": {"negative_prompt": " "},
 }
 """By class name of the pipeline, what differs from the defaults of its ``__call__``; the scheduler is the one in its folder."""
 
@@ -67,6 +72,11 @@ class ImageGenerator:
         self._defaults = {key: p.default for key, p in parameters.items() if p.default is not inspect.Parameter.empty}
         if "prompt" not in parameters:
             raise ValueError(f"{name}: {self.family} does not draw from a text prompt")
+        # Where there are both, classifier-free guidance is true_cfg_scale, and guidance_scale is a number that a distilled model
+        # reads: FLUX's were distilled so; Qwen-Image's were not (the default is None) and are guided by the first.
+        self._classifier_free = "true_cfg_scale" if "true_cfg_scale" in self._defaults else "guidance_scale"
+        distilled = self._defaults.get("guidance_scale") is not None
+        self._guidance = "guidance_scale" if distilled else self._classifier_free
         self._settings = dict(FAMILY_SETTINGS.get(self.family, {}))
         self._reading, limit = self._reading_tokenizers()
         if "max_sequence_length" in self._defaults and limit is not None:
@@ -130,7 +140,7 @@ class ImageGenerator:
             ValueError: the pipeline lacks one, or cannot draw so.
         """
         self._check_settings(steps, guidance)
-        asked = {"num_inference_steps": steps, "guidance_scale": guidance}
+        asked = {"num_inference_steps": steps, self._guidance: guidance}
         asked = {key: value for key, value in asked.items() if value is not None}
         for key in asked:
             if key not in self._defaults:
@@ -181,14 +191,18 @@ class ImageGenerator:
         self._check_settings(steps, guidance, size)
         length = self._checked_length(prompt, truncate)
         longest = length
-        unread = "negative_prompt" not in self._defaults  # and a warning follows
+        scale = {**self._defaults, **self._settings}.get(self._classifier_free)
+        if guidance is not None and self._guidance == self._classifier_free:
+            scale = guidance
+        unguided = scale is not None and scale <= 1
+        unread = unguided or "negative_prompt" not in self._defaults  # and a warning follows
         if negative_prompt and not unread and negative_prompt != self._settings.get("negative_prompt"):
             longest = max(length, self._checked_length(negative_prompt, truncate, "negative prompt"))
 
         width, height = size or (None, None)
         asked = {
             "num_inference_steps": steps,
-            "guidance_scale": guidance,
+            self._guidance: guidance,
             "negative_prompt": negative_prompt,
             "width": width,
             "height": height,
@@ -198,6 +212,13 @@ class ImageGenerator:
         if lacking:
             warnings.warn(f"{self.family} has no {', '.join(lacking)}; drawn without", stacklevel=2)
         settings = {key: v for key, v in {**self._settings, **asked}.items() if key in self._defaults}
+        if unguided and "negative_prompt" in settings:
+            dropped = settings.pop("negative_prompt")
+            if dropped and dropped == negative_prompt:
+                warnings.warn(
+                    f"{self.family} reads no negative_prompt at {self._classifier_free}={scale:g}; drawn without",
+                    stacklevel=2,
+                )
 
         view = self._view(on_step)
         output = view(prompt=prompt, generator=torch.Generator("cpu").manual_seed(seed), **settings)
@@ -214,7 +235,7 @@ class ImageGenerator:
             negative_prompt=used.get("negative_prompt"),
             seed=seed,
             steps=used.get("num_inference_steps"),
-            guidance=used.get("guidance_scale"),
+            guidance=used.get(self._guidance),
             width=image.width,
             height=image.height,
             generator=self.name,
