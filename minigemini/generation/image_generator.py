@@ -8,17 +8,19 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.pipelines.auto_pipeline import AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, AUTO_TEXT2IMAGE_PIPELINES_MAPPING
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
 from minigemini import nano
-from minigemini.generation.generation_record import GenerationRecord
+from minigemini.generation.generation_record import PICTURE_EDITS, GenerationRecord
 
 OnStep = Callable[[int, int], None]
 """Called after each denoising step with the steps done and the steps in all; what it raises ends the drawing."""
@@ -149,6 +151,30 @@ class ImageGenerator:
         other._settings = {**self._settings, **asked}
         return other
 
+    @property
+    def edits_by_instruction(self) -> bool:
+        """The pipeline takes a picture and is told what to change in it."""
+        # With a strength it takes noise off the picture instead; upscalers and ControlNets are guided by theirs.
+        other_uses = {"strength", "noise_level", "controlnet_conditioning_scale"}
+        return "image" in self._defaults and not other_uses & set(self._defaults)
+
+    @property
+    def takes_size(self) -> bool:
+        """The pipeline is told the size to draw; image-to-image often takes its picture's."""
+        return {"width", "height"} <= set(self._defaults)
+
+    def image_to_image(self) -> ImageGenerator | None:
+        """The same weights and settings behind the family's image-to-image pipeline; None if diffusers has none."""
+        text_to_image = {pipeline: key for key, pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.items()}
+        pipeline = AUTO_IMAGE2IMAGE_PIPELINES_MAPPING.get(text_to_image.get(type(self.pipeline), ""))
+        if pipeline is None:
+            return None
+        takes = inspect.signature(pipeline.__init__).parameters
+        given = {**self.pipeline.config, **self.pipeline.components}
+        other = ImageGenerator(pipeline(**{key: value for key, value in given.items() if key in takes}), self.name)
+        other._settings = {**other._settings, **{k: v for k, v in self._settings.items() if k in other._defaults}}
+        return other
+
     def count_prompt_tokens(self, prompt: str) -> int:
         """Tokens of a prompt for the text encoder that reads the least, without the special ones around it."""
         # Some pipelines lower and strip the prompt before they read it, which may change the count.
@@ -169,6 +195,8 @@ class ImageGenerator:
         negative_prompt: str | None = None,
         truncate: bool = False,
         parents: Sequence[str] = (),
+        image: Image.Image | None = None,
+        strength: float | None = None,
         on_step: OnStep | None = None,
     ) -> tuple[Image.Image, GenerationRecord]:
         """Draw one picture. The same arguments give the same pixels on the same machine, whatever else is being drawn.
@@ -180,13 +208,16 @@ class ImageGenerator:
             size: (width, height) in pixels; None: the size the pipeline was trained for.
             truncate: draw a prompt that is too long without its end, and say so in the record, instead of refusing it.
             parents: for the record.
+            image: the picture to begin from or to change; :func:`~minigemini.generation.edit.edit` chooses how.
+            strength: of a change by image-to-image, above 0 (the picture as it is) to 1 (nothing of it); None: the pipeline's.
             on_step: see :data:`OnStep`.
 
         Returns:
             The picture (RGB) and what made it. A setting that this pipeline lacks is left out, with a warning.
 
         Raises:
-            ValueError: the prompt is empty or too long, so is the negative prompt, or nothing can be drawn with a setting.
+            ValueError: the prompt is empty or too long, so is the negative prompt, nothing can be drawn with a setting, or the
+                pipeline takes no picture or no strength.
         """
         self._check_settings(steps, guidance, size)
         length = self._checked_length(prompt, truncate)
@@ -220,24 +251,41 @@ class ImageGenerator:
                     stacklevel=2,
                 )
 
+        given = {"image": image and image.convert("RGB"), "strength": strength}
+        given = {key: value for key, value in given.items() if value is not None}
+        for key in given:
+            if key not in self._defaults:
+                raise ValueError(f"{self.name}: {self.family} takes no {key}")
+        settings |= given
+        used = {**self._defaults, **settings}
+        # LCM's image-to-image spreads all its steps over the part that the strength leaves, and checks them.
+        if (
+            "strength" in used
+            and "original_inference_steps" not in used
+            and not (0 < used["strength"] <= 1 and int(used["num_inference_steps"] * used["strength"]))
+        ):
+            raise ValueError(
+                f"strength={used['strength']} of {used['num_inference_steps']} steps: it must be above 0, at most 1, and "
+                "leave one step to be taken"
+            )
+
         view = self._view(on_step)
         output = view(prompt=prompt, generator=torch.Generator("cpu").manual_seed(seed), **settings)
         images = output.get("images")
         if not images or not isinstance(images[0], Image.Image):
             raise ValueError(f"{self.name}: {self.family} does not make pictures")
-        image = images[0].convert("RGB")
-        if size is not None and not {"width", "height"} & set(lacking) and image.size != tuple(size):
-            warnings.warn(f"{self.family} drew {image.width}x{image.height}, not {width}x{height}", stacklevel=2)
+        drawn = images[0].convert("RGB")
+        if size is not None and not {"width", "height"} & set(lacking) and drawn.size != tuple(size):
+            warnings.warn(f"{self.family} drew {drawn.width}x{drawn.height}, not {width}x{height}", stacklevel=2)
 
-        used = {**self._defaults, **settings}
         record = GenerationRecord(
             prompt=prompt,
             negative_prompt=used.get("negative_prompt"),
             seed=seed,
             steps=used.get("num_inference_steps"),
             guidance=used.get(self._guidance),
-            width=image.width,
-            height=image.height,
+            width=drawn.width,
+            height=drawn.height,
             generator=self.name,
             pipeline=self.family,
             scheduler=type(view.scheduler).__name__,
@@ -247,8 +295,9 @@ class ImageGenerator:
             prompt_tokens=length if self._reading else None,
             truncated=self.max_prompt_tokens is not None and longest > self.max_prompt_tokens,
             parents=list(parents),
+            strength=used.get("strength"),
         )
-        return image, record
+        return drawn, record
 
     def draw_batch(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """Several pictures at once with the family's settings: the quick way to draw hundreds.
@@ -270,8 +319,14 @@ class ImageGenerator:
     def draw_again(
         self, record: GenerationRecord, on_step: OnStep | None = None
     ) -> tuple[Image.Image, GenerationRecord]:
-        """The picture of a record once more."""
-        return self.draw(
+        """The picture of a record once more.
+
+        Raises:
+            ValueError: the picture was drawn from another, which :func:`~minigemini.generation.edit.edit_again` is given.
+        """
+        if record.edit in PICTURE_EDITS:
+            raise ValueError(f"{record.prompt!r} was an edit by {record.edit}; its parent is needed to draw it again")
+        image, drawn = self.draw(
             record.prompt,
             seed=record.seed,
             steps=record.steps,
@@ -282,6 +337,7 @@ class ImageGenerator:
             parents=record.parents,
             on_step=on_step,
         )
+        return image, replace(drawn, edit=record.edit)
 
     def _check_settings(self, steps: int | None, guidance: float | None, size: tuple[int, int] | None = None) -> None:
         """
@@ -327,7 +383,9 @@ class ImageGenerator:
                 nonlocal done
                 result = step(*args, **kwargs)
                 done += 1
-                on_step(done, len(scheduler.timesteps))
+                # Image-to-image takes the last of the scheduler's steps only; PixArt alone does not say how many it takes.
+                total = getattr(view, "_num_timesteps", len(scheduler.timesteps))
+                on_step(done, total)
                 return result
 
             scheduler.step = counted_step
