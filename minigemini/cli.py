@@ -291,13 +291,14 @@ def add_draw_again(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=output_file, help="where to write it (default: NAME-again.png beside it)")
     parser.add_argument("--generator", help="folder, hub id or nano; needed unless the record names the shipped one")
     parser.add_argument("--device", help="torch device (default: a GPU if there is one)")
+    parser.add_argument("--parent", type=Path, help="the picture it is an edit of; needed if the edit read its pixels")
     parser.set_defaults(run=run_draw_again)
 
 
 def run_draw_again(parsed: argparse.Namespace) -> int:
     from minigemini.generation.draw_again import run
 
-    return run(parsed.file, parsed.out, parsed.generator, parsed.device)
+    return run(parsed.file, parsed.out, parsed.generator, parsed.device, parsed.parent)
 
 
 def add_chat(commands: argparse._SubParsersAction) -> None:
