@@ -19,6 +19,7 @@ import flops
 import generation
 import mining
 import preprocessing
+import real_size
 import torch
 import train_step
 from machine import describe, name_of, roofs
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "generation": generation.run,
     "preprocessing": preprocessing.run,
     "train_step": train_step.run,
+    "real_size": real_size.run,
 }
 
 

@@ -1,7 +1,8 @@
 """Attention within the samples of a pack, one after the other: what a kernel for variable lengths does, where there is none.
 
 transformers gives `sdpa` a mask of [L, L] for a pack, so that most of what is computed is thrown away, and no fast kernel takes it.
-`sdpa_packed` computes `sdpa` of each sample alone and gives the same numbers; for all that is no pack it is `sdpa`.
+`sdpa_packed` computes `sdpa` of each sample alone and gives the same numbers, or in 16 bits on a GPU torch's kernel for variable lengths
+(FlashAttention's); for all that is no pack it is `sdpa`.
 
 Nothing but the mask says where samples begin, as only the mask reaches the attention in every family of models: a pack's "mask" is
 [samples], their lengths.
@@ -12,9 +13,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import causal_mask_function, sdpa_mask
+
+try:
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:
+    varlen_attn = None
 
 PACKED = "sdpa_packed"
 
@@ -63,8 +70,34 @@ def packed_attention(
     """Query [B, heads, L, d], key and value [B, key heads, L, d] -> [B, L, heads, d]."""
     if attention_mask is None or attention_mask.ndim > 1:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
+    if query.is_cuda and not kwargs.get("dropout") and fits_varlen(dtype, query.shape[-1]):
+        return varlen(query.to(dtype), key.to(dtype), value.to(dtype), attention_mask, kwargs.get("scaling")), None
     samples = zip(*(states.split(attention_mask.tolist(), dim=2) for states in (query, key, value)), strict=True)
     return torch.cat([sdpa_attention_forward(module, q, k, v, None, **kwargs)[0] for q, k, v in samples], dim=1), None
+
+
+def fits_varlen(dtype: torch.dtype, width: int) -> bool:
+    """Has torch the kernel, and does it take this type and this width of a head?"""
+    return varlen_attn is not None and dtype in (torch.float16, torch.bfloat16) and width % 8 == 0 and width <= 256
+
+
+def varlen(query: Tensor, key: Tensor, value: Tensor, lengths: Tensor, scale: float | None) -> Tensor:
+    """:func:`packed_attention` of one row, on a GPU, without asking the device how long the samples are."""
+    ends = functional.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
+    tokens = query.shape[2]  # no sample is longer
+    attended = varlen_attn(
+        *(states[0].transpose(0, 1) for states in (query, key, value)),
+        ends,
+        ends,
+        tokens,
+        tokens,
+        scale=scale,
+        window_size=(-1, 0),
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+    assert isinstance(attended, Tensor)
+    return attended[None]
 
 
 AttentionInterface.register(PACKED, packed_attention)
