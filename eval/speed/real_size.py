@@ -54,7 +54,7 @@ RECORDS = 400
 
 
 def new_model(kind: str, device: str) -> Any:
-    config = config_of(toy=False)
+    config: Any = config_of(toy=False)
     config.text_config = GemmaConfig(**GEMMA_2B) if kind == FULL else LlamaConfig(**VICUNA_7B)
     config.image_token_id = load_processor("nano").image_token_id
     with torch.device(device):

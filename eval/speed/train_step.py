@@ -75,7 +75,9 @@ def records(data: str, number: int, processor: Any, folder: Path) -> Mixture:
         mean, deviation, images = ((1288, 600, 0), (775, 150, 1), (695, 90, 1))[
             generator.choice(3, p=(0.06, 0.36, 0.58))
         ]
-        length = int(np.clip(generator.gamma((mean / deviation) ** 2, deviation**2 / mean), 64, 2048))
+        length = int(
+            np.clip(generator.gamma((mean / deviation) ** 2, deviation**2 / mean), max(64, images * picture + 32), 2048)
+        )
         ids = generator.integers(20, 200, length - images * (picture - 1)).astype(np.int32)
         ids[1 : 1 + images] = processor.image_token_id
         trained = np.arange(len(ids)) >= len(ids) - length // 6

@@ -18,12 +18,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import causal_mask_function, sdpa_mask
 
-try:
-    from torch.nn.attention.varlen import varlen_attn
-except ImportError:
-    varlen_attn = None
-
 PACKED = "sdpa_packed"
+HAS_VARLEN = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 11)  # before, it knew no window
 
 
 def packed_mask(
@@ -79,23 +75,19 @@ def packed_attention(
 
 def fits_varlen(dtype: torch.dtype, width: int) -> bool:
     """Has torch the kernel, and does it take this type and this width of a head?"""
-    return varlen_attn is not None and dtype in (torch.float16, torch.bfloat16) and width % 8 == 0 and width <= 256
+    return HAS_VARLEN and dtype in (torch.float16, torch.bfloat16) and width % 8 == 0 and width <= 256
 
 
 def varlen(query: Tensor, key: Tensor, value: Tensor, lengths: Tensor, scale: float | None) -> Tensor:
     """:func:`packed_attention` of one row, on a GPU, without asking the device how long the samples are."""
+    from torch.nn.attention.varlen import varlen_attn
+
     ends = functional.pad(lengths.cumsum(0), (1, 0)).to(torch.int32)
     tokens = query.shape[2]  # no sample is longer
-    attended = varlen_attn(
-        *(states[0].transpose(0, 1) for states in (query, key, value)),
-        ends,
-        ends,
-        tokens,
-        tokens,
-        scale=scale,
-        window_size=(-1, 0),
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
+    groups = query.shape[1] // key.shape[1]
+    key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))
+    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
+    attended = varlen_attn(q, k, v, ends, ends, tokens, tokens, scale=scale, window_size=(-1, 0))
     assert isinstance(attended, Tensor)
     return attended[None]
 

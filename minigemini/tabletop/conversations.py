@@ -78,10 +78,14 @@ def looking(
     return (replace(asked[0], pictures=(picture,)), *asked[1:])
 
 
-def describing(rng: random.Random, things: int, pairs: Pairs = TRAINED_PAIRS) -> Conversation:
-    picture = some_picture(rng, things, pairs)
+def description(rng: random.Random, picture: Picture, tags: bool = True) -> Turn:
+    """Says all that is in the picture; what is written on the tags may be left out."""
     text = rng.choice(("describe the picture", "what do you see?", "describe the image", "what is in the picture?"))
-    return (Turn(casual(rng, text), describe(picture.scene), (picture,)),)
+    return Turn(casual(rng, text), describe(picture.scene, tags), (picture,))
+
+
+def describing(rng: random.Random, things: int, pairs: Pairs = TRAINED_PAIRS, tags: bool = True) -> Conversation:
+    return (description(rng, some_picture(rng, things, pairs), tags),)
 
 
 def _drawing_turn(rng: random.Random, drawing: Drawing, seen: Picture | None) -> Turn:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minigemini.tabletop.conversations import Conversation, describing, looking, random_conversation
+from minigemini.tabletop.conversations import Conversation, describing, description, looking, random_conversation
 from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.questions import MOST_THINGS
 from minigemini.tabletop.scene import reserved
 
 ALIGN_SHARE = 0.25  # of the conversations; the rest is for finetune
-QUESTIONS = 8  # about a picture, where only questions are asked
+# Where only questions are asked: a caption teaches three times as much for a token as a question.
+ALIGN_SHARE_OF_QUESTIONS = 0.6
+DESCRIBED = 0.5  # of the pictures are described before they are asked about
+QUESTIONS = 8  # about a picture
+READ_TAGS = {"tag", "tagged"}  # kinds of questions for which a caption has to say what is written on the tags
 
 
 def _is_reserved(conversation: Conversation) -> bool:
@@ -34,8 +39,12 @@ def _unreserved(rng: random.Random, make: Callable[[random.Random], Conversation
             return conversation
 
 
-def _caption(rng: random.Random) -> Conversation:
-    return describing(rng, rng.randint(1, MOST_THINGS))
+def _asking(rng: random.Random, kinds: Sequence[str], tags: bool) -> Conversation:
+    asked = looking(rng, rng.randint(1, MOST_THINGS), QUESTIONS, kinds)
+    if rng.random() >= DESCRIBED:
+        return asked
+    (picture,) = asked[0].pictures
+    return (description(rng, picture, tags), replace(asked[0], pictures=()), *asked[1:])
 
 
 def write(
@@ -51,24 +60,29 @@ def write(
 
     Args:
         conversations: for both stages together; a quarter of them is for align.
-        kinds: finetune is up to eight questions about each picture, of these kinds (``questions.TRAINED``) alone; without any it is
-            the nano's mixture.
+        kinds: finetune is up to eight questions about each picture, of these kinds (``questions.TRAINED``) alone, every second time
+            after a description; captions leave the tags out that nobody asks for, and are more. Without any it is the nano's mixture.
         progress: called with the number of conversations written so far.
 
     Returns:
         Number of records per file and of pictures.
     """
 
+    tags = not kinds or not READ_TAGS.isdisjoint(kinds)
+
+    def caption(rng: random.Random) -> Conversation:
+        return describing(rng, rng.randint(1, MOST_THINGS), tags=tags)
+
     def asking(rng: random.Random) -> Conversation:
-        return looking(rng, rng.randint(1, MOST_THINGS), QUESTIONS, kinds)
+        return _asking(rng, kinds, tags)
 
     (folder / "images").mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
-    align = round(conversations * ALIGN_SHARE)
+    align = round(conversations * (ALIGN_SHARE_OF_QUESTIONS if kinds else ALIGN_SHARE))
     pictures = written = 0
     counts = {}
     finetune = asking if kinds else random_conversation
-    for stage, number, make in (("align", align, _caption), ("finetune", conversations - align, finetune)):
+    for stage, number, make in (("align", align, caption), ("finetune", conversations - align, finetune)):
         records = []
         for index in range(number):
             record: dict[str, Any] = {"id": f"{stage}-{index}"}

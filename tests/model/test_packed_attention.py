@@ -7,7 +7,7 @@ import torch
 from test_modeling import FAMILIES, IMAGE, TOKENS, make, pixels, prompt
 from transformers.masking_utils import causal_mask_function, sdpa_mask, sliding_window_causal_mask_function
 
-from minigemini.model.packed_attention import PACKED, packed_mask
+from minigemini.model.packed_attention import PACKED, packed_attention, packed_mask
 
 ATTENTIONS = ["sdpa", PACKED, "eager"]
 SAMPLES: list[tuple[int | None, ...]] = [
@@ -75,6 +75,26 @@ def test_another_sample_changes_no_bit(attention, use_cache):
     after = model(**packed(made), use_cache=use_cache).token_losses
     assert not torch.equal(after[:first], before[:first])
     assert torch.equal(after[first:], before[first:])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("width", [64, 128, 256])
+def test_the_kernel_for_variable_lengths_is_each_sample_alone(width, monkeypatch):
+    """Errors as they were seen on an H100: at most half a percent of the largest number."""
+    states = [
+        torch.randn(1, heads, 700, width, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+        for heads in (8, 2, 2)
+    ]
+    lengths = torch.tensor([300, 1, 250, 149], device="cuda")
+    group = torch.nn.Identity()
+    group.num_key_value_groups = 4
+    found = []
+    for has_kernel in (True, False):
+        monkeypatch.setattr("minigemini.model.packed_attention.HAS_VARLEN", has_kernel)
+        attended, _ = packed_attention(group, *states, lengths, scaling=width**-0.5)
+        found.append([attended, *torch.autograd.grad(attended.float().square().sum(), states)])
+    for kernel, alone in zip(*found, strict=True):
+        assert (kernel - alone).abs().max() < 0.01 * alone.abs().max()
 
 
 def test_what_is_no_pack_is_sdpa():

@@ -164,11 +164,17 @@ def test_training_data_is_the_same_for_the_same_seed_and_leaves_the_benchmark_ou
 
 
 def test_training_data_of_chosen_kinds_of_questions_alone(tmp_path):
-    assert training_data.write(tmp_path, 40, kinds=["existence"]) == {"align": 10, "finetune": 30, "pictures": 40}
+    assert training_data.write(tmp_path, 40, kinds=["existence"]) == {"align": 24, "finetune": 16, "pictures": 40}
     records = json.loads((tmp_path / "finetune.json").read_text())
-    answers = [turn["value"] for record in records for turn in record["conversations"] if turn["from"] == "gpt"]
-    assert set(answers) == {"yes", "no"}
-    assert len(answers) > 4 * len(records)
+    answers = [[turn["value"] for turn in record["conversations"] if turn["from"] == "gpt"] for record in records]
+    described = [first for first, *_ in answers if first not in ("yes", "no")]
+    assert 0 < len(described) < len(records)
+    assert {answer for _, *others in answers for answer in others} == {"yes", "no"}
+    captions = json.loads((tmp_path / "align.json").read_text())
+    assert "tagged" not in "".join([*described, *(record["conversations"][1]["value"] for record in captions)])
+
+    training_data.write(tmp_path, 40, kinds=["tag"])
+    assert "tagged" in (tmp_path / "align.json").read_text()
 
 
 def test_the_benchmark_shows_reserved_scenes_only_and_is_the_same_for_the_same_seed():
