@@ -18,7 +18,7 @@ import shared
 from lmms_eval.api.task import ConfigurableMessagesTask
 from lmms_eval.utils import load_yaml_config
 
-from minigemini.benchmarks.formats.parquet import Record
+from minigemini.benchmarks.formats.parquet import KEPT_BACK, Record
 from minigemini.benchmarks.names import BENCHMARKS, protocol_of
 from minigemini.benchmarks.rules.mme import COGNITION, PERCEPTION
 from minigemini.benchmarks.score import score
@@ -102,6 +102,8 @@ WORDS = [
     "Paris is the capital of France",
 ]  # fmt: skip
 
+GOLDS = [word for word in WORDS if word == word.strip() and word not in KEPT_BACK]  # what a data set has for an answer
+
 
 def ten(*answers):
     """Ten human answers: the first seven times, or as many as there are left."""
@@ -133,7 +135,7 @@ def rows_of(benchmark):
             for row in human
         ],
         "vizwiz": lambda: [row | {"question_id": "VizWiz_val_1.jpg", "category": "other"} for row in human],
-        "gqa": lambda: [{"id": "1", "question": "?", "answer": word, "types": {"structural": "query"}} for word in WORDS],
+        "gqa": lambda: [{"id": "1", "question": "?", "answer": word, "types": {"structural": "query"}} for word in GOLDS],
         "scienceqa": lambda: [
             {"question": "?", "hint": "", "choices": FRUIT[:size], "answer": right} for size in (2, 4) for right in range(size)
         ],
@@ -149,7 +151,7 @@ def rows_of(benchmark):
         "mmmu": lambda: [MMMU | {"answer": letter} for letter in "ABCD"]
         + [
             MMMU | {"answer": answer, "options": "[]", "question_type": "open"}
-            for answer in [word for word in WORDS if word.strip() and word != "[1, 2]"] + ["['4', 'four']"]
+            for answer in [word for word in GOLDS if word != "[1, 2]"] + ["['4', 'four']"]
         ],
         "ai2d": lambda: [{"question": "?", "options": FRUIT, "answer": str(right)} for right in range(4)],
         "mmstar": lambda: [row | {"index": 1, "category": "math", "l2_category": "geometry"} for row in letters],
@@ -158,8 +160,8 @@ def rows_of(benchmark):
              "sub_task": "Counting"}
             for size in (2, 4) for letter in "ABCD"[:size]
         ],
-        "realworldqa": lambda: letters + [{"question": "?", "answer": word} for word in WORDS],
-        "chartqa": lambda: [{"question": "?", "type": "human_test", "answer": word} for word in WORDS],
+        "realworldqa": lambda: letters + [{"question": "?", "answer": word} for word in GOLDS],
+        "chartqa": lambda: [{"question": "?", "type": "human_test", "answer": word} for word in GOLDS],
         "docvqa": lambda: [{"question": "?", "questionId": "1", "answers": [word]} for word in WORDS]
         + [{"question": "?", "questionId": "1", "answers": WORDS[32:40]}],
         "ocrbench": lambda: [
@@ -293,7 +295,9 @@ def mme_examples():
 
 
 def scienceqa_examples():
-    for row in shared.read_rows("scienceqa_llava/llava15_13b.jsonl.gz"):
+    if not shared.BESIDE_IS_THERE:
+        pytest.skip("ScienceQA's sample may not be passed on: it is not in tests/recorded")
+    for row in shared.read_rows("scienceqa_llava/llava15_13b.jsonl.gz", shared.BESIDE / "fixtures"):
         right = "ABCDE".index(row["gold"])
         yield {"question": "?", "hint": "", "choices": [""] * row["n_choices"], "answer": right}, row["response"]
 
@@ -419,6 +423,7 @@ def test_numbers_of_chartqa(task_of):
         (row | {"type": kind}, reply)
         for kind, part in (("human_test", WORDS[30:60]), ("augmented_test", WORDS[:9]))
         for row in rows_of("chartqa")[::4]
+        if not row["answer"].endswith("inf")  # no reply is right, which we refuse
         for reply in part
     ]
     tool, found = numbers(task_of("chartqa"), rows), ours("chartqa", rows)
