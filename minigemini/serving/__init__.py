@@ -1,6 +1,10 @@
 """Conversations with text and pictures in and out.
 
-``chat_session``         the one place that mixes modalities: a stream of events for each reply
+``events``               what every surface shows of a reply, in the order in which it happens
+``reply_events``         the one place that mixes modalities: messages -> the events of a reply; keeps nothing
+``picture_events``       the pictures of one drawing prompt; when one is an edit
+``safety``               a callable that refuses prompts and pictures
+``chat_session``         one conversation: what was said, and what can be done with it
 ``conversation``         what was said and shown: as people read it, and as the model does
 ``save_conversation``    as a folder
 ``conversation_page``    conversations as one self-contained HTML page

@@ -2,91 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from queue import SimpleQueue
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing
 from threading import Event as Flag
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
 from PIL import Image
 
 from minigemini.attention.picture import draw_answer
-from minigemini.conversation import (
-    CONTROL_MARKERS,
-    IMAGE_MARKER,
-    Message,
-    Part,
-    PromptSpan,
-    Text,
-    images_of,
-    message,
-    neutralise,
-)
+from minigemini.conversation import CONTROL_MARKERS, Message, Text, find_prompts, images_of, message, neutralise
 from minigemini.conversation import Image as Shown
 from minigemini.engine.local import Answer, LocalEngine, opened
-from minigemini.engine.request import Decoding, Draw, DrawPolicy, Request
-from minigemini.generation.generation_record import GenerationRecord, pixel_hash
+from minigemini.engine.request import Decoding, Draw
 from minigemini.serving.conversation import Conversation, Drawing, Turn, as_read
+from minigemini.serving.events import Done, Event, Notice
+from minigemini.serving.picture_events import DrawingOptions, Parent
+from minigemini.serving.reply_events import ReplyOptions, broken_up, reply_events
 
 if TYPE_CHECKING:  # diffusers takes seconds to import
     from minigemini.generation.image_generator import ImageGenerator
-
-
-@dataclass(frozen=True)
-class TextDelta:
-    """More of the answer's text; drawing prompts are not in it."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class ImageStarted:
-    """A prompt is complete and its drawing begins, at this place of the answer."""
-
-    prompt: str
-    seed: int
-
-
-@dataclass(frozen=True)
-class ImageProgress:
-    step: int
-    steps: int
-
-
-@dataclass(frozen=True)
-class ImageDrawn:
-    image: Image.Image
-    record: GenerationRecord
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something the user should know: text that was changed, an answer or a prompt that was cut, a picture not drawn."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Done:
-    """The end of a reply.
-
-    Attributes:
-        answer: the whole text as the model wrote it, drawing prompts included.
-        finish_reason: ``"stop"`` by the model, ``"length"`` at the token limit, ``"cancelled"`` by the user.
-        new_tokens: tokens of the answer.
-        seconds: from the call to the end, drawing included.
-    """
-
-    answer: str
-    finish_reason: Literal["stop", "length", "cancelled"]
-    new_tokens: int
-    seconds: float
-
-
-Event = TextDelta | ImageStarted | ImageProgress | ImageDrawn | Notice | Done
 
 
 class ChatSession:
@@ -134,7 +70,7 @@ class ChatSession:
         """
         tokenizer = self.engine.processor.tokenizer
         text, found = neutralise(text.strip(), [*CONTROL_MARKERS, *tokenizer.all_special_tokens])
-        told = [Turn(message("system", text), notices=[_broken_up(found)] if found else [])] if text else []
+        told = [Turn(message("system", text), notices=[broken_up(found)] if found else [])] if text else []
         try:
             self.engine.read([[*as_read(told), message("user", "?")]])
         except TemplateError as error:
@@ -273,130 +209,43 @@ class ChatSession:
         if draw is True and self._generator is None:
             raise ValueError("this chat has no image generator to draw with; name one with --generator")
         generator = self.generator if draw is not False else None
-        policy = DrawPolicy(False)
-        if generator is not None:
-            policy = DrawPolicy(draw, generator.max_prompt_tokens, generator.count_prompt_tokens)
         text, found = neutralise(text, [*CONTROL_MARKERS, *self.engine.processor.tokenizer.all_special_tokens])
-        asked = Turn(message("user", text, images), draw is True, [_broken_up(found)] if found else [])
-        request = Request(
-            as_read([*self.conversation.turns, asked]),
-            Decoding(self.max_new_tokens, self.temperature, drawing=policy),
+        asked = Turn(message("user", text, images), draw is True, [broken_up(found)] if found else [])
+        options = ReplyOptions(
+            Decoding(self.max_new_tokens, self.temperature),
+            draw,
+            drawing=DrawingOptions(seed=seed, new_seed=(self.seed + len(self._parents())) % 2**63),
         )
         cancelled = Flag()
-        return self._events(asked, self.engine.stream(request, cancelled), cancelled, seed)
+        messages = as_read([*self.conversation.turns, asked])
+        events = reply_events(
+            self.engine.stream, generator, messages, options, parents=self._parents(), cancelled=cancelled
+        )
+        return self._kept(asked, events, cancelled)
 
-    def _events(
-        self, asked: Turn, pieces: Iterator[str | PromptSpan | Answer], cancelled: Flag, seed: int | None
-    ) -> Iterator[Event]:
-        started = time.monotonic()
+    def _kept(self, asked: Turn, events: Iterator[Event], cancelled: Flag) -> Iterator[Event]:
+        """The events; at the end the message and its answer become part of the conversation."""
         self._cancelled = cancelled
         yield from map(Notice, asked.notices)
-        parts: list[Part] = []
-        notices: list[str] = []
-        answer: Answer | None = None
-        try:
-            for piece in pieces:
-                if isinstance(piece, Answer):
-                    answer = piece
-                elif isinstance(piece, str):
-                    _append(parts, piece)
-                    yield TextDelta(piece)
+        with closing(events):  # type: ignore[type-var]
+            for event in events:
+                if not isinstance(event, Done):
+                    yield event
+                elif event.answer.strip() or event.finish_reason != "cancelled":
+                    parts = (Text(one) if isinstance(one, str) else Shown(Drawing(**vars(one))) for one in event.parts)
+                    answered = Turn(Message("assistant", tuple(parts)), notices=[*event.notices])
+                    self.conversation.turns.extend([asked, answered])
+                    self._last = event.whole
+                    yield event
                 else:
-                    drawing = Drawing(piece.written)
-                    for event in [] if cancelled.is_set() else self._draw(piece, _drawn(parts), seed):
-                        yield event
-                        if isinstance(event, ImageDrawn):
-                            drawing = Drawing(piece.written, event.image, event.record)
-                        elif isinstance(event, Notice):
-                            notices.append(event.text)
-                    parts.append(Shown(drawing))
-        except BaseException:  # a drawing failed, or nobody listens any more
-            cancelled.set()
-            pieces.close()  # type: ignore[attr-defined]
-            raise
-        assert answer is not None, "a stream ends with the whole"
+                    yield Notice("stopped before the first word; this message is not part of the conversation")
+                    yield event
 
-        final = len(notices)
-        if answer.finish_reason == "length":
-            notices.append(f"the answer was cut at {len(answer.token_ids)} tokens")
-        if answer.shortened and _drawn(parts):
-            notices.append("the drawing prompt was ended early: the image generator reads no more")
-        if answer.text.strip() or answer.finish_reason != "cancelled":
-            if IMAGE_MARKER in answer.text:
-                notices.append(_broken_up([IMAGE_MARKER], "the answer"))
-            self.conversation.turns.extend([asked, Turn(Message("assistant", tuple(parts)), notices=notices)])
-            self._last = answer
-        else:
-            notices.append("stopped before the first word; this message is not part of the conversation")
-        yield from map(Notice, notices[final:])
-        yield Done(answer.text, answer.finish_reason, len(answer.token_ids), time.monotonic() - started)
-
-    def _draw(self, span: PromptSpan, index: int, seed: int | None) -> Iterator[Event]:
-        """Draw one prompt, the ``index``-th picture of this answer."""
-        before = self._last_drawings()
-        if seed is None and index < len(before):
-            seed = before[index][1].seed
-        elif seed is None:
-            first = before[0][1].seed if before else self.seed
-            seed = (first + index) % 2**63
-        generator = self.generator
-        assert generator is not None, "without a generator no prompt can be written"
-        yield ImageStarted(span.prompt, seed)
-
-        steps: SimpleQueue[ImageProgress | None] = SimpleQueue()
-        with ThreadPoolExecutor(1) as thread:
-            job = thread.submit(
-                generator.draw,
-                span.prompt,
-                seed=seed,
-                parents=[pixel_hash(image) for image, _ in before],
-                on_step=self._reporting_to(steps),
-            )
-            job.add_done_callback(lambda _: steps.put(None))
-            try:
-                while (progress := steps.get()) is not None:
-                    yield progress
-            except GeneratorExit:  # nobody listens any more: do not wait for the rest of the drawing
-                self._cancelled.set()
-                raise
-        try:
-            yield ImageDrawn(*job.result())
-        except _Stopped:
-            yield Notice("the drawing was stopped")
-        except ValueError as error:
-            yield Notice(f"not drawn: {error}")
-
-    def _last_drawings(self) -> list[tuple[Image.Image, GenerationRecord]]:
-        """Of the last answer that has some."""
-        drawn = (turn.drawings for turn in reversed(self.conversation.turns))
-        last = next((drawings for drawings in drawn if drawings), [])
-        return [(one.image, one.record) for one in last if one.image is not None and one.record is not None]
-
-    def _reporting_to(self, steps: SimpleQueue[ImageProgress | None]) -> Callable[[int, int], None]:
-        def on_step(done: int, total: int) -> None:
-            steps.put(ImageProgress(done, total))
-            if self._cancelled.is_set() and done < total:
-                raise _Stopped
-
-        return on_step
-
-
-class _Stopped(Exception):
-    """Raised inside a drawing that the user cancelled."""
-
-
-def _append(parts: list[Part], text: str) -> None:
-    if parts and isinstance(parts[-1], Text):
-        parts[-1] = Text(parts[-1].text + text)
-    else:
-        parts.append(Text(text))
-
-
-def _drawn(parts: Sequence[Part]) -> int:
-    """How many pictures were drawn."""
-    return len(Turn(Message("assistant", tuple(parts))).drawings)
-
-
-def _broken_up(markers: list[str], where: str = "your text") -> str:
-    named = ", ".join(f"{marker} as {marker[0]} {marker[1:]}" for marker in markers)
-    return f"{where} holds words that steer the model; they are read as plain text: {named}"
+    def _parents(self) -> list[Parent]:
+        """The pictures that were drawn, the earliest first."""
+        return [
+            Parent(one.image, "".join(span.prompt for span in find_prompts(one.written)), one.record)
+            for turn in self.conversation.turns
+            for one in turn.drawings
+            if one.image is not None
+        ]

@@ -15,17 +15,18 @@ from rich.console import Console
 from minigemini.engine.request import Draw
 from minigemini.media import open_image
 from minigemini.progress import progress_bar
-from minigemini.serving.chat_session import (
-    ChatSession,
+from minigemini.serving.chat_session import ChatSession
+from minigemini.serving.drawing_files import check_attention_file, write_attention, write_drawing
+from minigemini.serving.events import (
     Done,
     Event,
     ImageDrawn,
+    ImageFailed,
     ImageProgress,
     ImageStarted,
     Notice,
     TextDelta,
 )
-from minigemini.serving.drawing_files import check_attention_file, write_attention, write_drawing
 from minigemini.serving.load_session import load_session
 from minigemini.serving.one_shot import answer_once
 from minigemini.serving.options import ChatOptions
@@ -182,8 +183,10 @@ class TerminalChat:
                     size = f"{event.image.width}x{event.image.height}"
                     self.console.print(f"[{file}]", style="green", end="")
                     self.tell(f" {size}, seed {event.record.seed}")
-                elif isinstance(event, Notice):
+                elif isinstance(event, ImageFailed):
                     bar.stop()
+                    self.tell(f"(not drawn: {event.reason})")
+                elif isinstance(event, Notice):
                     self.tell(f"({event.text})")
                 elif isinstance(event, Done) and event.finish_reason == "cancelled":
                     self.tell("(stopped)")

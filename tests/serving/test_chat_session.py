@@ -10,16 +10,9 @@ from minigemini.conversation import Message, Text, find_prompts, images_of, mess
 from minigemini.engine.constraint import WellFormedPrompt
 from minigemini.engine.local import LocalEngine, opened
 from minigemini.generation.generation_record import pixel_hash
-from minigemini.serving.chat_session import (
-    ChatSession,
-    Done,
-    ImageDrawn,
-    ImageProgress,
-    ImageStarted,
-    Notice,
-    TextDelta,
-)
+from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.conversation import Drawing, Turn, as_read
+from minigemini.serving.events import Done, ImageDrawn, ImageProgress, ImageStarted, Notice, TextDelta
 from minigemini.serving.sample_conversations import ScriptedTurn, play
 
 RED = Image.new("RGB", (50, 40), "red")
@@ -187,7 +180,7 @@ def test_cancelled_in_the_drawing(session, generator):
         if isinstance(event, ImageProgress) and event.step == 2:
             session.cancel()
     assert not of(ImageDrawn, events)
-    assert any("stopped" in e.text for e in of(Notice, events))
+    assert [e.reason for e in of(ImageFailed, events)] == ["the drawing was stopped"]
     assert events[-1].finish_reason == "cancelled"
     assert generator.draw("a red circle", seed=0)[0].tobytes() == before.tobytes()
 
