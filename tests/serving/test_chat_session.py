@@ -12,7 +12,7 @@ from minigemini.engine.local import LocalEngine, opened
 from minigemini.generation.generation_record import pixel_hash
 from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.conversation import Drawing, Turn, as_read
-from minigemini.serving.events import Done, ImageDrawn, ImageProgress, ImageStarted, Notice, TextDelta
+from minigemini.serving.events import Done, ImageDrawn, ImageFailed, ImageProgress, ImageStarted, Notice, TextDelta
 from minigemini.serving.sample_conversations import ScriptedTurn, play
 
 RED = Image.new("RGB", (50, 40), "red")
