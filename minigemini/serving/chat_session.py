@@ -1,25 +1,37 @@
-"""A conversation with a model that reads and draws pictures: the one place that mixes modalities."""
+"""A conversation with a model that reads and draws pictures: what was said, and what can be done with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import replace
 from threading import Event as Flag
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 from PIL import Image
 
 from minigemini.attention.picture import draw_answer
-from minigemini.conversation import CONTROL_MARKERS, Message, Text, find_prompts, images_of, message, neutralise
 from minigemini.conversation import Image as Shown
+from minigemini.conversation import Message, Text, images_of, message
 from minigemini.engine.local import Answer, LocalEngine, opened
 from minigemini.engine.request import Decoding, Draw
-from minigemini.serving.conversation import Conversation, Drawing, Turn, as_read
-from minigemini.serving.events import Done, Event, Notice
+from minigemini.serving.assets import Asset, Assets
+from minigemini.serving.conversation import (
+    Conversation,
+    Drawing,
+    Turn,
+    as_read,
+    as_typed,
+    from_json,
+    parents_in,
+    to_json,
+)
+from minigemini.serving.events import Done, Drawn, Event, Notice
 from minigemini.serving.picture_events import DrawingOptions, Parent
-from minigemini.serving.reply_events import ReplyOptions, broken_up, reply_events
+from minigemini.serving.reply_events import ReplyOptions, reply_events
+from minigemini.serving.safety import Safety
 
 if TYPE_CHECKING:  # diffusers takes seconds to import
     from minigemini.generation.image_generator import ImageGenerator
@@ -35,6 +47,12 @@ class ChatSession:
         temperature: 0: the likeliest token each time; else sampled.
         system: what the model is told before everything else; empty: what its template says.
         seed: of the first drawing; each conversation after a :meth:`reset` begins with the next one.
+        assets: where the pictures are kept; None: in memory.
+        safety: refuses what is said, shown and drawn; None: nothing is refused.
+
+    Attributes:
+        branches: the conversations that grew out of one. Texts and names of pictures only: see :meth:`to_json`.
+        conversation: the branch that goes on.
     """
 
     def __init__(
@@ -46,12 +64,16 @@ class ChatSession:
         temperature: float = 0.0,
         system: str = "",
         seed: int = 0,
+        assets: Assets | None = None,
+        safety: Safety | None = None,
     ) -> None:
         self.engine = engine
         self._generator = generator
         self.max_new_tokens = max_new_tokens or engine.model.generation_config.max_new_tokens or 256
         self.temperature = temperature
         self.seed = seed
+        self.assets = assets or Assets()
+        self.safety = safety
         self._cancelled = Flag()
         self._begin([])
         if system:
@@ -68,9 +90,7 @@ class ChatSession:
         Raises:
             ValueError: the model's chat template takes no system turn. The conversation is as before.
         """
-        tokenizer = self.engine.processor.tokenizer
-        text, found = neutralise(text.strip(), [*CONTROL_MARKERS, *tokenizer.all_special_tokens])
-        told = [Turn(message("system", text), notices=[broken_up(found)] if found else [])] if text else []
+        told = [as_typed(Turn(message("system", text.strip())), self._special_tokens)] if text.strip() else []
         try:
             self.engine.read([[*as_read(told), message("user", "?")]])
         except TemplateError as error:
@@ -94,7 +114,7 @@ class ChatSession:
 
     def branch(self) -> int:
         """Keep the conversation as it is and go on in a copy; its number among :attr:`branches`, from 0 on."""
-        self.conversation = Conversation(self.conversation.title, list(self.conversation.turns))
+        self.conversation = Conversation(f"Branch {len(self.branches)}", list(self.conversation.turns))
         self.branches.append(self.conversation)
         return len(self.branches) - 1
 
@@ -109,11 +129,18 @@ class ChatSession:
         self.conversation = self.branches[number]
         self._last = None
 
-    def retry(self, draw: Draw = "auto") -> Iterator[Event]:
+    def retry(
+        self,
+        draw: Draw = "auto",
+        *,
+        decoding: Decoding | None = None,
+        seed: int | None = None,
+        drawing: DrawingOptions | None = None,
+    ) -> Iterator[Event]:
         """Answer the last message again; drawings get the next seed, words differ only where they are sampled.
 
         Args:
-            draw: as for :meth:`reply`; a message that asked for a picture asks again.
+            draw: as for :meth:`reply`, and so the rest; a message that asked for a picture asks again.
 
         Returns:
             The events. The old answer stays if the new one fails, or is stopped before its first word.
@@ -123,12 +150,15 @@ class ChatSession:
         """
         last = self._last
         asked, answered = self.undo()
-        records = [drawing.record for drawing in answered.drawings if drawing.record is not None]
-        seed = (records[0].seed + 1) % 2**63 if records else None
+        drawing = drawing or DrawingOptions()
+        records = [one.record for one in answered.drawings if one.record is not None]
+        if records and drawing.seed is None:
+            drawing = replace(drawing, seed=(records[0].seed + 1) % 2**63)
+        draw = True if asked.asks_for_drawing else draw
         before = len(self.conversation.turns)
         try:
-            pictures = images_of([asked.message])
-            yield from self.reply(asked.message.text, pictures, True if asked.asks_for_drawing else draw, seed)
+            said = [part.text if isinstance(part, Text) else part.source for part in asked.message.parts]
+            yield from self.reply(said, draw=draw, decoding=decoding, seed=seed, drawing=drawing)
         finally:
             if len(self.conversation.turns) == before:
                 self.conversation.turns.extend([asked, answered])
@@ -182,70 +212,112 @@ class ChatSession:
         return self._generator
 
     def reply(
-        self, text: str, images: Sequence[Image.Image] = (), draw: Draw = "auto", seed: int | None = None
+        self,
+        said: str | Sequence[str | Image.Image | Asset],
+        images: Sequence[Image.Image] = (),
+        draw: Draw = "auto",
+        *,
+        decoding: Decoding | None = None,
+        seed: int | None = None,
+        drawing: DrawingOptions | None = None,
+        parent: Asset | None = None,
     ) -> Iterator[Event]:
         """Answer one message of the user.
 
         Pictures drawn in the answer before are shown to the model at the start of this message, before ``images``: so it
-        sees what it drew when it is asked to change it. A new drawing begins from the same noise as the one before, which
-        keeps in place what the prompt does not change.
+        sees what it drew when it is asked to change it. When a drawing changes an earlier one, and how, is told in
+        :mod:`~minigemini.serving.picture_events`.
 
         Args:
-            text: markers and special tokens in it are broken up, and a :class:`Notice` says so.
-            images: RGB pictures to look at.
-            draw: True: ask for a picture, exactly one is drawn; False: none; "auto": the model decides.
-            seed: of the drawings in this answer, instead of the one before.
+            said: words, or words and pictures in their order; markers and special tokens in words are broken up, and a :class:`Notice`
+                says so.
+            images: pictures to look at, before the words.
+            draw: True: ask for a picture, exactly one prompt is drawn; False: none; "auto": the model decides.
+            decoding: how the words are chosen, instead of as the session was told.
+            seed: of words that are sampled.
+            drawing: how pictures are drawn. Without a seed a new picture has one that no other of this conversation began with.
+            parent: the picture to change, whatever the model writes.
 
         Returns:
             The events, as they happen. The message is part of the conversation when they have been read to the end. An answer
             that is cancelled before its first word leaves no trace.
 
         Raises:
-            ValueError: nothing was said or shown, the conversation has outgrown the model's context, or a drawing is
-                wanted and there is no generator. The conversation is as before.
+            ValueError: nothing was said or shown, the conversation has outgrown the model's context, or as of
+                :func:`~minigemini.serving.reply_events.reply_events`. The conversation is as before.
         """
-        if not text.strip() and not images:
+        content = [*images, *([said] if isinstance(said, str) else said)]
+        if all(isinstance(one, str) and not one.strip() for one in content):
             raise ValueError("there is nothing to answer: neither text nor a picture")
         if draw is True and self._generator is None:
             raise ValueError("this chat has no image generator to draw with; name one with --generator")
-        generator = self.generator if draw is not False else None
-        text, found = neutralise(text, [*CONTROL_MARKERS, *self.engine.processor.tokenizer.all_special_tokens])
-        asked = Turn(message("user", text, images), draw is True, [broken_up(found)] if found else [])
-        options = ReplyOptions(
-            Decoding(self.max_new_tokens, self.temperature),
-            draw,
-            drawing=DrawingOptions(seed=seed, new_seed=(self.seed + len(self._parents())) % 2**63),
-        )
+        parts = (Text(one) if isinstance(one, str) else Shown(self._kept_picture(one)) for one in content)
+        asked = as_typed(Turn(Message("user", tuple(parts)), draw is True), self._special_tokens)
+        parents = parents_in(self.conversation.turns)
+        drawing = replace(drawing or DrawingOptions(), new_seed=(self.seed + len(parents)) % 2**63)
+        if parent is not None:
+            drawing = replace(drawing, action="edit")
+            parents = [Parent(parent.open(), record=parent.record())]
         cancelled = Flag()
-        messages = as_read([*self.conversation.turns, asked])
         events = reply_events(
-            self.engine.stream, generator, messages, options, parents=self._parents(), cancelled=cancelled
+            self.engine.stream,
+            self.generator if draw is not False else None,
+            as_read([*self.conversation.turns, asked]),
+            ReplyOptions(decoding or Decoding(self.max_new_tokens, self.temperature), draw, seed, drawing),
+            parents=parents,
+            safety=self.safety,
+            cancelled=cancelled,
         )
-        return self._kept(asked, events, cancelled)
-
-    def _kept(self, asked: Turn, events: Iterator[Event], cancelled: Flag) -> Iterator[Event]:
-        """The events; at the end the message and its answer become part of the conversation."""
         self._cancelled = cancelled
+        return self._kept(asked, events)
+
+    def _kept(self, asked: Turn, events: Iterator[Event]) -> Iterator[Event]:
+        """The events; at the end the message and its answer become part of the conversation."""
         yield from map(Notice, asked.notices)
         with closing(events):  # type: ignore[type-var]
             for event in events:
-                if not isinstance(event, Done):
-                    yield event
-                elif event.answer.strip() or event.finish_reason != "cancelled":
-                    parts = (Text(one) if isinstance(one, str) else Shown(Drawing(**vars(one))) for one in event.parts)
-                    answered = Turn(Message("assistant", tuple(parts)), notices=[*event.notices])
+                if isinstance(event, Done) and (event.answer.strip() or event.finish_reason != "cancelled"):
+                    parts = tuple(Text(one) if isinstance(one, str) else self._kept_drawing(one) for one in event.parts)
+                    answered = Turn(Message("assistant", parts), notices=[*event.notices])
                     self.conversation.turns.extend([asked, answered])
                     self._last = event.whole
-                    yield event
-                else:
+                elif isinstance(event, Done):
                     yield Notice("stopped before the first word; this message is not part of the conversation")
-                    yield event
+                yield event
 
-    def _parents(self) -> list[Parent]:
-        """The pictures that were drawn, the earliest first."""
-        return [
-            Parent(one.image, "".join(span.prompt for span in find_prompts(one.written)), one.record)
-            for turn in self.conversation.turns
-            for one in turn.drawings
-            if one.image is not None
-        ]
+    def _kept_picture(self, shown: Image.Image | Asset) -> Asset:
+        return shown if isinstance(shown, Asset) else self.assets.put(shown)
+
+    def _kept_drawing(self, drawn: Drawn) -> Shown:
+        asset = None if drawn.image is None else self.assets.put(drawn.image, drawn.record)
+        return Shown(Drawing(drawn.written, asset, drawn.record))
+
+    @property
+    def _special_tokens(self) -> list[str]:
+        return list(self.engine.processor.tokenizer.all_special_tokens)
+
+    def to_json(self) -> dict[str, Any]:
+        """All branches, each as :func:`minigemini.serving.conversation.to_json` gives it, and which one goes on (``current``). Pictures
+        are named by their hash; :attr:`assets` has them."""
+        current = next(number for number, one in enumerate(self.branches) if one is self.conversation)
+        return {"current": current, "branches": [to_json(one) for one in self.branches]}
+
+    def load(self, given: Any, assets: Assets) -> None:
+        """Go on with the branches of :meth:`to_json`, instead of those that are here.
+
+        Args:
+            assets: have their pictures, and get those that come.
+
+        Raises:
+            ValueError: as of :func:`minigemini.serving.conversation.from_json`. All is as before.
+        """
+        branches = given.get("branches") if isinstance(given, dict) else None
+        if not isinstance(branches, list) or given.get("current") not in range(len(branches)):
+            raise ValueError("expected a session: an object with 'branches' and the number of the 'current' one")
+        loaded = [from_json(one, assets) for one in branches]
+        for one in loaded:  # a file of somebody else's may hold markers
+            one.turns[:] = [
+                t if t.message.role == "assistant" else as_typed(t, self._special_tokens) for t in one.turns
+            ]
+        self.branches, self.assets, self._last = loaded, assets, None
+        self.conversation = loaded[given["current"]]

@@ -3,8 +3,9 @@
 **When a drawing is an edit.** The model writes every prompt so that it stands alone, and one that changes a picture says most of what its
 picture's prompt said. So a drawing is an edit of the picture of this conversation whose prompt is most like its own, the latest of
 equals, where the two have at least :data:`ALIKE` of their words in common (Dice's coefficient of the words, each as often as it
-occurs); else it is a new picture. Who asks may say ``"generate"`` or ``"edit"`` instead. How the picture is edited is
-:func:`~minigemini.generation.edit.way_to_edit`'s, and in the record.
+occurs, without :data:`FUNCTION_WORDS`); else it is a new picture. Of the tabletop's edits all are found so, and six in a hundred of
+its new drawings are taken for one; by re-prompting that means no more than the same noise. Who asks may say ``"generate"`` or
+``"edit"`` instead. How the picture is edited is :func:`~minigemini.generation.edit.way_to_edit`'s, and in the record.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from minigemini.serving.safety import Safety, refusal
 if TYPE_CHECKING:  # diffusers takes seconds to import
     from minigemini.generation.image_generator import ImageGenerator
 
-ALIKE = 0.5
+ALIKE = 0.6
+FUNCTION_WORDS = frozenset(["a", "an", "and", "at", "in", "of", "on", "the", "to", "with"])
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,10 @@ def parent_of(prompt: str, parents: Sequence[Parent], options: DrawingOptions) -
 
 def likeness(prompt: str, other: str) -> float:
     """Dice's coefficient of the words: 0 none in common, 1 the same ones."""
-    words, others = (Counter(re.findall(r"\w+", text.lower())) for text in (prompt, other))
+    words, others = (
+        Counter(word for word in re.findall(r"\w+", text.lower()) if word not in FUNCTION_WORDS)
+        for text in (prompt, other)
+    )
     return 2 * (words & others).total() / max(1, words.total() + others.total())
 
 

@@ -14,6 +14,7 @@ from PIL.Image import Image
 from minigemini.conversation import GENERATION_MARKER, IMAGE_MARKER, Message, PromptSpan, images_of
 from minigemini.engine.local import Answer, picture
 from minigemini.engine.request import Decoding, Draw, DrawPolicy, Request
+from minigemini.serving.conversation import broken_up
 from minigemini.serving.events import Done, Drawn, Event, Notice, TextDelta
 from minigemini.serving.picture_events import Drawer, DrawingOptions, Parent, parent_of
 from minigemini.serving.safety import Safety, refusal
@@ -139,9 +140,3 @@ def _events(pieces: Iterator[str | PromptSpan | Answer], drawer: Drawer | None, 
         notices.append(broken_up([IMAGE_MARKER], "the answer"))
     yield from map(Notice, notices[final:])
     yield Done(whole, tuple(parts), tuple(notices), time.monotonic() - started)
-
-
-def broken_up(markers: Sequence[str], where: str = "your text") -> str:
-    """What the user is told of markers that are kept from acting."""
-    named = ", ".join(f"{marker} as {marker[0]} {marker[1:]}" for marker in markers)
-    return f"{where} holds words that steer the model; they are read as plain text: {named}"

@@ -40,7 +40,7 @@ HELP = """\
 /branch [N]    go on in a copy of the conversation, or in branch N
 /system [TEXT] tell the model something before everything else, or nothing
 /reset         begin a new conversation
-/save [DIR]    write the conversation as a web page and JSON, with its pictures
+/save [DIR]    write the conversation with all its branches as a web page and JSON, with its pictures
 /help          this
 Ctrl-C stops an answer, Ctrl-D leaves."""
 COMMANDS = ("/image", "/draw", "/undo", "/retry", "/branch", "/system", "/reset", "/save", "/help")
@@ -148,7 +148,7 @@ class TerminalChat:
             raise ValueError("nothing was said yet")
         free = (Path(f"conversation-{n}") for n in count(1))
         path = Path(folder).expanduser() if folder else next(path for path in free if not path.exists())
-        self.tell(f"saved: {save_conversation(self.session.conversation, path) / 'conversation.html'}")
+        self.tell(f"saved: {save_conversation(self.session, path) / 'conversation.html'}")
 
     def answer(self, text: str, draw: Draw) -> None:
         """Say something and print the reply as it comes; Ctrl-C stops it."""
