@@ -5,7 +5,9 @@
 ``picture_events``       the pictures of one drawing prompt; when one is an edit
 ``safety``               a callable that refuses prompts and pictures
 ``chat_session``         one conversation: what was said, and what can be done with it
-``conversation``         what was said and shown: as people read it, and as the model does
+``conversation``         what was said and shown: as people read it, as the model does, as JSON
+``assets``               its pictures, by hash
+``edit_tree``            what was drawn, and what came of what
 ``save_conversation``    as a folder
 ``conversation_page``    conversations as one self-contained HTML page
 ``sample_conversations`` plays scripted conversations
