@@ -235,7 +235,8 @@ class ChatSession:
             draw: True: ask for a picture, exactly one prompt is drawn; False: none; "auto": the model decides.
             decoding: how the words are chosen, instead of as the session was told.
             seed: of words that are sampled.
-            drawing: how pictures are drawn; an ``"edit"`` is of a picture in this message, if there is one. Without a seed a new picture has one that no other of this conversation began with.
+            drawing: how pictures are drawn; an ``"edit"`` is of a picture in this message, if there is one. Without a seed a new picture
+                has one that no other of this conversation began with.
             parent: the picture to change, whatever the model writes.
 
         Returns:

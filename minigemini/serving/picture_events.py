@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event as Flag
@@ -111,6 +112,7 @@ class Drawer:
         instruction: the user's words, for a generator that edits by instruction.
         parents: the pictures so far, the earliest first.
         cancelled: stops a drawing after the step it is at.
+        thread: draws; None: one of its own for each picture.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class Drawer:
         parents: Sequence[Parent],
         safety: Safety | None,
         cancelled: Flag,
+        thread: Executor | None,
     ) -> None:
         self.generator = generator
         self.instruction = instruction
@@ -128,6 +131,7 @@ class Drawer:
         self.parents = parents
         self.safety = safety
         self.cancelled = cancelled
+        self.thread = thread
         self._begun = 0
 
     def draw(self, span: PromptSpan, notices: list[str]) -> Generator[Event, None, list[Drawn]]:
@@ -154,7 +158,7 @@ class Drawer:
             if reason := refusal(self.safety, prompt):
                 raise ValueError(reason)
             job_of = self._job(prompt, seed, options.new_seed + index)
-            with ThreadPoolExecutor(1) as thread:
+            with nullcontext(self.thread) if self.thread else ThreadPoolExecutor(1) as thread:
                 job = thread.submit(job_of, self._reporting_to(steps))
                 job.add_done_callback(lambda _: steps.put(None))
                 try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from threading import Event as Flag
 from typing import TYPE_CHECKING
@@ -52,6 +53,7 @@ def reply_events(
     parents: Sequence[Parent] = (),
     safety: Safety | None = None,
     cancelled: Flag | None = None,
+    thread: Executor | None = None,
 ) -> Iterator[Event]:
     """Answer the last message.
 
@@ -63,6 +65,7 @@ def reply_events(
         parents: the pictures that this reply may change, the earliest first; see :mod:`~minigemini.serving.picture_events`.
         safety: sees the last message, each prompt and each picture.
         cancelled: set from any thread, it ends the reply; it is set when nobody reads the events any more.
+        thread: where pictures are drawn, of all replies that shall wait for one another; None: each in a thread of its own.
 
     Returns:
         The events as they happen, :class:`Done` at last.
@@ -85,7 +88,7 @@ def reply_events(
         policy = DrawPolicy(options.draw, generator.max_prompt_tokens, generator.count_prompt_tokens)
     cancelled = cancelled or Flag()
     pieces = answers(Request(messages, replace(options.decoding, drawing=policy), options.seed), cancelled)
-    drawer = Drawer(generator, words, options.drawing, parents, safety, cancelled) if generator else None
+    drawer = Drawer(generator, words, options.drawing, parents, safety, cancelled, thread) if generator else None
     return _events(pieces, drawer, cancelled)
 
 

@@ -1,13 +1,15 @@
 """A conversation as JSON with its pictures by hash, edits and their tree, and what is refused."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event as Flag
 
 import pytest
 import tiny_pipelines
 from PIL import Image
 
 from minigemini.conversation import Image as Shown
-from minigemini.conversation import Text, find_prompts
+from minigemini.conversation import Text, find_prompts, message
 from minigemini.engine.local import LocalEngine
 from minigemini.engine.request import Decoding
 from minigemini.generation.edit import edit_again
@@ -18,6 +20,7 @@ from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.edit_tree import compare, edit_tree
 from minigemini.serving.events import Done, ImageDrawn, ImageFailed, Notice
 from minigemini.serving.picture_events import DrawingOptions, Parent, parent_of
+from minigemini.serving.reply_events import ReplyOptions, reply_events
 from minigemini.serving.save_conversation import load_conversation, save_conversation
 
 RED, BLUE = Image.new("RGB", (50, 40), "red"), Image.new("RGB", (40, 50), "blue")
@@ -225,6 +228,22 @@ def test_a_generator_that_is_told_what_to_change_hears_the_users_words(model, pr
     assert edit_again(generator, drawn.record, square)[0] == drawn.image
     (failed,) = of(ImageFailed, session.reply("draw", draw=True, drawing=DrawingOptions(action="generate")))
     assert failed.reason
+
+
+def test_pictures_are_drawn_where_one_says(session):
+    asked = [message("user", "draw <GEN>")]
+    options = ReplyOptions(Decoding(24), True, drawing=QUICK)
+    with ThreadPoolExecutor(1) as thread:
+        busy = Flag()
+        thread.submit(busy.wait)
+        events = reply_events(session.engine.stream, session.generator, asked, options, thread=thread)
+        with ThreadPoolExecutor(1) as reader:
+            drawn = reader.submit(lambda: of(ImageDrawn, list(events)))
+            with pytest.raises(TimeoutError):  # the drawing waits for its turn
+                drawn.result(3)
+            busy.set()
+            assert len(drawn.result(60)) == 1
+        assert thread.submit(lambda: True).result()  # and the thread is there for the next
 
 
 def test_the_edit_tree(session):
