@@ -1,0 +1,61 @@
+"""An answer as whoever asked sees it: events in order, the last of which says how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Event as Flag
+
+from minigemini.conversation import PromptSpan
+from minigemini.engine.local import Answer
+
+
+@dataclass(frozen=True)
+class Done:
+    """
+    Attributes:
+        prompt_tokens: read, those of the pictures included.
+        answer_tokens: written, the one that ended the answer included.
+    """
+
+    answer: Answer
+    prompt_tokens: int
+    answer_tokens: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """This answer could not be finished; others go on."""
+
+    reason: str
+    error: Exception
+
+
+Event = str | PromptSpan | Done | Failed
+"""Text, a drawing prompt when it is complete, and at last how the answer ended."""
+
+
+class Reply:
+    """The events of one answer, to be read once, by one thread. Who stops reading cancels."""
+
+    def __init__(self) -> None:
+        self.cancelled = Flag()
+        self._events: SimpleQueue[Event] = SimpleQueue()
+
+    def __iter__(self) -> Iterator[Event]:
+        try:
+            while True:
+                event = self._events.get()
+                yield event
+                if isinstance(event, Done | Failed):
+                    return
+        finally:
+            self.cancelled.set()
+
+    def cancel(self) -> None:
+        """Ends the answer at the next step with what is written so far; from any thread."""
+        self.cancelled.set()
+
+    def put(self, event: Event) -> None:
+        self._events.put(event)
