@@ -1,7 +1,10 @@
 """Answers that are decoded together, one token of each a step: requests join between steps and leave when they are finished.
 
-Rows are padded on the left, so that the tokens of one step stand in one column; what is padding is masked, and positions are counted without
-it. Each row has constraints, chance and stop strings of its own, and is decoded by the same logits processors as by ``generate``.
+Rows are padded on the left, so that the tokens of one step stand in one column; what is padding is masked, and positions are counted
+without it. Each row has constraints, chance and stop strings of its own, and is decoded by the same logits processors as by ``generate``.
+
+A row's answer is that of the request alone but for rounding: a sum may be cut into blocks in another way, which at half precision can
+turn two tokens that are as good as equally likely.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ class Row:
 
     def __init__(self, engine: LocalEngine, request: Request) -> None:
         if request.decoding.num_beams != 1:
-            raise ValueError(f"num_beams={request.decoding.num_beams}: answers that are decoded together have one beam each")
+            raise ValueError(
+                f"num_beams={request.decoding.num_beams}: answers that are decoded together have one beam each"
+            )
         self.inputs = engine.read([request.messages])
         self.prompt_tokens = self.inputs["input_ids"].shape[1]
         self.request = request
@@ -50,7 +55,7 @@ class Row:
     def write(self, logits: Tensor) -> None:
         """The next token, chosen by logits [V]; its text is handed on as far as it is settled."""
         decoding = self.request.decoding
-        scores = self.processors(self.ids, logits[None].float())
+        scores = self.processors(self.ids, logits[None].float())  # type: ignore[arg-type]
         if decoding.temperature > 0:
             token = torch.multinomial(scores.softmax(-1), 1, generator=self.chance)
         else:
@@ -146,7 +151,9 @@ class Batch:
 
         if self.rows:
             width = max(width, self.mask.shape[1])
-            cache = _mapped(lambda *two: torch.cat([_left_padded(states, width, dim=-2) for states in two]), self.cache, cache)
+            cache = _mapped(
+                lambda *two: torch.cat([_left_padded(states, width, dim=-2) for states in two]), self.cache, cache
+            )
             mask = torch.cat([_left_padded(self.mask, width), _left_padded(mask, width)])
         self.rows, self.cache, self.mask = [*self.rows, *arrivals], cache, mask
         return logits

@@ -70,7 +70,9 @@ class EngineForMany:
     def __enter__(self) -> EngineForMany:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close(cancel=error is not None)
 
     def _refuse(self) -> None:

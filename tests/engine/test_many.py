@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
-from minigemini.conversation import PromptSpan, message
+from minigemini.conversation import PromptSpan, images_of, message
 from minigemini.engine.batch import Batch, Row
 from minigemini.engine.local import LocalEngine
 from minigemini.engine.many import Busy, Closed, EngineForMany
@@ -21,10 +21,10 @@ GREEDY = Decoding(40)
 
 @pytest.fixture(scope="module")
 def engine():
+    """In float32: at half precision the nano's two likeliest tokens are now and then equal, and how a sum is cut into blocks decides."""
     path = nano.path("nano")
-    return LocalEngine(
-        MiniGeminiForConditionalGeneration.from_pretrained(path).eval(), MiniGeminiProcessor.from_pretrained(path)
-    )
+    model = MiniGeminiForConditionalGeneration.from_pretrained(path, dtype=torch.float32).eval()
+    return LocalEngine(model, MiniGeminiProcessor.from_pretrained(path))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,8 @@ def same(ends, answers):
 
 
 def test_requests_that_join_at_different_steps_are_answered_as_alone(engine, requests, alone):
-    assert {str(list(request.messages)).count("image") > 0 for request in requests} == {True, False}
+    pictures = {sum(1 for one in request.messages for _ in images_of([one])) for request in requests}
+    assert pictures >= {0, 1, 2}
     rows = [Row(engine, request) for request in requests]
     batch, sizes = Batch(engine), set()
     for joining in (rows[:3], rows[3:4], [], rows[4:14], rows[14:]):
@@ -116,6 +117,25 @@ def test_a_full_queue_refuses_and_a_cancelled_request_leaves_it(engine, requests
     many.close()
     with pytest.raises(Closed):
         many.submit(requests[0])
+    assert second._events.empty()  # it has ended once
+
+
+def test_a_stop_string_and_a_character_in_several_tokens_are_handed_on_when_they_are_settled(engine, requests, alone):
+    whole = alone[0].text
+    stop = whole[len(whole) // 2 : len(whole) // 2 + 4]
+    request = replace(requests[0], decoding=replace(GREEDY, stop=(stop, "never")))
+    with EngineForMany(engine) as many:
+        same([read(many.submit(request))[1]], engine.answer([request]))
+
+    row, text = Row(engine, requests[0]), "a 猫 ü b"
+    tokens = engine.processor.tokenizer.encode(text, add_special_tokens=False)
+    assert len(tokens) > len(text)
+    for token in tokens:
+        row.write(torch.eye(len(engine.processor.tokenizer))[token])
+    row.finish("cancelled")
+    pieces, end = read(row.reply)
+    assert "\ufffd" not in "".join(pieces)
+    assert end.answer.text.strip() == text
 
 
 def test_who_stops_listening_is_not_written_for(engine, requests):
@@ -149,8 +169,8 @@ def test_a_fault_of_one_request_stays_with_it(engine, requests, alone):
 
     broken = replace(requests[2], decoding=replace(GREEDY, drawing=DrawPolicy(True, 20, count)))
     with EngineForMany(engine) as many:
-        with pytest.raises(ValueError, match="cannot"):
-            many.submit(Request([message("user", "what is this?", b"no picture")], GREEDY))
+        with pytest.raises(ValueError, match="not a picture"):
+            many.submit(Request([message("user", "what is this?", [b"no picture"])], GREEDY))
         with pytest.raises(ValueError, match="num_beams=2"):
             many.submit(replace(requests[0], decoding=replace(GREEDY, num_beams=2)))
         replies = [many.submit(request) for request in (requests[0], broken, requests[1])]
@@ -167,6 +187,7 @@ def test_pictures_that_cannot_be_encoded_fail_alone(engine, requests, alone):
     batch.join(rows)
     while batch.rows:
         batch.step()
+    assert all(row.done for row in rows)
     ends = [read(row.reply)[1] for row in rows]
     assert isinstance(ends[1], Failed)
     same([ends[0], ends[2]], [alone[5], alone[7]])
