@@ -13,6 +13,7 @@ from typing import Literal
 
 from minigemini.evaluation.command_line import EVAL_COMMANDS, OVERRIDES, add_eval
 from minigemini.output_path import output_file, output_folder
+from minigemini.tabletop.questions import TRAINED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -195,6 +196,14 @@ def add_data(commands: argparse._SubParsersAction) -> None:
     tabletop.add_argument("out", type=output_folder, help="folder to write")
     tabletop.add_argument("--conversations", type=int, default=16000, help="for both stages (default: %(default)s)")
     tabletop.add_argument("--seed", type=int, default=0, help="another seed, other pictures (default: %(default)s)")
+    tabletop.add_argument(
+        "--questions",
+        nargs="+",
+        default=(),
+        choices=tuple(TRAINED),
+        metavar="KIND",
+        help="finetune is questions of these kinds alone, not the nano's mixture: %(choices)s",
+    )
     tabletop.set_defaults(run=run_data_tabletop)
 
     check = kinds.add_parser("check", help="check the data of a recipe, or a data file, and list every bad record")
@@ -214,7 +223,11 @@ def run_data_tabletop(parsed: argparse.Namespace) -> int:
     with progress_bar() as bar:
         task = bar.add_task("tabletop conversations", total=parsed.conversations)
         counts = write(
-            parsed.out, parsed.conversations, parsed.seed, lambda written: bar.update(task, completed=written)
+            parsed.out,
+            parsed.conversations,
+            parsed.seed,
+            parsed.questions,
+            lambda written: bar.update(task, completed=written),
         )
     print(f"{parsed.out}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
     return 0
@@ -278,13 +291,14 @@ def add_draw_again(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=output_file, help="where to write it (default: NAME-again.png beside it)")
     parser.add_argument("--generator", help="folder, hub id or nano; needed unless the record names the shipped one")
     parser.add_argument("--device", help="torch device (default: a GPU if there is one)")
+    parser.add_argument("--parent", type=Path, help="the picture it is an edit of; needed if the edit read its pixels")
     parser.set_defaults(run=run_draw_again)
 
 
 def run_draw_again(parsed: argparse.Namespace) -> int:
     from minigemini.generation.draw_again import run
 
-    return run(parsed.file, parsed.out, parsed.generator, parsed.device)
+    return run(parsed.file, parsed.out, parsed.generator, parsed.device, parsed.parent)
 
 
 def add_chat(commands: argparse._SubParsersAction) -> None:
@@ -294,6 +308,9 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--prompt", help="say this, print the answer and end")
     parser.add_argument("--json", action="store_true", help="with --prompt: print the answer as JSON")
     parser.add_argument("--draw", choices=["auto", "always", "never"], default="auto", help="(default: %(default)s)")
+    parser.add_argument("--system", default="", help="what the model is told before everything else")
+    parser.add_argument("--temperature", type=float, default=0.0, help="0: the likeliest words (default); else sampled")
+    parser.add_argument("--max-new-tokens", type=int, help="most tokens of an answer (default: as the checkpoint says)")
     parser.add_argument("--seed", type=int, default=0, help="of drawings; another one, another picture (default: 0)")
     parser.add_argument(
         "--out", type=output_folder, default=Path("."), help="folder for drawn pictures (default: here)"
@@ -321,6 +338,9 @@ def run_chat(parsed: argparse.Namespace) -> int:
             images=parsed.image,
             prompt=parsed.prompt,
             as_json=parsed.json,
+            system=parsed.system,
+            temperature=parsed.temperature,
+            max_new_tokens=parsed.max_new_tokens,
             draw=draw[parsed.draw],
             seed=parsed.seed,
             out=parsed.out,

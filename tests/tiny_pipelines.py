@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import torch
 from diffusers import (
+    AutoencoderDC,
     AutoencoderKL,
+    AutoencoderKLQwenImage,
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    LatentConsistencyModelPipeline,
+    LCMScheduler,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
+    QwenImagePipeline,
+    QwenImageTransformer2DModel,
+    SanaPipeline,
+    SanaTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+    StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
@@ -22,7 +36,11 @@ from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
+    Gemma2Config,
+    Gemma2Model,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
     T5Config,
     T5EncoderModel,
 )
@@ -72,6 +90,7 @@ def autoencoder() -> AutoencoderKL:
         norm_num_groups=8,
         latent_channels=4,
         sample_size=32,
+        shift_factor=0.06,  # SD3 and FLUX ask for one; the others leave it
     )
 
 
@@ -104,6 +123,11 @@ def unet(**more: object) -> UNet2DConditionModel:
     return UNet2DConditionModel(**{**settings, **more})
 
 
+def t5() -> T5EncoderModel:
+    config = T5Config(vocab_size=len(WORDS) + 4, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
+    return T5EncoderModel(config).eval()
+
+
 def pixart(seed: int = 0) -> PixArtSigmaPipeline:
     """The kind nano has: 48x48 pixels, DPM-Solver++."""
     torch.manual_seed(seed)
@@ -119,13 +143,10 @@ def pixart(seed: int = 0) -> PixArtSigmaPipeline:
         caption_channels=32,
         use_additional_conditions=False,
     )
-    text = T5EncoderModel(
-        T5Config(vocab_size=len(WORDS) + 4, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
-    ).eval()
     scheduler = DPMSolverMultistepScheduler(prediction_type="v_prediction")
     return PixArtSigmaPipeline(
         tokenizer=tokenizer(),
-        text_encoder=text,
+        text_encoder=t5(),
         vae=autoencoder().eval(),
         transformer=transformer.eval(),
         scheduler=scheduler,
@@ -162,4 +183,184 @@ def stable_diffusion_xl(seed: int = 0) -> StableDiffusionXLPipeline:
         ).eval(),
         scheduler=EulerDiscreteScheduler(),
         add_watermarker=False,
+    )
+
+
+def latent_consistency(seed: int = 0) -> LatentConsistencyModelPipeline:
+    """Few steps: guidance is an input of the UNet, and there is no negative prompt."""
+    torch.manual_seed(seed)
+    return LatentConsistencyModelPipeline(
+        vae=autoencoder().eval(),
+        text_encoder=CLIPTextModel(clip_config()).eval(),
+        tokenizer=tokenizer(),
+        unet=unet(time_cond_proj_dim=32).eval(),
+        scheduler=LCMScheduler(clip_sample=False),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def instruct_pix2pix(seed: int = 0) -> StableDiffusionInstructPix2PixPipeline:
+    """Edits by instruction: the UNet reads the picture's latents beside the noise."""
+    torch.manual_seed(seed)
+    return StableDiffusionInstructPix2PixPipeline(
+        vae=autoencoder().eval(),
+        text_encoder=CLIPTextModel(clip_config()).eval(),
+        tokenizer=tokenizer(),
+        unet=unet(in_channels=8, out_channels=4).eval(),
+        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def sana(seed: int = 0) -> SanaPipeline:
+    torch.manual_seed(seed)
+    gemma = Gemma2Config(
+        vocab_size=len(WORDS) + 4,
+        hidden_size=8,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=4,
+    )
+    transformer = SanaTransformer2DModel(
+        patch_size=1,
+        in_channels=4,
+        out_channels=4,
+        num_layers=1,
+        num_attention_heads=2,
+        attention_head_dim=4,
+        num_cross_attention_heads=2,
+        cross_attention_head_dim=4,
+        cross_attention_dim=8,
+        caption_channels=8,
+        sample_size=32,
+    )
+    vae = AutoencoderDC(
+        in_channels=3,
+        latent_channels=4,
+        attention_head_dim=2,
+        encoder_block_types=("ResBlock", "EfficientViTBlock"),
+        decoder_block_types=("ResBlock", "EfficientViTBlock"),
+        encoder_block_out_channels=(8, 8),
+        decoder_block_out_channels=(8, 8),
+        encoder_qkv_multiscales=((), (5,)),
+        decoder_qkv_multiscales=((), (5,)),
+        encoder_layers_per_block=(1, 1),
+        decoder_layers_per_block=(1, 1),
+        downsample_block_type="conv",
+        upsample_block_type="interpolate",
+        decoder_norm_types="rms_norm",
+        decoder_act_fns="silu",
+        scaling_factor=0.41407,
+    )
+    return SanaPipeline(
+        tokenizer=tokenizer(300),
+        text_encoder=Gemma2Model(gemma).eval(),
+        vae=vae.eval(),
+        transformer=transformer.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
+    )
+
+
+def stable_diffusion_3(seed: int = 0) -> StableDiffusion3Pipeline:
+    torch.manual_seed(seed)
+    transformer = SD3Transformer2DModel(
+        sample_size=16,
+        patch_size=1,
+        in_channels=4,
+        num_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=64,
+        caption_projection_dim=32,
+        pooled_projection_dim=64,
+        out_channels=4,
+    )
+    # The two CLIPs' states lie side by side and are padded to the width of T5's.
+    wide = T5Config(vocab_size=len(WORDS) + 4, d_model=64, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
+    return StableDiffusion3Pipeline(
+        transformer=transformer.eval(),
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=autoencoder().eval(),
+        text_encoder=CLIPTextModelWithProjection(clip_config()).eval(),
+        tokenizer=tokenizer(),
+        text_encoder_2=CLIPTextModelWithProjection(clip_config()).eval(),
+        tokenizer_2=tokenizer(),
+        text_encoder_3=T5EncoderModel(wide).eval(),
+        tokenizer_3=tokenizer(),
+    )
+
+
+def flux(seed: int = 0) -> FluxPipeline:
+    """Distilled guidance: the scale is an input of the transformer."""
+    torch.manual_seed(seed)
+    transformer = FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        axes_dims_rope=(4, 4, 8),
+        guidance_embeds=True,
+    )
+    return FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=autoencoder().eval(),
+        text_encoder=CLIPTextModel(clip_config()).eval(),
+        tokenizer=tokenizer(),
+        text_encoder_2=t5(),
+        tokenizer_2=tokenizer(),
+        transformer=transformer.eval(),
+    )
+
+
+def qwen_image(seed: int = 0) -> QwenImagePipeline:
+    torch.manual_seed(seed)
+    vae = AutoencoderKLQwenImage(
+        base_dim=24,
+        z_dim=4,
+        dim_mult=[1, 2, 4],
+        num_res_blocks=1,
+        temperal_downsample=[False, True],
+        latents_mean=[0.0] * 4,
+        latents_std=[1.0] * 4,
+    )
+    text = Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": len(WORDS) + 4,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "rope_scaling": {"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"},
+            "rope_theta": 1000000.0,
+        },
+        vision_config={"depth": 2, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16},
+    )
+    transformer = QwenImageTransformer2DModel(
+        patch_size=2,
+        in_channels=16,
+        out_channels=4,
+        num_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=3,
+        joint_attention_dim=16,
+        guidance_embeds=False,
+        axes_dims_rope=(8, 4, 4),
+    )
+    return QwenImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=vae.eval(),
+        text_encoder=Qwen2_5_VLForConditionalGeneration(text).eval(),
+        tokenizer=tokenizer(1024),
+        transformer=transformer.eval(),
     )

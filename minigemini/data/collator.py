@@ -74,12 +74,28 @@ class PackCollator(Collator):
         return batch | self.pixels_and_names(examples)
 
 
-def sample_of_trained_tokens(batch: dict[str, Any]) -> Tensor:
+def sample_of_trained_tokens(batch: dict[str, Any], trained: int) -> Tensor:
     """The number in ``names`` of the sample that each trained token belongs to, [trained tokens], in the order of the model's
-    ``token_losses``."""
-    labels = batch["labels"]
+    ``token_losses``. No value is asked of the device.
+
+    Args:
+        trained: how many there are, which the model's losses tell.
+    """
+    counts = count_of_samples(batch, torch.nn.functional.pad(batch["labels"][:, 1:] != IGNORED, (1, 0)))
+    return torch.arange(len(counts), device=counts.device).repeat_interleave(counts, output_size=trained)
+
+
+def lengths_of_samples(batch: dict[str, Any]) -> Tensor:
+    """[samples] int64, in tokens, on the batch's device."""
+    mask = batch.get("attention_mask")
+    return count_of_samples(batch, torch.ones_like(batch["input_ids"]) if mask is None else mask)
+
+
+def count_of_samples(batch: dict[str, Any], mask: Tensor) -> Tensor:
+    """How many tokens of each sample the mask [B, L] has, [samples] int64."""
     if "position_ids" in batch:
         sample = (batch["position_ids"] == 0).cumsum(dim=1) - 1
     else:
-        sample = torch.arange(len(labels), device=labels.device)[:, None].expand_as(labels)
-    return sample[:, 1:][labels[:, 1:] != IGNORED]
+        sample = torch.arange(len(mask), device=mask.device)[:, None].expand_as(mask)
+    zeros = torch.zeros(len(batch["names"]), dtype=torch.int64, device=mask.device)
+    return zeros.index_add(0, sample.flatten(), mask.flatten().long())

@@ -62,6 +62,13 @@ class PackSampler(Sampler[Pack]):
         self.epoch = epoch
         self.records.set_epoch(epoch)
 
+    def make_room(self, epochs: int) -> None:
+        """Plan so many epochs once, so that one that needs more packs than was thought does not stop the run in its middle."""
+        for epoch in range(epochs):
+            self.set_epoch(epoch)
+            self.number = max(self.number, min(-(-len(self._plan()) // self.step) * self.step, len(self.records)))
+        self.set_epoch(0)
+
     def __len__(self) -> int:
         return -(-self.number // self.processes) * self.processes
 
@@ -69,7 +76,7 @@ class PackSampler(Sampler[Pack]):
         packs = self._plan()
         if len(packs) > self.number:
             raise ValueError(
-                f"data.packing: epoch {self.epoch} fills {len(packs)} packs, the first one {self.number}, which the number of "
+                f"data.packing: epoch {self.epoch} fills {len(packs)} packs, room was made for {self.number}, which the number of "
                 "steps is made of; choose another trainer.seed, or a larger data.packing"
             )
         packs = cut_in_two(packs, self.number)

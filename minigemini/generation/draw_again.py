@@ -7,13 +7,18 @@ from pathlib import Path
 import diffusers
 import transformers
 
-from minigemini.generation.generation_record import pixel_hash, read_record, save_png
+from minigemini.generation.edit import edit_again
+from minigemini.generation.generation_record import PICTURE_EDITS, pixel_hash, read_record, save_png
 from minigemini.generation.image_generator import NANO, ImageGenerator
 from minigemini.media import open_image
 
 
 def run(
-    file: str | Path, output: str | Path | None = None, generator: str | None = None, device: str | None = None
+    file: str | Path,
+    output: str | Path | None = None,
+    generator: str | None = None,
+    device: str | None = None,
+    parent: str | Path | None = None,
 ) -> int:
     """Draw a PNG's picture again, write it, and say whether every pixel is the same.
 
@@ -22,13 +27,14 @@ def run(
         output: where to write the new picture; ``<name>-again.png`` beside the file if not given. Never overwrites ``file``.
         generator: local folder, hub id or ``"nano"``. Needed unless the record names the shipped one: what a file says is
             nothing to download by.
+        parent: the picture that this one is an edit of; needed if the edit read its pixels.
         device: as in :meth:`ImageGenerator.from_pretrained`.
 
     Returns:
         0 if the pixels are equal, 1 if they differ (another device or other library versions; both are printed).
 
     Raises:
-        ValueError: the file has no valid record, or the generator must be named.
+        ValueError: the file has no valid record, the generator must be named, or the parent must be, or is another.
     """
     file = Path(file)
     record = read_record(file)
@@ -41,9 +47,17 @@ def run(
             f"{file} says it was drawn by {record.generator!r}; if you trust that, name it as the generator"
         )
 
+    if (record.edit in PICTURE_EDITS) != (parent is not None):
+        raise ValueError(
+            f"{file} is an edit of a picture: name that as the parent"
+            if parent is None
+            else f"{file} was not drawn from another picture; a parent has no use"
+        )
+
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
-    image, drawn = ImageGenerator.from_pretrained(generator or NANO, device).draw_again(record)
+    drawing = ImageGenerator.from_pretrained(generator or NANO, device)
+    image, drawn = edit_again(drawing, record, open_image(parent)) if parent else drawing.draw_again(record)
     save_png(image, drawn, output)
     same = pixel_hash(image) == pixel_hash(original)
     print(f"{output}: {'equal in every pixel' if same else 'NOT equal'}")

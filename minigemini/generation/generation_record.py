@@ -16,6 +16,12 @@ from minigemini.media import open_header
 CHUNK = "minigemini"
 """Keyword of the PNG's iTXt chunk; its text is the record as JSON."""
 
+PICTURE_EDITS = ("instruction", "image-to-image")
+"""Ways of editing that read the parent's pixels."""
+
+EDITS = (*PICTURE_EDITS, "re-prompt")
+"""The ways of :func:`minigemini.generation.edit.edit`."""
+
 MAX_TEXT = 20_000
 MAX_SIDE = 8192
 
@@ -39,6 +45,8 @@ class GenerationRecord:
         prompt_tokens: length of the prompt for the generator; None if it has no limit we know of.
         truncated: the prompt, or the negative one, was longer than the generator reads and its end had no effect.
         parents: :func:`pixel_hash` of the pictures this one is an edit of.
+        edit: how, one of :data:`EDITS`.
+        strength: of image-to-image, above 0 to 1.
     """
 
     prompt: str
@@ -57,6 +65,8 @@ class GenerationRecord:
     prompt_tokens: int | None = None
     truncated: bool = False
     parents: list[str] = field(default_factory=list)
+    edit: str | None = None
+    strength: float | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -125,6 +135,8 @@ def _checked(values: dict, where: str) -> GenerationRecord:
         "prompt_tokens": values.get("prompt_tokens") is None or whole(values["prompt_tokens"], 0, MAX_TEXT),
         "truncated": isinstance(values.get("truncated"), bool),
         "parents": isinstance(parents, list) and all(text(parent) for parent in parents),
+        "edit": values.get("edit") is None or values["edit"] in EDITS,
+        "strength": values.get("strength") is None or (number(values["strength"]) and 0 < values["strength"] <= 1),
     }
     assert set(right) == {f.name for f in fields(GenerationRecord)}
     wrong = [key for key, good in right.items() if not good]

@@ -8,17 +8,19 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.pipelines.auto_pipeline import AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, AUTO_TEXT2IMAGE_PIPELINES_MAPPING
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
 from minigemini import nano
-from minigemini.generation.generation_record import GenerationRecord
+from minigemini.generation.generation_record import PICTURE_EDITS, GenerationRecord
 
 OnStep = Callable[[int, int], None]
 """Called after each denoising step with the steps done and the steps in all; what it raises ends the drawing."""
@@ -44,6 +46,11 @@ FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
         "use_resolution_binning": False,
         "clean_caption": False,
     },
+    "SanaPipeline": {"use_resolution_binning": False, "clean_caption": False},
+    "SanaSprintPipeline": {"use_resolution_binning": False, "clean_caption": False},
+    # Guidance is away from the negative prompt; without one these pipelines draw as if there were no guidance.
+    "QwenImagePipeline": {"negative_prompt": " "},
+    "QwenImageEditPipeline": {"negative_prompt": " "},
 }
 """By class name of the pipeline, what differs from the defaults of its ``__call__``; the scheduler is the one in its folder."""
 
@@ -67,6 +74,11 @@ class ImageGenerator:
         self._defaults = {key: p.default for key, p in parameters.items() if p.default is not inspect.Parameter.empty}
         if "prompt" not in parameters:
             raise ValueError(f"{name}: {self.family} does not draw from a text prompt")
+        # Where there are both, classifier-free guidance is true_cfg_scale, and guidance_scale is a number that a distilled model
+        # reads: FLUX's were distilled so; Qwen-Image's were not (the default is None) and are guided by the first.
+        self._classifier_free = "true_cfg_scale" if "true_cfg_scale" in self._defaults else "guidance_scale"
+        distilled = self._defaults.get("guidance_scale") is not None
+        self._guidance = "guidance_scale" if distilled else self._classifier_free
         self._settings = dict(FAMILY_SETTINGS.get(self.family, {}))
         self._reading, limit = self._reading_tokenizers()
         if "max_sequence_length" in self._defaults and limit is not None:
@@ -130,13 +142,37 @@ class ImageGenerator:
             ValueError: the pipeline lacks one, or cannot draw so.
         """
         self._check_settings(steps, guidance)
-        asked = {"num_inference_steps": steps, "guidance_scale": guidance}
+        asked = {"num_inference_steps": steps, self._guidance: guidance}
         asked = {key: value for key, value in asked.items() if value is not None}
         for key in asked:
             if key not in self._defaults:
                 raise ValueError(f"{self.name}: {self.family} has no {key}")
         other = copy.copy(self)
         other._settings = {**self._settings, **asked}
+        return other
+
+    @property
+    def edits_by_instruction(self) -> bool:
+        """The pipeline takes a picture and is told what to change in it."""
+        # With a strength it takes noise off the picture instead; upscalers and ControlNets are guided by theirs.
+        other_uses = {"strength", "noise_level", "controlnet_conditioning_scale"}
+        return "image" in self._defaults and not other_uses & set(self._defaults)
+
+    @property
+    def takes_size(self) -> bool:
+        """The pipeline is told the size to draw; image-to-image often takes its picture's."""
+        return {"width", "height"} <= set(self._defaults)
+
+    def image_to_image(self) -> ImageGenerator | None:
+        """The same weights and settings behind the family's image-to-image pipeline; None if diffusers has none."""
+        text_to_image = {pipeline: key for key, pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.items()}
+        pipeline = AUTO_IMAGE2IMAGE_PIPELINES_MAPPING.get(text_to_image.get(type(self.pipeline), ""))
+        if pipeline is None:
+            return None
+        takes = inspect.signature(pipeline.__init__).parameters
+        given = {**self.pipeline.config, **self.pipeline.components}
+        other = ImageGenerator(pipeline(**{key: value for key, value in given.items() if key in takes}), self.name)
+        other._settings = {**other._settings, **{k: v for k, v in self._settings.items() if k in other._defaults}}
         return other
 
     def count_prompt_tokens(self, prompt: str) -> int:
@@ -159,6 +195,8 @@ class ImageGenerator:
         negative_prompt: str | None = None,
         truncate: bool = False,
         parents: Sequence[str] = (),
+        image: Image.Image | None = None,
+        strength: float | None = None,
         on_step: OnStep | None = None,
     ) -> tuple[Image.Image, GenerationRecord]:
         """Draw one picture. The same arguments give the same pixels on the same machine, whatever else is being drawn.
@@ -170,25 +208,32 @@ class ImageGenerator:
             size: (width, height) in pixels; None: the size the pipeline was trained for.
             truncate: draw a prompt that is too long without its end, and say so in the record, instead of refusing it.
             parents: for the record.
+            image: the picture to begin from or to change; :func:`~minigemini.generation.edit.edit` chooses how.
+            strength: of a change by image-to-image, above 0 (the picture as it is) to 1 (nothing of it); None: the pipeline's.
             on_step: see :data:`OnStep`.
 
         Returns:
             The picture (RGB) and what made it. A setting that this pipeline lacks is left out, with a warning.
 
         Raises:
-            ValueError: the prompt is empty or too long, so is the negative prompt, or nothing can be drawn with a setting.
+            ValueError: the prompt is empty or too long, so is the negative prompt, nothing can be drawn with a setting, or the
+                pipeline takes no picture or no strength.
         """
         self._check_settings(steps, guidance, size)
         length = self._checked_length(prompt, truncate)
         longest = length
-        unread = "negative_prompt" not in self._defaults  # and a warning follows
+        scale = {**self._defaults, **self._settings}.get(self._classifier_free)
+        if guidance is not None and self._guidance == self._classifier_free:
+            scale = guidance
+        unguided = scale is not None and scale <= 1
+        unread = unguided or "negative_prompt" not in self._defaults  # and a warning follows
         if negative_prompt and not unread and negative_prompt != self._settings.get("negative_prompt"):
             longest = max(length, self._checked_length(negative_prompt, truncate, "negative prompt"))
 
         width, height = size or (None, None)
         asked = {
             "num_inference_steps": steps,
-            "guidance_scale": guidance,
+            self._guidance: guidance,
             "negative_prompt": negative_prompt,
             "width": width,
             "height": height,
@@ -198,25 +243,49 @@ class ImageGenerator:
         if lacking:
             warnings.warn(f"{self.family} has no {', '.join(lacking)}; drawn without", stacklevel=2)
         settings = {key: v for key, v in {**self._settings, **asked}.items() if key in self._defaults}
+        if unguided and "negative_prompt" in settings:
+            dropped = settings.pop("negative_prompt")
+            if dropped and dropped == negative_prompt:
+                warnings.warn(
+                    f"{self.family} reads no negative_prompt at {self._classifier_free}={scale:g}; drawn without",
+                    stacklevel=2,
+                )
+
+        given = {"image": image and image.convert("RGB"), "strength": strength}
+        given = {key: value for key, value in given.items() if value is not None}
+        for key in given:
+            if key not in self._defaults:
+                raise ValueError(f"{self.name}: {self.family} takes no {key}")
+        settings |= given
+        used = {**self._defaults, **settings}
+        # LCM's image-to-image spreads all its steps over the part that the strength leaves, and checks them.
+        if (
+            "strength" in used
+            and "original_inference_steps" not in used
+            and not (0 < used["strength"] <= 1 and int(used["num_inference_steps"] * used["strength"]))
+        ):
+            raise ValueError(
+                f"strength={used['strength']} of {used['num_inference_steps']} steps: it must be above 0, at most 1, and "
+                "leave one step to be taken"
+            )
 
         view = self._view(on_step)
         output = view(prompt=prompt, generator=torch.Generator("cpu").manual_seed(seed), **settings)
         images = output.get("images")
         if not images or not isinstance(images[0], Image.Image):
             raise ValueError(f"{self.name}: {self.family} does not make pictures")
-        image = images[0].convert("RGB")
-        if size is not None and not {"width", "height"} & set(lacking) and image.size != tuple(size):
-            warnings.warn(f"{self.family} drew {image.width}x{image.height}, not {width}x{height}", stacklevel=2)
+        drawn = images[0].convert("RGB")
+        if size is not None and not {"width", "height"} & set(lacking) and drawn.size != tuple(size):
+            warnings.warn(f"{self.family} drew {drawn.width}x{drawn.height}, not {width}x{height}", stacklevel=2)
 
-        used = {**self._defaults, **settings}
         record = GenerationRecord(
             prompt=prompt,
             negative_prompt=used.get("negative_prompt"),
             seed=seed,
             steps=used.get("num_inference_steps"),
-            guidance=used.get("guidance_scale"),
-            width=image.width,
-            height=image.height,
+            guidance=used.get(self._guidance),
+            width=drawn.width,
+            height=drawn.height,
             generator=self.name,
             pipeline=self.family,
             scheduler=type(view.scheduler).__name__,
@@ -226,8 +295,9 @@ class ImageGenerator:
             prompt_tokens=length if self._reading else None,
             truncated=self.max_prompt_tokens is not None and longest > self.max_prompt_tokens,
             parents=list(parents),
+            strength=used.get("strength"),
         )
-        return image, record
+        return drawn, record
 
     def draw_batch(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """Several pictures at once with the family's settings: the quick way to draw hundreds.
@@ -249,8 +319,14 @@ class ImageGenerator:
     def draw_again(
         self, record: GenerationRecord, on_step: OnStep | None = None
     ) -> tuple[Image.Image, GenerationRecord]:
-        """The picture of a record once more."""
-        return self.draw(
+        """The picture of a record once more.
+
+        Raises:
+            ValueError: the picture was drawn from another, which :func:`~minigemini.generation.edit.edit_again` is given.
+        """
+        if record.edit in PICTURE_EDITS:
+            raise ValueError(f"{record.prompt!r} was an edit by {record.edit}; its parent is needed to draw it again")
+        image, drawn = self.draw(
             record.prompt,
             seed=record.seed,
             steps=record.steps,
@@ -261,6 +337,7 @@ class ImageGenerator:
             parents=record.parents,
             on_step=on_step,
         )
+        return image, replace(drawn, edit=record.edit)
 
     def _check_settings(self, steps: int | None, guidance: float | None, size: tuple[int, int] | None = None) -> None:
         """
@@ -306,7 +383,9 @@ class ImageGenerator:
                 nonlocal done
                 result = step(*args, **kwargs)
                 done += 1
-                on_step(done, len(scheduler.timesteps))
+                # Image-to-image takes the last of the scheduler's steps only; PixArt alone does not say how many it takes.
+                total = getattr(view, "_num_timesteps", len(scheduler.timesteps))
+                on_step(done, total)
                 return result
 
             scheduler.step = counted_step

@@ -17,7 +17,7 @@ from .high_res_vision_tower import MiniGeminiHighResVisionModel
 from .image_token import has_embedding, in_vocabulary
 from .loss import IGNORED, LossKwargs, TokenCrossEntropy, mean_of, next_tokens
 from .outputs import MiniGeminiCausalLMOutputWithPast, MiniGeminiImageFeatures, MiniGeminiModelOutputWithPast
-from .patch_info_mining import AbsorbedLinear, PatchInfoMining
+from .patch_info_mining import AbsorbedLinear, PatchInfoMining, PooledLinear
 from .transformers_versions import CACHE, either_cache
 
 logger = logging.get_logger(__name__)
@@ -70,7 +70,7 @@ class MiniGeminiModel(MiniGeminiPreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Of what is new: mining and projector. The towers and the language model initialise themselves."""
-        if isinstance(module, (nn.Linear, AbsorbedLinear)):
+        if isinstance(module, (nn.Linear, AbsorbedLinear, PooledLinear)):
             # As torch does it, and as the original system started; the language model's scale would not fit.
             bound = 1 / math.sqrt(module.weight.shape[1])
             init.uniform_(module.weight, -bound, bound)

@@ -289,7 +289,7 @@ def grid_to_tiles(picture: Tensor, grid: int) -> Tensor:
 
 # The modules below hold the weights of ordinary LayerNorm and Linear layers, under the same names. They are
 # applied elsewhere than those would be, hence own modules: an engine that gathers parameters when their module is
-# called (ZeRO-3) finds them, and one that replaces nn.Linear (quantisation) leaves them alone.
+# called (ZeRO-3) finds them, and one that replaces nn.Linear (quantisation, vLLM) leaves them alone.
 
 
 class AbsorbedLayerNorm(nn.Module):
@@ -332,12 +332,19 @@ class PooledLayerNorm(nn.Module):
         return pooled * self.weight + self.bias
 
 
-class PooledLinear(nn.Linear):
+class PooledLinear(nn.Module):
     """Value projection of what was pooled, in its precision: [..., C] -> [..., D].
 
     The definition rounds the values of all positions, and the mean of many has little of that left; to be no worse in
     half precision, what is one vector for each token must not be rounded before its projection.
     """
+
+    def __init__(self, channels: int, hidden_size: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(hidden_size, channels))
+        self.bias = nn.Parameter(torch.empty(hidden_size))
+        for parameter in (self.weight, self.bias):  # as nn.Linear starts
+            nn.init.uniform_(parameter, -(channels**-0.5), channels**-0.5)
 
     def forward(self, pooled: Tensor) -> Tensor:
         return F.linear(pooled, self.weight.to(pooled.dtype), self.bias.to(pooled.dtype))

@@ -15,6 +15,8 @@ CHECKPOINT_BLOCKS = (
     if "activation_checkpointing_enable" in vars(PreTrainedModel)
     else "gradient_checkpointing_enable"
 )
+# The argument that asks Trainer for it, renamed with it, and the start of `..._kwargs`; the old name warns. Goes with the former.
+BLOCKS_TWICE = CHECKPOINT_BLOCKS.removesuffix("_enable")
 
 
 def either_cache(cache: Cache | None, past_key_values: Cache | None) -> Cache | None:

@@ -10,4 +10,5 @@
 ``one_shot``             ``minigemini chat --prompt``, for scripts
 ``load_session``         a model and its generator -> a session
 ``drawing_files``        drawings and attention pictures as files
+``vllm_plugin``          what vLLM calls so that it knows the model
 """

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from threading import Event as Flag
 from typing import TYPE_CHECKING, Literal
 
+from jinja2 import TemplateError
 from PIL import Image
 
 from minigemini.attention.picture import draw_answer
@@ -96,6 +97,7 @@ class ChatSession:
         generator: draws the pictures, or the promise of one that is still being loaded; None: this chat cannot draw.
         max_new_tokens: most tokens of an answer; None: as the checkpoint's generation config says, else 256.
         temperature: 0: the likeliest token each time; else sampled.
+        system: what the model is told before everything else; empty: what its template says.
         seed: of the first drawing; each conversation after a :meth:`reset` begins with the next one.
     """
 
@@ -106,6 +108,7 @@ class ChatSession:
         *,
         max_new_tokens: int | None = None,
         temperature: float = 0.0,
+        system: str = "",
         seed: int = 0,
     ) -> None:
         self.engine = engine
@@ -114,16 +117,94 @@ class ChatSession:
         self.temperature = temperature
         self.seed = seed
         self._cancelled = Flag()
-        self._begin()
+        self._begin([])
+        if system:
+            self.set_system(system)
 
-    def _begin(self) -> None:
-        self.conversation = Conversation("Conversation")
+    def _begin(self, turns: list[Turn]) -> None:
+        self.branches = [Conversation("Conversation", turns)]
+        self.conversation = self.branches[0]
         self._last: Answer | None = None
 
+    def set_system(self, text: str) -> None:
+        """Tell the model something before everything else, instead of what it was told so before; empty: nothing.
+
+        Raises:
+            ValueError: the model's chat template takes no system turn. The conversation is as before.
+        """
+        tokenizer = self.engine.processor.tokenizer
+        text, found = neutralise(text.strip(), [*CONTROL_MARKERS, *tokenizer.all_special_tokens])
+        told = [Turn(message("system", text), notices=[_broken_up(found)] if found else [])] if text else []
+        try:
+            self.engine.read([[*as_read(told), message("user", "?")]])
+        except TemplateError as error:
+            raise ValueError(f"this model takes no system message: {error}") from error
+        turns = self.conversation.turns
+        turns[:] = [*told, *(turn for turn in turns if turn.message.role != "system")]
+        self._last = None
+
+    def undo(self) -> tuple[Turn, Turn]:
+        """Take back the last message and its answer, and give them.
+
+        Raises:
+            ValueError: there is none.
+        """
+        turns = self.conversation.turns
+        if not turns or turns[-1].message.role != "assistant":
+            raise ValueError("nothing was said yet")
+        answered, asked = turns.pop(), turns.pop()
+        self._last = None
+        return asked, answered
+
+    def branch(self) -> int:
+        """Keep the conversation as it is and go on in a copy; its number among :attr:`branches`, from 0 on."""
+        self.conversation = Conversation(self.conversation.title, list(self.conversation.turns))
+        self.branches.append(self.conversation)
+        return len(self.branches) - 1
+
+    def switch(self, number: int) -> None:
+        """Go on in another branch.
+
+        Raises:
+            ValueError: there is none of that number.
+        """
+        if not 0 <= number < len(self.branches):
+            raise ValueError(f"there is no branch {number}; the last one is {len(self.branches) - 1}")
+        self.conversation = self.branches[number]
+        self._last = None
+
+    def retry(self, draw: Draw = "auto") -> Iterator[Event]:
+        """Answer the last message again; drawings get the next seed, words differ only where they are sampled.
+
+        Args:
+            draw: as for :meth:`reply`; a message that asked for a picture asks again.
+
+        Returns:
+            The events. The old answer stays if the new one fails, or is stopped before its first word.
+
+        Raises:
+            ValueError: when they are read; nothing was said yet, or as :meth:`reply`.
+        """
+        last = self._last
+        asked, answered = self.undo()
+        records = [drawing.record for drawing in answered.drawings if drawing.record is not None]
+        seed = (records[0].seed + 1) % 2**63 if records else None
+        before = len(self.conversation.turns)
+        try:
+            pictures = images_of([asked.message])
+            yield from self.reply(asked.message.text, pictures, True if asked.asks_for_drawing else draw, seed)
+        finally:
+            if len(self.conversation.turns) == before:
+                self.conversation.turns.extend([asked, answered])
+                self._last = last
+
     def reset(self) -> None:
-        """Forget the conversation. The next one's first drawing has the next seed, else all would look alike."""
+        """Forget the conversation and its branches, but not what the model is told as its system.
+
+        The next one's first drawing has the next seed, else all would look alike.
+        """
         self.seed += 1
-        self._begin()
+        self._begin([turn for turn in self.conversation.turns if turn.message.role == "system"])
 
     def cancel(self) -> None:
         """Stop the reply that is being made, from any thread or signal handler. Its events end with :class:`Done`."""

@@ -28,13 +28,24 @@ def load_session(options: ChatOptions) -> ChatSession:
     model, generator = options.model, options.generator_name
     if options.draw is True and generator is None:
         raise ValueError(f"{model} has no image generator of its own to draw with: name one with --generator")
+    if not 0 <= options.temperature < float("inf"):
+        raise ValueError(f"temperature: expected 0 or more, got {options.temperature}")
+    if options.max_new_tokens is not None and options.max_new_tokens < 1:
+        raise ValueError(f"max-new-tokens: expected 1 or more, got {options.max_new_tokens}")
     logging.disable_progress_bar()
     nano.resolve(model)  # what cannot be is said before anything is loaded
     if generator is not None:
         check_generator(generator)
     loaded, processor = load(model, bits=options.bits)
     drawing = None if generator is None else _in_the_background(generator)
-    return ChatSession(LocalEngine(loaded, processor), drawing, seed=options.seed)
+    return ChatSession(
+        LocalEngine(loaded, processor),
+        drawing,
+        max_new_tokens=options.max_new_tokens,
+        temperature=options.temperature,
+        system=options.system,
+        seed=options.seed,
+    )
 
 
 def check_generator(name: str) -> None:

@@ -20,6 +20,9 @@ class ChatOptions:
         prompt: say this, print the answer and end.
         as_json: print that answer as JSON.
         draw: "auto": the model decides; True: every answer draws one picture; False: none does.
+        system: what the model is told before everything else.
+        temperature: 0: the likeliest token each time; else sampled.
+        max_new_tokens: most tokens of an answer; None: as the checkpoint says.
         seed: of the first drawing.
         out: folder for drawn pictures.
         show_attention: PNG to write after each answer about a picture, with where it looked.
@@ -32,6 +35,9 @@ class ChatOptions:
     prompt: str | None = None
     as_json: bool = False
     draw: Draw = "auto"
+    system: str = ""
+    temperature: float = 0.0
+    max_new_tokens: int | None = None
     seed: int = 0
     out: str | Path = "."
     show_attention: str | Path | None = None

@@ -18,6 +18,7 @@ from minigemini.progress import progress_bar
 from minigemini.serving.chat_session import (
     ChatSession,
     Done,
+    Event,
     ImageDrawn,
     ImageProgress,
     ImageStarted,
@@ -33,11 +34,15 @@ from minigemini.serving.save_conversation import save_conversation
 HELP = """\
 /image FILE    show a picture with your next message
 /draw [TEXT]   ask for a picture of TEXT, or of what you say next
+/undo          take back your last message and its answer
+/retry         answer it again; pictures get another seed
+/branch [N]    go on in a copy of the conversation, or in branch N
+/system [TEXT] tell the model something before everything else, or nothing
 /reset         begin a new conversation
 /save [DIR]    write the conversation as a web page and JSON, with its pictures
 /help          this
 Ctrl-C stops an answer, Ctrl-D leaves."""
-COMMANDS = ("/image", "/draw", "/reset", "/save", "/help")
+COMMANDS = ("/image", "/draw", "/undo", "/retry", "/branch", "/system", "/reset", "/save", "/help")
 
 
 def run(options: ChatOptions) -> int:
@@ -95,6 +100,16 @@ class TerminalChat:
                 self.tell("What shall I draw?")
             elif word == "/draw":
                 self.answer(rest, True)
+            elif word == "/undo":
+                asked, _ = self.session.undo()
+                self.tell(f"taken back: {asked.message.text}")
+            elif word == "/retry":
+                self.print_reply(self.session.retry(self.draw))
+            elif word == "/branch":
+                self.branch(rest)
+            elif word == "/system":
+                self.session.set_system(rest)
+                self.tell("The model is told so from now on." if rest else "The model is told nothing.")
             elif word == "/reset":
                 self.session.reset()
                 self.shown, self.draw_next = [], False
@@ -120,8 +135,15 @@ class TerminalChat:
         self.shown.append(picture)
         self.tell(f"{file}: {picture.width}x{picture.height}, goes with your next message")
 
+    def branch(self, number: str) -> None:
+        if number and not number.isdecimal():
+            raise ValueError(f"which branch? a number, not {number}")
+        if number:
+            self.session.switch(int(number))
+        self.tell(f"branch {number or self.session.branch()}")
+
     def save(self, folder: str) -> None:
-        if not self.session.conversation.turns:
+        if all(turn.message.role == "system" for turn in self.session.conversation.turns):
             raise ValueError("nothing was said yet")
         free = (Path(f"conversation-{n}") for n in count(1))
         path = Path(folder).expanduser() if folder else next(path for path in free if not path.exists())
@@ -129,9 +151,13 @@ class TerminalChat:
 
     def answer(self, text: str, draw: Draw) -> None:
         """Say something and print the reply as it comes; Ctrl-C stops it."""
-        before = len(self.session.conversation.turns)
         events = self.session.reply(text, self.shown, draw)
         self.shown, self.draw_next = [], False
+        self.print_reply(events)
+
+    def print_reply(self, events: Iterator[Event]) -> None:
+        """Print events as they come, and where the answer looked if that was asked for."""
+        before = self.session.conversation.turns[-1:]
         at_line_start = True
         bar = progress_bar(self.console.is_terminal, console=self.console, transient=True)
         task = bar.add_task("drawing", total=None)
@@ -161,7 +187,7 @@ class TerminalChat:
                     self.tell(f"({event.text})")
                 elif isinstance(event, Done) and event.finish_reason == "cancelled":
                     self.tell("(stopped)")
-        if self.show_attention is not None and len(self.session.conversation.turns) > before:
+        if self.show_attention is not None and self.session.conversation.turns[-1:] != before:
             self.draw_attention(self.show_attention)
 
     def draw_attention(self, file: str | Path) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from minigemini.tabletop.conversations import Conversation, describing, random_conversation
+from minigemini.tabletop.conversations import Conversation, describing, looking, random_conversation
 from minigemini.tabletop.language import parse_prompt
 from minigemini.tabletop.questions import MOST_THINGS
 from minigemini.tabletop.scene import reserved
 
 ALIGN_SHARE = 0.25  # of the conversations; the rest is for finetune
+QUESTIONS = 8  # about a picture, where only questions are asked
 
 
 def _is_reserved(conversation: Conversation) -> bool:
@@ -38,7 +39,11 @@ def _caption(rng: random.Random) -> Conversation:
 
 
 def write(
-    folder: Path, conversations: int = 16_000, seed: int = 0, progress: Callable[[int], None] = lambda written: None
+    folder: Path,
+    conversations: int = 16_000,
+    seed: int = 0,
+    kinds: Sequence[str] = (),
+    progress: Callable[[int], None] = lambda written: None,
 ) -> dict[str, int]:
     """Write ``align.json`` (captions), ``finetune.json`` (conversations) and ``images/`` into ``folder``.
 
@@ -46,17 +51,24 @@ def write(
 
     Args:
         conversations: for both stages together; a quarter of them is for align.
+        kinds: finetune is up to eight questions about each picture, of these kinds (``questions.TRAINED``) alone; without any it is
+            the nano's mixture.
         progress: called with the number of conversations written so far.
 
     Returns:
         Number of records per file and of pictures.
     """
+
+    def asking(rng: random.Random) -> Conversation:
+        return looking(rng, rng.randint(1, MOST_THINGS), QUESTIONS, kinds)
+
     (folder / "images").mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     align = round(conversations * ALIGN_SHARE)
     pictures = written = 0
     counts = {}
-    for stage, number, make in (("align", align, _caption), ("finetune", conversations - align, random_conversation)):
+    finetune = asking if kinds else random_conversation
+    for stage, number, make in (("align", align, _caption), ("finetune", conversations - align, finetune)):
         records = []
         for index in range(number):
             record: dict[str, Any] = {"id": f"{stage}-{index}"}

@@ -25,7 +25,7 @@ def evaluation_loss(model: nn.Module, batches: Iterable[dict[str, Any]]) -> tupl
         given = {key: value for key, value in batch.items() if key not in ("names", "sources")}
         with torch.no_grad():
             losses = model(**given, logits_to_keep=1).token_losses
-        sample = sample_of_trained_tokens(batch).cpu()
+        sample = sample_of_trained_tokens(batch, len(losses)).cpu()
         sums = torch.zeros(len(batch["names"]), dtype=torch.float64).index_add_(0, sample, losses.double().cpu())
         counts = sample.bincount(minlength=len(batch["names"]))
         by_name |= dict(zip(batch["names"], zip(sums.tolist(), counts.tolist(), strict=True), strict=True))

@@ -15,27 +15,32 @@ from minigemini.training.processes import any_process
 FILE = "not_a_number.json"
 
 
-def check_loss(loss: Tensor, names: Sequence[str], step: int, arguments: TrainingArguments) -> None:
-    """
+def check_losses(
+    losses: Sequence[Tensor], names: Sequence[Sequence[str]], step: int, arguments: TrainingArguments
+) -> None:
+    """Ask the device once for all losses of an optimizer step.
+
     Args:
-        loss: scalar, of this process's micro-batch; all processes ask.
-        names: of the records in it.
+        losses: scalars, of this process's micro-batches; all processes ask.
+        names: of the records in each of them.
 
     Raises:
-        ValueError: it is not a number in one of the processes. The names are in the output folder's ``not_a_number.json``, or,
-            of process 1 on, ``not_a_number-1.json``.
+        ValueError: one is not a number in one of the processes. The names of its records are in the output folder's
+            ``not_a_number.json``, or, of process 1 on, ``not_a_number-1.json``.
     """
-    value = float(loss.detach())
-    if not any_process(not math.isfinite(value), arguments.device):
+    values = torch.stack([loss.detach().float() for loss in losses]).tolist()
+    bad = next((number for number, value in enumerate(values) if not math.isfinite(value)), None)
+    if not any_process(bad is not None, arguments.device):
         return
-    if math.isfinite(value):
+    if bad is None:
         raise ValueError(f"the loss of another process is not a number at step {step}: the run stops")
+    value, records = values[bad], list(names[bad])
     rank = arguments.process_index
     file = output_of(arguments) / (FILE if rank == 0 else FILE.replace(".json", f"-{rank}.json"))
-    file.write_text(json.dumps({"step": step, "loss": str(value), "records": list(names)}, indent=2) + "\n")
+    file.write_text(json.dumps({"step": step, "loss": str(value), "records": records}, indent=2) + "\n")
     raise ValueError(
         f"the loss is {value} at step {step}: nothing after it can be trusted, the run stops and saves nothing more; "
-        f"the records of the batch are in {file}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        f"the records of the batch are in {file}: {', '.join(records[:3])}{', ...' if len(records) > 3 else ''}"
     )
 
 

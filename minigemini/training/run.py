@@ -23,6 +23,7 @@ from minigemini.data.records import Record
 from minigemini.data.sources import source_names
 from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGeneration
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
+from minigemini.model.transformers_versions import BLOCKS_TWICE
 from minigemini.training import fully_sharded, provenance
 from minigemini.training.beginning import Resume, check_output, refuse_other_records, where_to_begin
 from minigemini.training.checkpoints_on_disk import STATE, clear_beside
@@ -155,10 +156,20 @@ def quiet(line: str) -> None:
 
 
 def arguments_of(trainer: dict[str, Any]) -> dict[str, Any]:
-    """The ``trainer:`` section as it is, but that DeepSpeed's or FSDP's settings may be ours, such as ``train/deepspeed/zero3.json``."""
+    """The ``trainer:`` section as it is, but that DeepSpeed's or FSDP's settings may be ours, such as ``train/deepspeed/zero3.json``,
+    and ``gradient_checkpointing`` goes by the name that this transformers has for it.
+
+    Raises:
+        ValueError: it is given under both names, or FSDP's settings do nothing.
+    """
     for key in ("deepspeed", "fsdp_config"):
         if isinstance(trainer.get(key), str):
             trainer = {**trainer, key: shipped.resolve(trainer[key])}
+    for old, new in (("gradient_checkpointing" + end, BLOCKS_TWICE + end) for end in ("", "_kwargs")):
+        if old in trainer and old != new:
+            if new in trainer:
+                raise ValueError(f"trainer.{old} and trainer.{new} are two names of one thing: leave one out")
+            trainer = {new if key == old else key: value for key, value in trainer.items()}
     trainer = fully_sharded.checked(trainer)
     # Their default hides a loss that is not a number behind the average of the last ones. What they save when SIGTERM comes, every
     # run here saves (training/stopping.py); theirs would go on to a final model.

@@ -14,26 +14,29 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import TrainingArguments
 from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
 
-from minigemini.data.collator import sample_of_trained_tokens
+from minigemini.data.collator import lengths_of_samples, sample_of_trained_tokens
 from minigemini.training.meta_step import MicroBatch, loss_on_meta, pixels_on_meta
 
-# A part of torch.cuda.get_device_name() -> dense bfloat16 FLOP/s by the vendors' data sheets (NVIDIA, AMD; SXM where a card comes in
-# several forms and its name does not say). The first that fits counts.
+# A whole word of torch.cuda.get_device_name() (or two), in small letters -> dense FLOP/s in bfloat16 (V100 knows float16 only), as vendors
+# state them: where a data sheet says "with sparsity", half of it. Those of L40 and L40S were looked up, the others written from memory:
+# look yours up before you publish a utilisation. A card that is not here has none. The first that fits counts.
 PEAK_FLOPS = {
-    "H100 PCIe": 756e12,
-    "H100 NVL": 835e12,
-    "H100": 989e12,
-    "H200": 989e12,
-    "B200": 2250e12,
-    "A100": 312e12,
-    "A10G": 70e12,
-    "L40S": 362e12,
-    "L40": 181e12,
-    "L4": 121e12,
-    "A6000": 155e12,
-    "RTX 4090": 165e12,
-    "RTX 3090": 71e12,
-    "MI300X": 1307e12,
+    "h100 pcie": 756e12,
+    "h100 nvl": 835e12,
+    "h100": 989e12,
+    "h200": 989e12,
+    "b200": 2250e12,
+    "a100": 312e12,
+    "v100": 125e12,
+    "a10": 125e12,
+    "a10g": 70e12,
+    "l40s": 362e12,
+    "l40": 181e12,
+    "l4": 121e12,
+    "a6000": 155e12,
+    "rtx 4090": 165e12,
+    "rtx 3090": 71e12,
+    "mi300x": 1307e12,
 }
 
 
@@ -66,14 +69,15 @@ class ModelFlops:
                 features.sum().backward()
         self.image = counter.get_total_flops()
 
-    def of(self, lengths: Tensor, images: int, trained: int) -> float:
-        """
+    def of(self, lengths: Tensor, images: int, trained: int) -> Tensor:
+        """A float64 on the device of the lengths.
+
         Args:
             lengths: [samples], in tokens.
         """
         lengths = lengths.double()
         text = self.token * lengths.sum() + self.square * lengths.square().sum()
-        return float(text) + self.image * images + self.head * trained
+        return text + self.image * images + self.head * trained
 
 
 def counted(model: Any, batch: MicroBatch) -> int:
@@ -86,8 +90,13 @@ def peak_flops(device: torch.device) -> float | None:
     """FLOP/s in bfloat16; None where nothing is known of the device."""
     if device.type != "cuda":
         return None
-    name = torch.cuda.get_device_name(device)
-    return next((flops for part, flops in PEAK_FLOPS.items() if part in name), None)
+    return peak_of(torch.cuda.get_device_name(device))
+
+
+def peak_of(name: str) -> float | None:
+    """By the name of a card: ``NVIDIA H100 80GB HBM3``, ``NVIDIA A100-SXM4-80GB``."""
+    words = f" {name.lower().replace('-', ' ')} "
+    return next((flops for card, flops in PEAK_FLOPS.items() if f" {card} " in words), None)
 
 
 def meter_of(model: Any, sources: Sequence[str], arguments: TrainingArguments) -> "Meter":
@@ -103,7 +112,7 @@ def meter_of(model: Any, sources: Sequence[str], arguments: TrainingArguments) -
 
 
 class Meter:
-    """Adds up micro-batches until a line is logged.
+    """Adds up micro-batches until a line is logged; only then is the device asked for a value.
 
     Args:
         sources: their names; with one, its loss is the loss.
@@ -119,7 +128,7 @@ class Meter:
         self.clear()
 
     def clear(self) -> None:
-        self.counts = dict.fromkeys(self.COUNTS, 0.0)
+        self.counts: dict[str, Any] = dict.fromkeys(self.COUNTS, 0.0)
         self.losses = torch.zeros(len(self.sources))  # sums over trained tokens
         self.trained = torch.zeros(len(self.sources), dtype=torch.int64)
 
@@ -129,19 +138,14 @@ class Meter:
             batch: as the collator made it.
             token_losses: [trained tokens], as the model gave them.
         """
-        sample = sample_of_trained_tokens(batch)
+        sample = sample_of_trained_tokens(batch, len(token_losses))
         source = torch.tensor(batch["sources"], device=sample.device)[sample]
         self.losses = self.losses.to(source.device).index_add(0, source, token_losses)
-        self.trained = self.trained.to(source.device) + source.bincount(minlength=len(self.sources))
-        mask = batch.get("attention_mask")
-        if mask is None:  # a pack
-            starts = torch.nonzero(batch["position_ids"][0] == 0)[:, 0].tolist()
-            lengths = torch.tensor(starts[1:] + [batch["position_ids"].shape[1]]) - torch.tensor(starts)
-        else:
-            lengths = mask.sum(dim=1).cpu()
+        self.trained = self.trained.to(source.device).index_add(0, source, torch.ones_like(source))
+        lengths = lengths_of_samples(batch)
         images = len(batch.get("pixel_values", ()))
         self.counts["samples"] += sum(name != "" for name in batch["names"])
-        self.counts["tokens"] += int(lengths.sum())
+        self.counts["tokens"] += lengths.sum()
         self.counts["places"] += batch["input_ids"].numel()
         self.counts["images"] += images
         if self.flops is not None:
@@ -163,7 +167,9 @@ class Meter:
         now = time.perf_counter()
         assert self.started is not None, "a line is logged after a step"
         seconds, self.started = now - self.started, now
-        own = torch.tensor([*self.counts.values(), *self.losses.tolist(), *self.trained.tolist()], dtype=torch.float64)
+        own = torch.tensor(
+            [*map(float, self.counts.values()), *self.losses.tolist(), *self.trained.tolist()], dtype=torch.float64
+        )
         total = accelerator.reduce(own.to(accelerator.device), "sum").cpu()
         counts = dict(zip(self.COUNTS, total.tolist(), strict=False))
         losses, trained = total[len(self.COUNTS) :].reshape(2, -1).tolist()

@@ -1,6 +1,7 @@
 """transformers' Trainer with the things it lacks here: module learning rates, frozen modules in eval mode, a graph that is
 whole in every batch, the mixture's sampler, a progress bar, and that nothing of a run is lost or wrong without a word."""
 
+import math
 import sys
 import time
 from datetime import timedelta
@@ -24,7 +25,7 @@ from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.progress import progress_bar
 from minigemini.training import fully_sharded
 from minigemini.training.evaluation_loss import evaluation_loss
-from minigemini.training.finite import check_loss
+from minigemini.training.finite import check_losses
 from minigemini.training.module_table import TableIsTrue, module_rows
 from minigemini.training.modules import (
     Plans,
@@ -66,6 +67,9 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         self.frozen = frozen
         self.plans = plans
         self.eval_collator = eval_collator or self.data_collator
+        self.unchecked: list[
+            tuple[torch.Tensor, list[str]]
+        ] = []  # losses of the step that is under way, and of which records
         self.meter = meter_of(self.model, sources, self.args)
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
@@ -124,7 +128,11 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
             inputs["label_smoothing"] = self.args.label_smoothing_factor
         loss, outputs = super().compute_loss(model, inputs, *args, **{**kwargs, "return_outputs": True})
         if not self.args.logging_nan_inf_filter:
-            check_loss(loss, batch["names"], self.state.global_step + 1, self.args)
+            self.unchecked.append((loss.detach(), batch["names"]))
+            if self.accelerator.sync_gradients:  # the last of a step, before its way back: DeepSpeed steps in there
+                losses, names = zip(*self.unchecked, strict=True)
+                self.unchecked.clear()
+                check_losses(losses, names, self.state.global_step + 1, self.args)
         self.meter.add(batch, outputs.token_losses)
         return loss
 
@@ -166,7 +174,11 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         processes = max(1, self.args.world_size)
         if isinstance(self.train_dataset, Packs):
-            return PackSampler(self.train_dataset, processes, self.args.gradient_accumulation_steps, seed)
+            sampler = PackSampler(self.train_dataset, processes, self.args.gradient_accumulation_steps, seed)
+            steps = max(1, len(sampler) // sampler.step)
+            epochs = self.args.max_steps / steps if self.args.max_steps > 0 else self.args.num_train_epochs
+            sampler.make_room(math.ceil(epochs))
+            return sampler
         assert isinstance(self.train_dataset, Mixture)
         micro_batch_size = self.args.train_batch_size * processes
         global_batch_size = micro_batch_size * self.args.gradient_accumulation_steps

@@ -68,6 +68,10 @@ def test_it_is_readable_by_others(tmp_path):
         ({"versions": {"torch": 2}}, "versions"),
         ({"parents": "abc"}, "parents"),
         ({"truncated": 1}, "truncated"),
+        ({"edit": "magic"}, "edit"),
+        ({"edit": ["re-prompt"]}, "edit"),
+        ({"strength": 0}, "strength"),
+        ({"strength": 1.5}, "strength"),
         ({"more": 1}, "unknown more"),
     ],
 )

@@ -163,6 +163,14 @@ def test_training_data_is_the_same_for_the_same_seed_and_leaves_the_benchmark_ou
         assert sum(turn["value"].count("<image>") for turn in record["conversations"]) == len(images)
 
 
+def test_training_data_of_chosen_kinds_of_questions_alone(tmp_path):
+    assert training_data.write(tmp_path, 40, kinds=["existence"]) == {"align": 10, "finetune": 30, "pictures": 40}
+    records = json.loads((tmp_path / "finetune.json").read_text())
+    answers = [turn["value"] for record in records for turn in record["conversations"] if turn["from"] == "gpt"]
+    assert set(answers) == {"yes", "no"}
+    assert len(answers) > 4 * len(records)
+
+
 def test_the_benchmark_shows_reserved_scenes_only_and_is_the_same_for_the_same_seed():
     made, again = (list(benchmark.examples(6, seed=1)) for _ in range(2))
     assert [(e["id"], e["answer"]) for e in made] == [(e["id"], e["answer"]) for e in again]

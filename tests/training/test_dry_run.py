@@ -105,7 +105,7 @@ def test_options_that_would_do_nothing_are_refused(align, options, message, caps
 
 def test_the_plan_of_the_nano_is_what_a_step_takes(tmp_path):
     """In a process of its own, whose peak is that of the step."""
-    write(tmp_path, 120, 0, lambda written: None)
+    write(tmp_path, 120)
     command = [sys.executable, "-m", "minigemini", "train", "nano/finetune", "--dry-run", "init_from=nano"]
     options = [f"data.sources=[{{path: {tmp_path / 'finetune.json'}}}]", f"trainer.output_dir={tmp_path / 'out'}"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)

@@ -39,7 +39,7 @@ def test_dry_run(name, data, checkpoint, tiny_parts, tmp_path, capsys):
     overrides = [
         f"data.sources=[{{path: {data}}}]",
         f"trainer.output_dir={tmp_path / 'out'}",
-        "trainer.per_device_train_batch_size=2",
+        f"trainer.per_device_train_batch_size={2 if recipe.data.packing is None else 1}",
         "trainer.gradient_accumulation_steps=1",
     ]
     if recipe.model is not None:

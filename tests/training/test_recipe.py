@@ -1,12 +1,16 @@
 """The recipe schema, and that every recipe of the repository fits it."""
 
+import warnings
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from transformers import TrainingArguments
 
 from minigemini import shipped, strict_yaml
 from minigemini.training.modules import ModulePlan
 from minigemini.training.recipe import RECIPES, NewModel, Parts, Recipe, load_recipe
+from minigemini.training.run import arguments_of
 
 NAMES = shipped.names(RECIPES)
 
@@ -97,3 +101,25 @@ def test_a_path_wins_over_a_name(tmp_path, monkeypatch):
     (tmp_path / "nano").mkdir()
     (tmp_path / "recipe.yaml").rename("nano/align")
     assert load_recipe("nano/align").data.max_length == 256
+
+
+KNOWN = {field.name for field in fields(TrainingArguments)}
+BOTH_NAMES = ("gradient_checkpointing", "activation_checkpointing")
+
+
+@pytest.mark.parametrize("name", [name for name in BOTH_NAMES if name in KNOWN])
+def test_blocks_are_computed_twice_by_either_name_without_a_warning(tmp_path, name):
+    wishes = [f"trainer.{name}=true", f"trainer.{name}_kwargs={{use_reentrant: false}}", "trainer.use_cpu=true"]
+    section = arguments_of(read(tmp_path, ALIGN, *wishes).trainer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        arguments = TrainingArguments(**section)
+    assert arguments.gradient_checkpointing is True
+    assert arguments.gradient_checkpointing_kwargs == {"use_reentrant": False}
+
+
+@pytest.mark.skipif(not set(BOTH_NAMES) <= KNOWN, reason="this transformers has one name")
+def test_one_thing_under_two_names_is_refused(tmp_path):
+    recipe = read(tmp_path, ALIGN, "trainer.gradient_checkpointing=true", "trainer.activation_checkpointing=false")
+    with pytest.raises(ValueError, match="two names of one thing"):
+        arguments_of(recipe.trainer)

@@ -11,8 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from small_run import losses
+from transformers import TrainingArguments
 
 from minigemini.cli import main
+from minigemini.training.finite import check_losses
 from minigemini.training.run import train
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +97,27 @@ def test_a_loss_that_is_no_number_is_found_at_its_step_with_its_records(align, t
     assert found["step"] == 2
     assert len(found["records"]) == 4
     assert all("record " in name for name in found["records"])
+
+
+def test_losses_are_asked_for_once_a_step(align, tmp_path, monkeypatch):
+    asked = []
+
+    def listen(found, names, *args):
+        asked.append((len(found), [len(of_one) for of_one in names]))
+        return check_losses(found, names, *args)
+
+    monkeypatch.setattr("minigemini.training.trainer.check_losses", listen)
+    options = ["trainer.gradient_accumulation_steps=2", "trainer.per_device_train_batch_size=2", "trainer.max_steps=2"]
+    train(align, options)
+    assert asked == [(2, [2, 2]), (2, [2, 2])]
+
+
+def test_the_records_are_those_of_the_micro_batch_that_is_no_number(tmp_path):
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    found = [torch.tensor(1.0), torch.tensor(float("nan")), torch.tensor(2.0)]
+    with pytest.raises(ValueError, match="the loss is nan at step 7"):
+        check_losses(found, [["a"], ["b", "c"], ["d"]], 7, arguments)
+    assert json.loads((tmp_path / "not_a_number.json").read_text())["records"] == ["b", "c"]
 
 
 def test_no_checkpoint_holds_what_is_not_a_number(align, tmp_path):

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from minigemini.training.meta_step import MicroBatch
 from minigemini.training.run import train
-from minigemini.training.throughput import Meter, ModelFlops, counted
+from minigemini.training.throughput import Meter, ModelFlops, counted, peak_of
 
 
 @pytest.fixture
@@ -157,6 +157,38 @@ def test_a_meter_adds_up_batches():
     assert said["tokens_per_second"] / said["samples_per_second"] == pytest.approx(14 / 4)
     assert said["images_per_second"] / said["samples_per_second"] == pytest.approx(6 / 4)
     assert (meter.losses == 0).all()
+
+
+def test_a_meter_asks_the_device_for_nothing_between_lines():
+    """On the meta device no value can be asked for."""
+    meter = Meter(["a", "b"], flops=None, peak=None)
+    ids = torch.ones(2, 4, dtype=torch.long, device="meta")
+    batch = {"names": ["x", "y"], "sources": [1, 0], "input_ids": ids, "labels": ids}
+    meter.add(batch | {"attention_mask": ids}, torch.ones(6, device="meta"))
+    pack = {key: ids.reshape(1, 8) for key in ("input_ids", "labels", "position_ids")}
+    meter.add(batch | pack, torch.ones(6, device="meta"))
+    assert meter.losses.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("card", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA L4", 121e12),
+        ("NVIDIA L40", 181e12),
+        ("NVIDIA L40S", 362e12),
+        ("NVIDIA A10", 125e12),
+        ("NVIDIA A10G", 70e12),
+        ("Tesla V100-SXM2-16GB", 125e12),
+        ("NVIDIA A1000", None),
+        ("NVIDIA L400", None),
+        ("NVIDIA RTX 4000 SFF Ada Generation", None),
+    ],
+)
+def test_the_peak_of_a_card_is_its_own_or_not_known(card, peak):
+    assert peak_of(card) == peak
 
 
 def test_flops_of_a_batch_are_those_that_torch_counts(tiny_parts):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Both stages on a pretrained language model that is not ours: SmolLM2 is to learn to see the tabletop by low-rank layers, and to know
-# still what it knew. (It has not been run to its end yet.) Interrupted, the same command goes on where it stopped.
+# still what it knew. Interrupted, the same command goes on where it stopped.
 #
 #   make smollm2
 set -euo pipefail
@@ -14,7 +14,7 @@ if ! python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; the
 fi
 
 [ -e $run/language_model/config.json ] || python train/smollm2/language_model.py $run/language_model
-[ -e $data/finetune.json ] || minigemini data tabletop $data --conversations 3200
+[ -e $data/finetune.json ] || minigemini data tabletop $data --conversations 1600 --questions colour shape existence
 for stage in align finetune; do
   "${launch[@]}" train smollm2/$stage "${device[@]}" trainer.save_strategy=steps trainer.save_steps=50 --resume auto
 done
