@@ -26,11 +26,15 @@ from minigemini.engine.request import Request
 class Row:
     """One request on its way.
 
+    Args:
+        seconds: its time limit, as of :class:`Reply`.
+
     Raises:
         ValueError: beams are asked for, and as of :meth:`LocalEngine.stream`.
     """
 
-    def __init__(self, engine: LocalEngine, request: Request) -> None:
+    def __init__(self, engine: LocalEngine, request: Request, seconds: float | None = None) -> None:
+        self.reply = Reply(seconds)
         if request.decoding.num_beams != 1:
             raise ValueError(
                 f"num_beams={request.decoding.num_beams}: answers that are decoded together have one beam each"
@@ -48,9 +52,16 @@ class Row:
         self.tokenizer = engine.processor.tokenizer
         self.ids: Tensor = self.inputs["input_ids"]  # [1, read and written]
         self.tokens: list[int] = []  # written
-        self.reply = Reply()
         self.done = False
         self._stream = AnswerStream()
+
+    def end_if_over(self) -> bool:
+        """Whether it has ended because nobody listens any more, or its time is over."""
+        if self.reply.cancelled.is_set():
+            self.finish("cancelled")
+        elif error := self.reply.out_of_time:
+            self.fail(error)
+        return self.done
 
     def write(self, logits: Tensor) -> None:
         """The next token, chosen by logits [V]; its text is handed on as far as it is settled."""
@@ -128,8 +139,7 @@ class Batch:
     def step(self) -> None:
         """One more token for each row. After an exception the batch is of no use any more."""
         for row in self.rows:
-            if row.reply.cancelled.is_set():
-                row.finish("cancelled")
+            row.end_if_over()
         self._leave()
         if not self.rows:
             return

@@ -39,8 +39,11 @@ class EngineForMany:
         self._thread = Thread(target=self._run, name="engine for many", daemon=True)
         self._thread.start()
 
-    def submit(self, request: Request) -> Reply:
+    def submit(self, request: Request, seconds: float | None = None) -> Reply:
         """Pictures are opened and the text is cut into tokens here, in the thread that asks.
+
+        Args:
+            seconds: its time limit, as of :class:`Reply`; who exceeds it ends with :class:`Failed` and a TimeoutError.
 
         Raises:
             ValueError: the request cannot be answered, as of :class:`Row`.
@@ -48,7 +51,7 @@ class EngineForMany:
             Closed: :meth:`close` was called.
         """
         self._refuse()  # before the work of reading it
-        row = Row(self.engine, request)
+        row = Row(self.engine, request, seconds)
         with self._changed:
             self._refuse()
             self._rows.append(row)
@@ -103,7 +106,5 @@ class EngineForMany:
             if self._cancelling:
                 for row in [*self._rows, *batch.rows]:
                     row.reply.cancel()
-            for row in [row for row in self._rows if row.reply.cancelled.is_set()]:
-                row.finish("cancelled")
-                self._rows.remove(row)
+            self._rows = deque(row for row in self._rows if not row.end_if_over())
             return [self._rows.popleft() for _ in range(min(len(self._rows), self.slots - len(batch.rows)))]

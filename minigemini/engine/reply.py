@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -37,10 +39,16 @@ Event = str | PromptSpan | Done | Failed
 
 
 class Reply:
-    """The events of one answer, to be read once, by one thread. Who stops reading cancels."""
+    """The events of one answer, to be read once, by one thread. Who stops reading cancels.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: how long the answer may take from now on, the time that it waits for its turn included; None: as long as it likes.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
         self.cancelled = Flag()
+        self._seconds = seconds
+        self._ends = math.inf if seconds is None else time.monotonic() + seconds
         self._events: SimpleQueue[Event] = SimpleQueue()
 
     def __iter__(self) -> Iterator[Event]:
@@ -56,6 +64,13 @@ class Reply:
     def cancel(self) -> None:
         """Ends the answer at the next step with what is written so far; from any thread."""
         self.cancelled.set()
+
+    @property
+    def out_of_time(self) -> TimeoutError | None:
+        """What to fail with, once the time is over."""
+        if time.monotonic() < self._ends:
+            return None
+        return TimeoutError(f"no answer within {self._seconds:g} seconds")
 
     def put(self, event: Event) -> None:
         self._events.put(event)

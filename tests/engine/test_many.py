@@ -151,6 +151,19 @@ def test_who_stops_listening_is_not_written_for(engine, requests):
     assert "<h>" not in end.answer.text
 
 
+def test_time_is_limited_also_while_waiting(engine, requests, alone):
+    with EngineForMany(engine, slots=1) as many:
+        with engine.alone():  # the batch stands still
+            replies = [many.submit(requests[0], 0.05), many.submit(requests[1], 0.05), many.submit(requests[2], 600)]
+            while len(many._rows) > 2:
+                time.sleep(0.01)
+            time.sleep(0.05)
+        ends = [read(reply)[1] for reply in replies]
+    assert [end.reason for end in ends[:2]] == ["no answer within 0.05 seconds"] * 2
+    assert isinstance(ends[0].error, TimeoutError)
+    same(ends[2:], alone[2:3])
+
+
 def test_closing_at_once_ends_what_is_being_written(engine, requests):
     many = EngineForMany(engine, slots=1)
     with engine.alone():
