@@ -58,6 +58,11 @@ class EngineForMany:
             self._changed.notify()
         return row.reply
 
+    @property
+    def alive(self) -> bool:
+        """Whether requests are taken and answered."""
+        return self._thread.is_alive() and not self._closing
+
     def close(self, cancel: bool = False) -> None:
         """Takes no more requests, and returns when those it has are answered.
 

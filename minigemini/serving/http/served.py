@@ -1,0 +1,53 @@
+"""What the endpoints share."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fastapi import Request
+
+from minigemini.engine.many import EngineForMany
+from minigemini.serving.http.errors import ApiError
+from minigemini.serving.http.feed import Feed
+
+if TYPE_CHECKING:
+    from minigemini.generation.image_generator import ImageGenerator
+
+
+@dataclass
+class Served:
+    """
+    Attributes:
+        name: of the model, as clients ask for it.
+        generator: None: this server draws nothing.
+        feed: the requests that are being answered.
+        seconds: time limit of one request.
+        created: when it began, in seconds since 1970.
+    """
+
+    name: str
+    engine: EngineForMany
+    generator: ImageGenerator | None
+    feed: Feed
+    seconds: float = 600.0
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def check_model(self, name: str) -> None:
+        """
+        Raises:
+            ApiError: it is another model's.
+        """
+        if name != self.name:
+            raise ApiError(
+                404,
+                f"the model {name!r} is not here; this server has {self.name!r}",
+                param="model",
+                code="model_not_found",
+            )
+
+
+def served_by(request: Request) -> Served:
+    served: Served = request.app.state.served
+    return served
