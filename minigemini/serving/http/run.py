@@ -24,6 +24,9 @@ from minigemini.serving.options import ChatOptions
 SECONDS_TO_FINISH = 30
 """How long the requests that are being answered may take when the server is told to end."""
 
+TIME_LIMIT = 600.0
+"""Seconds that the answer to one request may take."""
+
 
 def serve(options: ServeOptions) -> int:
     """Load a model and answer requests until SIGINT or SIGTERM.
@@ -44,7 +47,7 @@ def serve(options: ServeOptions) -> int:
         generator = None if named is None else load_generator(named)
         local = Path(options.model).is_dir()
         name = Path(options.model).resolve().name if local else options.model
-        served = Served(name, engine, generator, Feed(engine.slots + engine.waiting))
+        served = Served(name, engine, generator, Feed(engine.slots + engine.waiting, TIME_LIMIT))
         on_loopback = options.host in LOOPBACK
         app = new_app(served, keys, LOOPBACK if on_loopback else None)
         port = listener.getsockname()[1]
