@@ -36,9 +36,13 @@ class AnswerStream:
             self._handed_on = len(self.answer) - held_back
             yield rest[: len(rest) - held_back]
 
-    def finish(self) -> str:
-        """What was held back: half a marker, or a prompt that was opened and never closed."""
+    def finish(self, cancelled: bool = False) -> str:
+        """What was held back: half a marker, or a prompt that was opened and never closed. Of an answer that was cancelled half a prompt
+        is no part."""
         rest = self.answer[self._handed_on :]
+        if cancelled:
+            rest = rest.partition(PROMPT_START)[0]
+            self.answer = self.answer[: self._handed_on] + rest
         self._handed_on = len(self.answer)
         return rest
 
@@ -57,10 +61,10 @@ def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
         if cut_at(held, stop) != held:
             yield cut_at(held, stop)
             return
-        keep = max((_begun(held, end) for end in stop), default=0)
-        if len(held) > keep:
-            yield held[: len(held) - keep]
-            held = held[len(held) - keep :]
+        settled = before_begun(held, stop)
+        if settled:
+            yield settled
+            held = held[len(settled) :]
     if held:
         yield held
 
@@ -70,6 +74,11 @@ def cut_at(text: str, stop: Sequence[str]) -> str:
     for end in stop:
         text = text.partition(end)[0] if end else text
     return text
+
+
+def before_begun(text: str, stop: Sequence[str]) -> str:
+    """The text but for what may be the beginning of one of ``stop``."""
+    return text[: len(text) - max((_begun(text, end) for end in stop), default=0)]
 
 
 def _begun(text: str, marker: str) -> int:

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
 
-from minigemini.conversation import PROMPT_START, Message, PromptSpan, for_template, images_of
+from minigemini.conversation import Message, PromptSpan, for_template, images_of
 from minigemini.engine.answer_stream import AnswerStream, cut_at, until
 from minigemini.engine.constraint import Constraint, well_formed_prompt
 from minigemini.engine.request import Decoding, Request
@@ -77,9 +77,9 @@ class LocalEngine:
         assert all(request.decoding == first.decoding for request in requests)
         given = self._placed(inputs or prepare(self.processor, [request.messages for request in requests]))
         length = given["input_ids"].shape[1]
-        constraints = self._constraints(first.decoding, length, first.decoding.max_new_tokens)
+        constraints = self.constraints(first.decoding, length, first.decoding.max_new_tokens)
         with self._lock, _seeded(first.seed, self.model.device):
-            tokens = self.model.generate(**given, **self._options(first.decoding, constraints))[:, length:].cpu()
+            tokens = self.model.generate(**given, **self.options(first.decoding, constraints))[:, length:].cpu()
         ended = torch.isin(tokens, torch.tensor(self.end_token_ids)).any(dim=1).tolist()
         texts = self.processor.batch_decode(tokens, skip_special_tokens=True)
         answers = []
@@ -104,12 +104,9 @@ class LocalEngine:
         assert request.decoding.num_beams == 1, "beams change their minds"
         inputs = self.read([request.messages])
         length = inputs["input_ids"].shape[1]
-        context = self.model.config.get_text_config().max_position_embeddings
-        if length >= context:
-            raise ValueError(f"the conversation has grown to {length} tokens and the model reads {context}: start anew")
-        room = min(request.decoding.max_new_tokens, context - length)
-        constraints = self._constraints(request.decoding, length, room)
-        options = {**inputs, **self._options(request.decoding, constraints), "max_new_tokens": room}
+        room = self.room(request.decoding, length)
+        constraints = self.constraints(request.decoding, length, room)
+        options = {**inputs, **self.options(request.decoding, constraints), "max_new_tokens": room}
         return self._stream(request, options, constraints, cancelled)
 
     def _stream(
@@ -142,15 +139,11 @@ class LocalEngine:
             reason = "cancelled"
         elif int(written[-1]) in self.end_token_ids or len(written) < options["max_new_tokens"]:
             reason = "stop"
-        answer, rest = stream.answer, stream.finish()
-        unfinished = rest.find(PROMPT_START)
-        if reason == "cancelled" and unfinished >= 0:  # half a prompt is none
-            answer = answer[: len(answer) - len(rest) + unfinished]
-            rest = rest[:unfinished]
+        rest = stream.finish(cancelled=reason == "cancelled")
         if rest:
             yield rest
         shortened = any(constraint.shortened for constraint in constraints)
-        yield Answer(answer, reason, written, shortened, prompt_tokens=options["input_ids"].shape[1])
+        yield Answer(stream.answer, reason, written, shortened, prompt_tokens=options["input_ids"].shape[1])
 
     @torch.inference_mode()
     def first_token_logits(self, conversations: Sequence[Sequence[Message]]) -> torch.Tensor:
@@ -165,7 +158,20 @@ class LocalEngine:
         ends = self.model.generation_config.eos_token_id or self.processor.tokenizer.eos_token_id
         return [ends] if isinstance(ends, int) else list(ends)
 
-    def _constraints(self, decoding: Decoding, length: int, room: int) -> list[Constraint]:
+    def room(self, decoding: Decoding, length: int) -> int:
+        """How many tokens an answer to ``length`` tokens may have.
+
+        Raises:
+            ValueError: none, the conversation has outgrown the model's context.
+        """
+        context = self.model.config.get_text_config().max_position_embeddings
+        if length >= context:
+            raise ValueError(f"the conversation has grown to {length} tokens and the model reads {context}: start anew")
+        return min(decoding.max_new_tokens, context - length)
+
+    def constraints(self, decoding: Decoding, length: int, room: int) -> list[Constraint]:
+        """What keeps the drawing prompts of one batch in order, for ``length`` tokens read and ``room`` to write; errors as of
+        :func:`well_formed_prompt`."""
         asked = decoding.drawing
         if asked is None:
             return []
@@ -181,7 +187,7 @@ class LocalEngine:
             )
         ]
 
-    def _options(self, decoding: Decoding, constraints: Sequence[Constraint]) -> dict[str, Any]:
+    def options(self, decoding: Decoding, constraints: Sequence[Constraint]) -> dict[str, Any]:
         """Of ``generate``; those that are not set would be the checkpoint's."""
         options: dict[str, Any] = {
             "max_new_tokens": decoding.max_new_tokens,

@@ -1,0 +1,28 @@
+"""The application: its endpoints, and what stands around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from minigemini.serving.http import chat_completions, models
+from minigemini.serving.http.door import Door
+from minigemini.serving.http.errors import add_error_handlers
+from minigemini.serving.http.served import Served
+
+
+def new_app(served: Served, keys: Sequence[str] = (), hosts: Sequence[str] | None = None) -> FastAPI:
+    """
+    Args:
+        keys, hosts: as of :class:`Door`.
+    """
+    # FastAPI's pages of documentation would fetch their scripts from another site; the schema is at /openapi.json.
+    app = FastAPI(title="minigemini", version=version("minigemini"), docs_url=None, redoc_url=None)
+    app.state.served = served
+    app.add_middleware(Door, keys=keys, hosts=hosts)
+    add_error_handlers(app)
+    for endpoints in (chat_completions, models):
+        app.include_router(endpoints.router)
+    return app

@@ -1,0 +1,36 @@
+"""``/v1/models`` and ``/health``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from minigemini.serving.http.errors import ApiError
+from minigemini.serving.http.served import served_by
+
+router = APIRouter()
+
+
+@router.get("/v1/models")
+async def list_models(request: Request) -> dict[str, Any]:
+    return {"object": "list", "data": [_model(request)]}
+
+
+@router.get("/v1/models/{name:path}")
+async def retrieve_model(name: str, request: Request) -> dict[str, Any]:
+    served_by(request).check_model(name)
+    return _model(request)
+
+
+@router.get("/health")
+async def health(request: Request) -> dict[str, str]:
+    """503 once the model's thread has died or the server is shutting down."""
+    if not served_by(request).engine.alive:
+        raise ApiError(503, "the model does not answer any more", code="not_alive")
+    return {"status": "ok"}
+
+
+def _model(request: Request) -> dict[str, Any]:
+    served = served_by(request)
+    return {"id": served.name, "object": "model", "created": served.created, "owned_by": "minigemini"}

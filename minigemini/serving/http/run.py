@@ -1,0 +1,62 @@
+"""``minigemini serve MODEL``"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from transformers.utils import logging
+
+from minigemini import nano
+from minigemini.checkpoints.load import load
+from minigemini.engine.local import LocalEngine
+from minigemini.engine.many import EngineForMany
+from minigemini.serving.http.app import new_app
+from minigemini.serving.http.door import LOOPBACK, read_keys
+from minigemini.serving.http.feed import Feed
+from minigemini.serving.http.options import ServeOptions
+from minigemini.serving.http.served import Served
+from minigemini.serving.load_session import check_generator, load_generator
+from minigemini.serving.options import ChatOptions
+
+SECONDS_TO_FINISH = 30
+"""How long the requests that are being answered may take when the server is told to end."""
+
+TIME_LIMIT = 600.0
+"""Seconds that the answer to one request may take."""
+
+
+def serve(options: ServeOptions) -> int:
+    """Load a model and answer requests until SIGINT or SIGTERM.
+
+    Raises:
+        ValueError: the model, the generator or the keys cannot be loaded.
+        OSError: nothing can listen at that address.
+    """
+    keys = [] if options.api_key_file is None else read_keys(options.api_key_file)
+    named = ChatOptions(model=options.model, generator=options.generator).generator_name
+    nano.resolve(options.model)
+    if named is not None:
+        check_generator(named)
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.create_server((options.host, options.port), family=family, backlog=1024) as listener:
+        logging.disable_progress_bar()
+        engine = EngineForMany(LocalEngine(*load(options.model)))
+        generator = None if named is None else load_generator(named)
+        local = Path(options.model).is_dir()
+        name = Path(options.model).resolve().name if local else options.model
+        served = Served(name, engine, generator, Feed(engine.slots + engine.waiting, TIME_LIMIT))
+        on_loopback = options.host in LOOPBACK
+        app = new_app(served, keys, LOOPBACK if on_loopback else None)
+        port = listener.getsockname()[1]
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        print(f"minigemini: {name} answers at http://{host}:{port}/v1", file=sys.stderr, flush=True)
+        if not on_loopback and not keys:
+            print("minigemini: everybody who reaches this address may use it; see --api-key-file", file=sys.stderr)
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SECONDS_TO_FINISH)
+        uvicorn.Server(config).run(sockets=[listener])
+        served.feed.close()
+        engine.close(cancel=True)
+    return 0
