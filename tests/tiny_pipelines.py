@@ -8,9 +8,11 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderKLQwenImage,
     DDIMScheduler,
+    DiffusionPipeline,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    FluxKontextPipeline,
     FluxPipeline,
     FluxTransformer2DModel,
     LatentConsistencyModelPipeline,
@@ -82,7 +84,7 @@ def tokenizer(length: int = 16) -> PreTrainedTokenizerFast:
     )
 
 
-def autoencoder() -> AutoencoderKL:
+def autoencoder(**more: object) -> AutoencoderKL:
     return AutoencoderKL(
         block_out_channels=(16, 32),
         down_block_types=("DownEncoderBlock2D",) * 2,
@@ -90,7 +92,7 @@ def autoencoder() -> AutoencoderKL:
         norm_num_groups=8,
         latent_channels=4,
         sample_size=32,
-        shift_factor=0.06,  # SD3 and FLUX ask for one; the others leave it
+        **more,
     )
 
 
@@ -286,7 +288,7 @@ def stable_diffusion_3(seed: int = 0) -> StableDiffusion3Pipeline:
     return StableDiffusion3Pipeline(
         transformer=transformer.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(),
-        vae=autoencoder().eval(),
+        vae=autoencoder(shift_factor=0.06).eval(),
         text_encoder=CLIPTextModelWithProjection(clip_config()).eval(),
         tokenizer=tokenizer(),
         text_encoder_2=CLIPTextModelWithProjection(clip_config()).eval(),
@@ -296,8 +298,13 @@ def stable_diffusion_3(seed: int = 0) -> StableDiffusion3Pipeline:
     )
 
 
-def flux(seed: int = 0) -> FluxPipeline:
-    """Distilled guidance: the scale is an input of the transformer."""
+def flux(
+    seed: int = 0,
+    kind: type[DiffusionPipeline] = FluxPipeline,
+    guidance_embeds: bool = True,
+    dynamic_shift: bool = True,
+) -> DiffusionPipeline:
+    """Distilled guidance: the scale is an input of the transformer. Without it and with a shift of its own: schnell."""
     torch.manual_seed(seed)
     transformer = FluxTransformer2DModel(
         patch_size=1,
@@ -309,17 +316,22 @@ def flux(seed: int = 0) -> FluxPipeline:
         joint_attention_dim=32,
         pooled_projection_dim=32,
         axes_dims_rope=(4, 4, 8),
-        guidance_embeds=True,
+        guidance_embeds=guidance_embeds,
     )
-    return FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(),
-        vae=autoencoder().eval(),
+    return kind(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=dynamic_shift),
+        vae=autoencoder(shift_factor=0.06).eval(),
         text_encoder=CLIPTextModel(clip_config()).eval(),
         tokenizer=tokenizer(),
         text_encoder_2=t5(),
         tokenizer_2=tokenizer(),
         transformer=transformer.eval(),
     )
+
+
+def flux_kontext(seed: int = 0) -> DiffusionPipeline:
+    """Edits by instruction: the picture's tokens stand behind the noise's."""
+    return flux(seed, FluxKontextPipeline)
 
 
 def qwen_image(seed: int = 0) -> QwenImagePipeline:

@@ -6,8 +6,9 @@ import pytest
 import tiny_pipelines
 from PIL import Image
 
+from minigemini.generation.families import NEGATIVE_PROMPT
 from minigemini.generation.generation_record import pixel_hash, read_record, save_png
-from minigemini.generation.image_generator import NEGATIVE_PROMPT, ImageGenerator
+from minigemini.generation.image_generator import ImageGenerator
 
 PROMPT = "a large red circle at the top left"
 
