@@ -107,7 +107,7 @@ class ImageGenerator:
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
         try:
-            pipeline = load_pipeline(path, device, dtype, offload, bits)
+            pipeline = load_pipeline(path, named, device, dtype, offload, bits)
         except OSError as error:
             raise ValueError(f"{named}: no image generator can be loaded from there ({error})") from error
         local = Path(named).is_dir()
@@ -282,7 +282,8 @@ class ImageGenerator:
                 raise ValueError(f"{self.name}: {self.family} takes no {key}")
         settings |= given
         if size is not None and "max_area" in self._defaults:
-            settings["max_area"] = size[0] * size[1]  # else Kontext draws a million pixels in this proportion
+            # Kontext draws a million pixels in this proportion, of a picture that it brought to as many, unless told.
+            settings |= {"max_area": size[0] * size[1], "_auto_resize": False}
         used = {**self._defaults, **settings}
         # LCM's image-to-image spreads all its steps over the part that the strength leaves, and checks them.
         if (

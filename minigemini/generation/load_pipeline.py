@@ -25,6 +25,7 @@ def load_pipeline(
     """Only safetensors, no code from the folder.
 
     Args:
+        named: for messages.
         bits: of the denoiser's linear layers, by bitsandbytes (NF4 and LLM.int8); None: as ``dtype``.
 
     Raises:
@@ -33,9 +34,9 @@ def load_pipeline(
     """
     if device.type == "cpu" and (offload != "none" or bits is not None):
         asked = f"offload {offload}" if offload != "none" else f"{bits} bits"
-        raise ValueError(f"an image generator with {asked} needs a GPU; this one would draw on the CPU")
+        raise ValueError(f"{named}: an image generator with {asked} needs a GPU, and this one draws on the CPU")
     if offload == "sequential" and bits is not None:
-        raise ValueError(f"{bits} bits cannot be moved layer by layer: offload model, or none")
+        raise ValueError(f"{named}: {bits} bits cannot be moved layer by layer: offload model, or none")
     quantisation = None
     if bits is not None:
         if find_spec("bitsandbytes") is None:

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 import tiny_pipelines
 import torch
-from diffusers import DDPMScheduler, EulerDiscreteScheduler, PNDMScheduler, TCDScheduler, UniPCMultistepScheduler
+from diffusers import (
+    DDPMScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    PNDMScheduler,
+    TCDScheduler,
+    UniPCMultistepScheduler,
+)
 from PIL import Image
 
 from minigemini.generation.image_generator import ImageGenerator
@@ -82,6 +89,17 @@ def test_what_a_scheduler_expects_is_read_from_its_step(scheduler, exact: bool) 
         assert torch.allclose(found, clean, atol=1e-2)
     else:
         assert torch.equal(found, result.prev_sample)
+
+
+def test_what_a_flow_expects_is_read_from_its_step() -> None:
+    torch.manual_seed(0)
+    clean, noise = torch.randn(2, 1, 4, 8, 8)
+    scheduler = FlowMatchEulerDiscreteScheduler()
+    scheduler.set_timesteps(4)
+    for timestep in scheduler.timesteps[1:3]:
+        noised = scheduler.scale_noise(clean, timestep[None], noise)
+        result = scheduler.step(noise - clean, timestep, noised)
+        assert torch.allclose(clean_latents(scheduler, noised, noise - clean, result), clean, atol=1e-5)
 
 
 def test_float16_does_not_overflow_in_an_autoencoder_that_asks_for_more() -> None:
