@@ -17,6 +17,7 @@ every layer (least memory, slowest)."""
 
 def load_pipeline(
     path: str | Path,
+    named: str,
     device: torch.device,
     dtype: torch.dtype,
     offload: Offload = "none",

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from transformers.utils import logging
 
 from minigemini import nano
@@ -36,8 +37,14 @@ def load_session(options: ChatOptions) -> ChatSession:
     nano.resolve(model)  # what cannot be is said before anything is loaded
     if generator is not None:
         check_generator(generator)
+    elif options.offload != "none" or options.generator_bits is not None:
+        raise ValueError("--offload and --generator-bits are for an image generator, and this chat has none")
+    if generator is not None and not torch.cuda.is_available():
+        for option, given in (("--offload", options.offload != "none"), ("--generator-bits", options.generator_bits)):
+            if given:
+                raise ValueError(f"{option} needs a GPU, and there is none")
     loaded, processor = load(model, bits=options.bits)
-    drawing = None if generator is None else _in_the_background(generator)
+    drawing = None if generator is None else _in_the_background(generator, options)
     return ChatSession(
         LocalEngine(loaded, processor),
         drawing,
@@ -56,17 +63,17 @@ def check_generator(name: str) -> None:
     nano.resolve("nano-base/image_generator" if name == "nano" and not Path(name).exists() else name)
 
 
-def _in_the_background(name: str) -> Future[ImageGenerator]:
+def _in_the_background(name: str, options: ChatOptions) -> Future[ImageGenerator]:
     thread = ThreadPoolExecutor(1)
-    future = thread.submit(_load_generator, name)
+    future = thread.submit(_load_generator, name, options)
     thread.shutdown(wait=False)
     return future
 
 
-def _load_generator(name: str) -> ImageGenerator:
+def _load_generator(name: str, options: ChatOptions) -> ImageGenerator:
     from diffusers.utils import logging
 
     from minigemini.generation.image_generator import ImageGenerator
 
     logging.disable_progress_bar()
-    return ImageGenerator.from_pretrained(name)
+    return ImageGenerator.from_pretrained(name, offload=options.offload, bits=options.generator_bits)

@@ -63,8 +63,6 @@ def test_qwen_image_edits_by_instruction(family: str) -> None:
     image, record = edit(generator, photo, "a red circle", steps=1, guidance=1.0)
     assert image.size == photo.size
     assert (record.edit, record.guidance, record.parents) == ("instruction", 1.0, [pixel_hash(photo)])
-    again, same_record = edit_again(generator, record, photo)
-    assert (again.tobytes(), same_record) == (image.tobytes(), record)
     other, _ = edit(generator, photo.rotate(180), "a red circle", steps=1, guidance=1.0)
     assert other.tobytes() != image.tobytes(), "the parent's pixels have no effect"
 

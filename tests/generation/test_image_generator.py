@@ -190,12 +190,12 @@ def test_several_pictures_are_those_drawn_alone(pixart: ImageGenerator) -> None:
 def test_qwen_images_drawn_at_once_are_those_drawn_alone() -> None:
     """Their autoencoder keeps features of the picture it decodes in itself."""
     generator = ImageGenerator(tiny_pipelines.qwen_image(), "qwen")
-    alone = [generator.draw(PROMPT, seed=seed, steps=1, size=(128, 128))[0] for seed in range(4)]
+    alone = [generator.draw(PROMPT, seed=seed, steps=1, size=(64, 64))[0] for seed in range(4)]
     barrier = threading.Barrier(4)
 
     def draw(seed: int) -> Image.Image:
         barrier.wait()
-        return generator.draw(PROMPT, seed=seed, steps=1, size=(128, 128))[0]
+        return generator.draw(PROMPT, seed=seed, steps=1, size=(64, 64))[0]
 
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(draw, range(4)))
