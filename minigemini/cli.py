@@ -292,13 +292,14 @@ def add_draw_again(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--generator", help="folder, hub id or nano; needed unless the record names the shipped one")
     parser.add_argument("--device", help="torch device (default: a GPU if there is one)")
     parser.add_argument("--parent", type=Path, help="the picture it is an edit of; needed if the edit read its pixels")
+    parser.add_argument("--mask", type=Path, help="where that was changed; needed if only a part of it was")
     parser.set_defaults(run=run_draw_again)
 
 
 def run_draw_again(parsed: argparse.Namespace) -> int:
     from minigemini.generation.draw_again import run
 
-    return run(parsed.file, parsed.out, parsed.generator, parsed.device, parsed.parent)
+    return run(parsed.file, parsed.out, parsed.generator, parsed.device, parsed.parent, parsed.mask)
 
 
 def add_chat(commands: argparse._SubParsersAction) -> None:
@@ -318,6 +319,15 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--generator",
         help="image generator: folder, hub id or nano (default: nano for the nano, else none: no pictures)",
+    )
+    parser.add_argument(
+        "--offload",
+        choices=["none", "model", "sequential"],
+        default="none",
+        help="what of the generator waits in the CPU's memory while a GPU draws (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--generator-bits", type=int, choices=(4, 8), help="load the generator's denoiser in 4 or 8 bits (on a GPU)"
     )
     parser.add_argument(
         "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"
@@ -346,6 +356,8 @@ def run_chat(parsed: argparse.Namespace) -> int:
             out=parsed.out,
             show_attention=parsed.show_attention,
             bits=parsed.bits,
+            offload=parsed.offload,
+            generator_bits=parsed.generator_bits,
         )
     )
 

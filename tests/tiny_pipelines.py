@@ -8,21 +8,26 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderKLQwenImage,
     DDIMScheduler,
+    DiffusionPipeline,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    FluxKontextPipeline,
     FluxPipeline,
     FluxTransformer2DModel,
     LatentConsistencyModelPipeline,
     LCMScheduler,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
+    QwenImageEditPipeline,
+    QwenImageEditPlusPipeline,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
     SanaPipeline,
     SanaTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
+    StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -41,6 +46,9 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLImageProcessor,
+    Qwen2VLProcessor,
+    Qwen2VLVideoProcessor,
     T5Config,
     T5EncoderModel,
 )
@@ -67,7 +75,10 @@ WORDS = [
 ]
 
 
-def tokenizer(length: int = 16) -> PreTrainedTokenizerFast:
+QWEN_TOKENS = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+
+
+def tokenizer(length: int = 16, more: list[str] | None = None) -> PreTrainedTokenizerFast:
     vocabulary = {word: i for i, word in enumerate(["<bos>", "<eos>", "<pad>", "<unk>", *WORDS])}
     words = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     words.pre_tokenizer = Whitespace()
@@ -79,19 +90,20 @@ def tokenizer(length: int = 16) -> PreTrainedTokenizerFast:
         pad_token="<pad>",
         unk_token="<unk>",
         model_max_length=length,
+        additional_special_tokens=more,
     )
 
 
-def autoencoder() -> AutoencoderKL:
-    return AutoencoderKL(
-        block_out_channels=(16, 32),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        norm_num_groups=8,
-        latent_channels=4,
-        sample_size=32,
-        shift_factor=0.06,  # SD3 and FLUX ask for one; the others leave it
-    )
+def autoencoder(**more: object) -> AutoencoderKL:
+    settings = {
+        "block_out_channels": (16, 32),
+        "down_block_types": ("DownEncoderBlock2D",) * 2,
+        "up_block_types": ("UpDecoderBlock2D",) * 2,
+        "norm_num_groups": 8,
+        "latent_channels": 4,
+        "sample_size": 32,
+    }
+    return AutoencoderKL(**{**settings, **more})
 
 
 def clip_config() -> CLIPTextConfig:
@@ -216,6 +228,21 @@ def instruct_pix2pix(seed: int = 0) -> StableDiffusionInstructPix2PixPipeline:
     )
 
 
+def stable_diffusion_inpaint(seed: int = 0) -> StableDiffusionInpaintPipeline:
+    """Trained for it: the UNet reads mask and masked picture beside the noise."""
+    torch.manual_seed(seed)
+    return StableDiffusionInpaintPipeline(
+        vae=autoencoder().eval(),
+        text_encoder=CLIPTextModel(clip_config()).eval(),
+        tokenizer=tokenizer(),
+        unet=unet(in_channels=9, out_channels=4).eval(),
+        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
 def sana(seed: int = 0) -> SanaPipeline:
     torch.manual_seed(seed)
     gemma = Gemma2Config(
@@ -272,21 +299,21 @@ def stable_diffusion_3(seed: int = 0) -> StableDiffusion3Pipeline:
     transformer = SD3Transformer2DModel(
         sample_size=16,
         patch_size=1,
-        in_channels=4,
+        in_channels=16,
         num_layers=1,
         attention_head_dim=8,
         num_attention_heads=4,
         joint_attention_dim=64,
         caption_projection_dim=32,
         pooled_projection_dim=64,
-        out_channels=4,
+        out_channels=16,
     )
     # The two CLIPs' states lie side by side and are padded to the width of T5's.
     wide = T5Config(vocab_size=len(WORDS) + 4, d_model=64, d_kv=8, d_ff=64, num_layers=2, num_heads=4)
     return StableDiffusion3Pipeline(
         transformer=transformer.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(),
-        vae=autoencoder().eval(),
+        vae=autoencoder(latent_channels=16, shift_factor=0.06).eval(),
         text_encoder=CLIPTextModelWithProjection(clip_config()).eval(),
         tokenizer=tokenizer(),
         text_encoder_2=CLIPTextModelWithProjection(clip_config()).eval(),
@@ -296,8 +323,13 @@ def stable_diffusion_3(seed: int = 0) -> StableDiffusion3Pipeline:
     )
 
 
-def flux(seed: int = 0) -> FluxPipeline:
-    """Distilled guidance: the scale is an input of the transformer."""
+def flux(
+    seed: int = 0,
+    kind: type[DiffusionPipeline] = FluxPipeline,
+    guidance_embeds: bool = True,
+    dynamic_shift: bool = True,
+) -> DiffusionPipeline:
+    """Distilled guidance: the scale is an input of the transformer. Without it and with a shift of its own: schnell."""
     torch.manual_seed(seed)
     transformer = FluxTransformer2DModel(
         patch_size=1,
@@ -309,11 +341,11 @@ def flux(seed: int = 0) -> FluxPipeline:
         joint_attention_dim=32,
         pooled_projection_dim=32,
         axes_dims_rope=(4, 4, 8),
-        guidance_embeds=True,
+        guidance_embeds=guidance_embeds,
     )
-    return FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(),
-        vae=autoencoder().eval(),
+    return kind(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=dynamic_shift),
+        vae=autoencoder(shift_factor=0.06).eval(),
         text_encoder=CLIPTextModel(clip_config()).eval(),
         tokenizer=tokenizer(),
         text_encoder_2=t5(),
@@ -322,31 +354,31 @@ def flux(seed: int = 0) -> FluxPipeline:
     )
 
 
-def qwen_image(seed: int = 0) -> QwenImagePipeline:
-    torch.manual_seed(seed)
-    vae = AutoencoderKLQwenImage(
-        base_dim=24,
-        z_dim=4,
-        dim_mult=[1, 2, 4],
-        num_res_blocks=1,
-        temperal_downsample=[False, True],
-        latents_mean=[0.0] * 4,
-        latents_std=[1.0] * 4,
-    )
-    text = Qwen2_5_VLConfig(
-        text_config={
-            "vocab_size": len(WORDS) + 4,
-            "hidden_size": 16,
-            "intermediate_size": 16,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
-            "rope_scaling": {"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"},
-            "rope_theta": 1000000.0,
-        },
-        vision_config={"depth": 2, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16},
-    )
-    transformer = QwenImageTransformer2DModel(
+def flux_kontext(seed: int = 0) -> DiffusionPipeline:
+    """Edits by instruction: the picture's tokens stand behind the noise's."""
+    return flux(seed, FluxKontextPipeline)
+
+
+def qwen_text_encoder(**more: object) -> Qwen2_5_VLForConditionalGeneration:
+    text = {
+        "vocab_size": len(WORDS) + 4 + len(QWEN_TOKENS),
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "rope_scaling": {"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"},
+        "rope_theta": 1000000.0,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
+    vision = {"depth": 2, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16}
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **more)
+    return Qwen2_5_VLForConditionalGeneration(config).eval()
+
+
+def qwen_transformer() -> QwenImageTransformer2DModel:
+    return QwenImageTransformer2DModel(
         patch_size=2,
         in_channels=16,
         out_channels=4,
@@ -356,11 +388,49 @@ def qwen_image(seed: int = 0) -> QwenImagePipeline:
         joint_attention_dim=16,
         guidance_embeds=False,
         axes_dims_rope=(8, 4, 4),
-    )
+    ).eval()
+
+
+def qwen_autoencoder(halvings: int, base_dim: int = 24) -> AutoencoderKLQwenImage:
+    return AutoencoderKLQwenImage(
+        base_dim=base_dim,
+        z_dim=4,
+        dim_mult=[1, 2, 4, 4, 4][: halvings + 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True, True][:halvings],
+        latents_mean=[0.1] * 4,
+        latents_std=[1.5] * 4,
+    ).eval()
+
+
+def qwen_image(seed: int = 0) -> QwenImagePipeline:
+    torch.manual_seed(seed)
     return QwenImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(),
-        vae=vae.eval(),
-        text_encoder=Qwen2_5_VLForConditionalGeneration(text).eval(),
+        vae=qwen_autoencoder(2),
+        text_encoder=qwen_text_encoder(),
         tokenizer=tokenizer(1024),
-        transformer=transformer.eval(),
+        transformer=qwen_transformer(),
     )
+
+
+def qwen_image_edit(seed: int = 0, kind: type[DiffusionPipeline] = QwenImageEditPipeline) -> DiffusionPipeline:
+    """Edits by instruction; it brings every picture to a million pixels first, of which this autoencoder leaves 64x64."""
+    torch.manual_seed(seed)
+    words = tokenizer(1024, QWEN_TOKENS)
+    start, _, image, video = words.convert_tokens_to_ids(QWEN_TOKENS)
+    processor = Qwen2VLProcessor(
+        Qwen2VLImageProcessor(size={"shortest_edge": 28 * 28, "longest_edge": 56 * 56}), words, Qwen2VLVideoProcessor()
+    )
+    return kind(
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=qwen_autoencoder(4, base_dim=4),
+        text_encoder=qwen_text_encoder(image_token_id=image, video_token_id=video, vision_start_token_id=start),
+        tokenizer=words,
+        processor=processor,
+        transformer=qwen_transformer(),
+    )
+
+
+def qwen_image_edit_plus(seed: int = 0) -> DiffusionPipeline:
+    return qwen_image_edit(seed, QwenImageEditPlusPipeline)

@@ -19,6 +19,7 @@ def run(
     generator: str | None = None,
     device: str | None = None,
     parent: str | Path | None = None,
+    mask: str | Path | None = None,
 ) -> int:
     """Draw a PNG's picture again, write it, and say whether every pixel is the same.
 
@@ -28,13 +29,15 @@ def run(
         generator: local folder, hub id or ``"nano"``. Needed unless the record names the shipped one: what a file says is
             nothing to download by.
         parent: the picture that this one is an edit of; needed if the edit read its pixels.
+        mask: the one that this picture was drawn into, if it was.
         device: as in :meth:`ImageGenerator.from_pretrained`.
 
     Returns:
         0 if the pixels are equal, 1 if they differ (another device or other library versions; both are printed).
 
     Raises:
-        ValueError: the file has no valid record, the generator must be named, or the parent must be, or is another.
+        ValueError: the file has no valid record, the generator, the parent or the mask must be named, or is another; or the
+            generator had layers in 4 or 8 bits and there is no GPU.
     """
     file = Path(file)
     record = read_record(file)
@@ -53,11 +56,20 @@ def run(
             if parent is None
             else f"{file} was not drawn from another picture; a parent has no use"
         )
+    if (record.edit == "inpaint") != (mask is not None):
+        raise ValueError(
+            f"{file} was drawn into a mask: name that, too"
+            if mask is None
+            else f"{file} was not drawn into a mask; one has no use"
+        )
 
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
-    drawing = ImageGenerator.from_pretrained(generator or NANO, device)
-    image, drawn = edit_again(drawing, record, open_image(parent)) if parent else drawing.draw_again(record)
+    drawing = ImageGenerator.from_pretrained(generator or NANO, device, bits=record.bits)
+    if parent:
+        image, drawn = edit_again(drawing, record, open_image(parent), open_image(mask) if mask else None)
+    else:
+        image, drawn = drawing.draw_again(record)
     save_png(image, drawn, output)
     same = pixel_hash(image) == pixel_hash(original)
     print(f"{output}: {'equal in every pixel' if same else 'NOT equal'}")

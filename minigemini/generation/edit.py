@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from PIL import Image
 
 from minigemini.generation.generation_record import PICTURE_EDITS, GenerationRecord, pixel_hash
-from minigemini.generation.image_generator import ImageGenerator, OnStep
+from minigemini.generation.image_generator import ImageGenerator, OnPreview, OnStep
+from minigemini.generation.inpaint import black_and_white, inpaint, next_seed
 
 
 def way_to_edit(generator: ImageGenerator) -> str:
@@ -30,6 +32,8 @@ def edit(
     strength: float | None = None,
     truncate: bool = False,
     on_step: OnStep | None = None,
+    on_preview: OnPreview | None = None,
+    preview_every: int = 5,
 ) -> tuple[Image.Image, GenerationRecord]:
     """A picture made out of another, in its size; the record says how, by :func:`way_to_edit`.
 
@@ -46,6 +50,7 @@ def edit(
     """
     way = way_to_edit(generator)
     parents = [pixel_hash(parent)]
+    watched: dict[str, Any] = {"on_step": on_step, "on_preview": on_preview, "preview_every": preview_every}
     if way == "re-prompt":
         if made_by is None:
             raise ValueError(
@@ -61,18 +66,15 @@ def edit(
             strength=strength,
             truncate=truncate,
             parents=parents,
-            on_step=on_step,
+            **watched,
         )
         return image, replace(record, edit=way)
 
     editor = generator if way == "instruction" else generator.image_to_image()
     assert editor is not None
-    if seed is None:
-        # The noise that made the parent is still in it: the same once more would add up and spoil the contrast.
-        seed = (made_by.seed + 1) % 2**63 if made_by else 0
     image, record = editor.draw(
         prompt,
-        seed=seed,
+        seed=next_seed(made_by) if seed is None else seed,
         steps=steps,
         guidance=guidance,
         negative_prompt=negative_prompt,
@@ -81,33 +83,42 @@ def edit(
         truncate=truncate,
         parents=parents,
         image=parent,
-        on_step=on_step,
+        **watched,
     )
     return image, replace(record, edit=way)
 
 
 def edit_again(
-    generator: ImageGenerator, record: GenerationRecord, parent: Image.Image, on_step: OnStep | None = None
+    generator: ImageGenerator,
+    record: GenerationRecord,
+    parent: Image.Image,
+    mask: Image.Image | None = None,
+    on_step: OnStep | None = None,
 ) -> tuple[Image.Image, GenerationRecord]:
     """The edit of a record that read its parent's pixels, once more.
 
+    Args:
+        mask: of an inpainting.
+
     Raises:
-        ValueError: the parent is not the one of the record, or the generator edits in another way.
+        ValueError: parent or mask are not those of the record, or the generator edits in another way.
     """
     assert record.edit in PICTURE_EDITS
     if record.parents != [pixel_hash(parent)]:
         raise ValueError(f"{record.prompt!r} is an edit of another picture than the one given")
+    settings: dict[str, Any] = {
+        "seed": record.seed,
+        "steps": record.steps,
+        "guidance": record.guidance,
+        "negative_prompt": record.negative_prompt,
+        "strength": record.strength,
+        "truncate": record.truncated,
+        "on_step": on_step,
+    }
+    if record.edit == "inpaint":
+        if mask is None or pixel_hash(black_and_white(mask, parent)) != record.mask:
+            raise ValueError(f"{record.prompt!r} was drawn into another mask than the one given")
+        return inpaint(generator, parent, mask, record.prompt, **settings)
     if way_to_edit(generator) != record.edit:
         raise ValueError(f"{generator.name}: {generator.family} does not edit by {record.edit}, as the record says")
-    return edit(
-        generator,
-        parent,
-        record.prompt,
-        seed=record.seed,
-        steps=record.steps,
-        guidance=record.guidance,
-        negative_prompt=record.negative_prompt,
-        strength=record.strength,
-        truncate=record.truncated,
-        on_step=on_step,
-    )
+    return edit(generator, parent, record.prompt, **settings)

@@ -7,7 +7,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -17,11 +17,11 @@ from minigemini.media import open_header
 CHUNK = "minigemini"
 """Keyword of the PNG's iTXt chunk; its text is the record as JSON."""
 
-PICTURE_EDITS = ("instruction", "image-to-image")
+PICTURE_EDITS = ("instruction", "image-to-image", "inpaint")
 """Ways of editing that read the parent's pixels."""
 
 EDITS = (*PICTURE_EDITS, "re-prompt")
-"""The ways of :func:`minigemini.generation.edit.edit`."""
+"""The ways of :func:`minigemini.generation.edit.edit`, and :func:`minigemini.generation.inpaint.inpaint`'s."""
 
 MAX_TEXT = 20_000
 MAX_SIDE = 8192
@@ -47,7 +47,9 @@ class GenerationRecord:
         truncated: the prompt, or the negative one, was longer than the generator reads and its end had no effect.
         parents: :func:`pixel_hash` of the pictures this one is an edit of.
         edit: how, one of :data:`EDITS`.
-        strength: of image-to-image, above 0 to 1.
+        strength: of image-to-image and inpainting, above 0 to 1.
+        mask: :func:`pixel_hash` of the mask of an inpainting.
+        bits: 4 or 8 of the denoiser's layers; None: as the dtype.
     """
 
     prompt: str
@@ -68,6 +70,8 @@ class GenerationRecord:
     parents: list[str] = field(default_factory=list)
     edit: str | None = None
     strength: float | None = None
+    mask: str | None = None
+    bits: Literal[4, 8] | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -149,6 +153,8 @@ def _checked(values: dict, where: str) -> GenerationRecord:
         "parents": isinstance(parents, list) and all(text(parent) for parent in parents),
         "edit": values.get("edit") is None or values["edit"] in EDITS,
         "strength": values.get("strength") is None or (number(values["strength"]) and 0 < values["strength"] <= 1),
+        "mask": values.get("mask") is None or text(values["mask"]),
+        "bits": values.get("bits") in (None, 4, 8),
     }
     assert set(right) == {f.name for f in fields(GenerationRecord)}
     wrong = [key for key, good in right.items() if not good]

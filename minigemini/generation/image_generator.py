@@ -7,68 +7,58 @@ import functools
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, Literal
 
 import diffusers
 import torch
-from diffusers import DiffusionPipeline
-from diffusers.pipelines.auto_pipeline import AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, AUTO_TEXT2IMAGE_PIPELINES_MAPPING
+from diffusers import DiffusionPipeline, FluxKontextInpaintPipeline
+from diffusers.pipelines.auto_pipeline import (
+    AUTO_IMAGE2IMAGE_PIPELINES_MAPPING,
+    AUTO_INPAINT_PIPELINES_MAPPING,
+    AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
+)
 from PIL import Image
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 from minigemini import nano
+from minigemini.generation.families import family_settings, reads_guidance
 from minigemini.generation.generation_record import PICTURE_EDITS, GenerationRecord
+from minigemini.generation.load_pipeline import Offload, load_pipeline
+from minigemini.generation.previews import can_preview, clean_latents, preview
 
 OnStep = Callable[[int, int], None]
 """Called after each denoising step with the steps done and the steps in all; what it raises ends the drawing."""
 
-NEGATIVE_PROMPT = (
-    "low quality, worst quality, lowres, blurry, jpeg artifacts, noise, watermark, signature, text, cropped, out of frame, "
-    "deformed, disfigured, bad anatomy, bad proportions, extra limbs, missing limbs, extra fingers, missing fingers, "
-    "mutated hands, poorly drawn hands, poorly drawn face, duplicate, ugly"
-)
-"""Quality and anatomy, in the spirit of the fixed one the original sends to SDXL; the wording is ours."""
+OnPreview = Callable[[Image.Image], None]
+"""Called with a small picture of what is being drawn, see :func:`~minigemini.generation.previews.preview`."""
 
-FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
-    # The original's: everything diffusers' default, and a negative prompt.
-    "StableDiffusionXLPipeline": {
-        "num_inference_steps": 50,
-        "guidance_scale": 5.0,
-        "negative_prompt": NEGATIVE_PROMPT,
-    },
-    # Binning would draw at another size than asked and resize; caption cleaning is for captions scraped from the web.
-    "PixArtSigmaPipeline": {
-        "num_inference_steps": 20,
-        "guidance_scale": 4.0,
-        "use_resolution_binning": False,
-        "clean_caption": False,
-    },
-    "SanaPipeline": {"use_resolution_binning": False, "clean_caption": False},
-    "SanaSprintPipeline": {"use_resolution_binning": False, "clean_caption": False},
-    # Guidance is away from the negative prompt; without one these pipelines draw as if there were no guidance.
-    "QwenImagePipeline": {"negative_prompt": " "},
-    "QwenImageEditPipeline": {"negative_prompt": " "},
-}
-"""By class name of the pipeline, what differs from the defaults of its ``__call__``; the scheduler is the one in its folder."""
+INPAINTING: dict[str, type] = {**AUTO_INPAINT_PIPELINES_MAPPING, "flux-kontext": FluxKontextInpaintPipeline}
+"""By diffusers' key of the family."""
 
 NANO = "nano"
 """Name of the generator that is shipped with this package."""
 
 
 class ImageGenerator:
-    """A text-to-image pipeline. One generator may draw in several threads at once.
+    """A text-to-image pipeline. One generator may draw in several threads at once; on a GPU they wait for each other.
 
     Args:
         pipeline: a pipeline of diffusers, on its device and in its dtype.
         name: what records call it.
+        bits: of its denoiser's layers, for the records; None: as its dtype.
     """
 
-    def __init__(self, pipeline: DiffusionPipeline, name: str) -> None:
+    def __init__(self, pipeline: DiffusionPipeline, name: str, bits: Literal[4, 8] | None = None) -> None:
         self.pipeline = pipeline
         self.name = name
+        self.bits = bits
+        # Offloading and SDXL's float16 autoencoder change the modules themselves, and two at once are no faster on a GPU.
+        self._turn = nullcontext() if _execution_device(pipeline).type == "cpu" else Lock()
         self.family = type(pipeline).__name__
         parameters = inspect.signature(type(pipeline).__call__).parameters
         self._defaults = {key: p.default for key, p in parameters.items() if p.default is not inspect.Parameter.empty}
@@ -79,7 +69,9 @@ class ImageGenerator:
         self._classifier_free = "true_cfg_scale" if "true_cfg_scale" in self._defaults else "guidance_scale"
         distilled = self._defaults.get("guidance_scale") is not None
         self._guidance = "guidance_scale" if distilled else self._classifier_free
-        self._settings = dict(FAMILY_SETTINGS.get(self.family, {}))
+        if not reads_guidance(pipeline):
+            del self._defaults["guidance_scale"]
+        self._settings = family_settings(pipeline)
         self._reading, limit = self._reading_tokenizers()
         if "max_sequence_length" in self._defaults and limit is not None:
             self._settings["max_sequence_length"] = limit
@@ -88,7 +80,13 @@ class ImageGenerator:
 
     @classmethod
     def from_pretrained(
-        cls, path_or_id: str | Path = NANO, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+        cls,
+        path_or_id: str | Path = NANO,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        offload: Offload = "none",
+        bits: Literal[4, 8] | None = None,
     ) -> ImageGenerator:
         """Load a pipeline; only safetensors, no code from the folder.
 
@@ -96,9 +94,10 @@ class ImageGenerator:
             path_or_id: a local folder, ``"nano"`` (shipped), or a hub id.
             device: a GPU if there is one, else the CPU.
             dtype: float16 on a GPU, float32 on the CPU.
+            offload, bits: for a GPU with little memory, see :func:`~minigemini.generation.load_pipeline.load_pipeline`.
 
         Raises:
-            ValueError: there is no such pipeline, or it does not draw from text; it names it.
+            ValueError: there is no such pipeline, it does not draw from text, or it cannot be loaded so; it names it.
         """
         named = str(path_or_id)
         if named == NANO and not Path(named).exists():
@@ -108,18 +107,18 @@ class ImageGenerator:
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
         try:
-            pipeline = DiffusionPipeline.from_pretrained(path, dtype=dtype, use_safetensors=True)
+            pipeline = load_pipeline(path, named, device, dtype, offload, bits)
         except OSError as error:
             raise ValueError(f"{named}: no image generator can be loaded from there ({error})") from error
         local = Path(named).is_dir()
-        return cls(pipeline.to(device), Path(named).resolve().name if local else named)
+        return cls(pipeline, Path(named).resolve().name if local else named, bits)
 
     def _reading_tokenizers(self) -> tuple[list[PreTrainedTokenizerBase], int | None]:
         """Private copies of the tokenizers that decide how much of a prompt is read, and how many tokens that is."""
         tokenizers = [c for _, c in sorted(self.pipeline.components.items()) if isinstance(c, PreTrainedTokenizerBase)]
         if not tokenizers:
             return [], None
-        longest = self._defaults.get("max_sequence_length")
+        longest = {**self._defaults, **self._settings}.get("max_sequence_length")
         if longest is not None:
             # Pipelines with such an argument read the whole prompt with their last text encoder (T5 or a language model);
             # a CLIP beside it gives a summary only.
@@ -132,7 +131,7 @@ class ImageGenerator:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What every call of the pipeline is given: steps, guidance, lengths; see :data:`FAMILY_SETTINGS`."""
+        """What every call of the pipeline is given: steps, guidance, lengths; see :mod:`minigemini.generation.families`."""
         return dict(self._settings)
 
     def with_settings(self, *, steps: int | None = None, guidance: float | None = None) -> ImageGenerator:
@@ -163,15 +162,32 @@ class ImageGenerator:
         """The pipeline is told the size to draw; image-to-image often takes its picture's."""
         return {"width", "height"} <= set(self._defaults)
 
+    @property
+    def needs_picture(self) -> bool:
+        """The pipeline cannot draw from a prompt alone."""
+        return "image" in self._defaults and type(self.pipeline) not in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()
+
     def image_to_image(self) -> ImageGenerator | None:
         """The same weights and settings behind the family's image-to-image pipeline; None if diffusers has none."""
-        text_to_image = {pipeline: key for key, pipeline in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.items()}
-        pipeline = AUTO_IMAGE2IMAGE_PIPELINES_MAPPING.get(text_to_image.get(type(self.pipeline), ""))
+        return self._behind(AUTO_IMAGE2IMAGE_PIPELINES_MAPPING)
+
+    def inpainting(self) -> ImageGenerator | None:
+        """Likewise behind the pipeline that changes a part of a picture."""
+        if type(self.pipeline) in INPAINTING.values():
+            return self
+        return self._behind(INPAINTING)
+
+    def _behind(self, pipelines: Mapping[str, type]) -> ImageGenerator | None:
+        """The same weights behind a pipeline of another purpose: the one of the same key; None if there is none."""
+        keys = {**_by_class(AUTO_IMAGE2IMAGE_PIPELINES_MAPPING), **_by_class(AUTO_TEXT2IMAGE_PIPELINES_MAPPING)}
+        pipeline = pipelines.get(keys.get(type(self.pipeline), ""))
         if pipeline is None:
             return None
-        takes = inspect.signature(pipeline.__init__).parameters
+        takes = inspect.signature(pipeline).parameters
         given = {**self.pipeline.config, **self.pipeline.components}
-        other = ImageGenerator(pipeline(**{key: value for key, value in given.items() if key in takes}), self.name)
+        given = {key: value for key, value in given.items() if key in takes}
+        other = ImageGenerator(pipeline(**given), self.name, self.bits)
+        other._turn = self._turn
         other._settings = {**other._settings, **{k: v for k, v in self._settings.items() if k in other._defaults}}
         return other
 
@@ -196,30 +212,38 @@ class ImageGenerator:
         truncate: bool = False,
         parents: Sequence[str] = (),
         image: Image.Image | None = None,
+        mask: Image.Image | None = None,
         strength: float | None = None,
         on_step: OnStep | None = None,
+        on_preview: OnPreview | None = None,
+        preview_every: int = 5,
     ) -> tuple[Image.Image, GenerationRecord]:
         """Draw one picture. The same arguments give the same pixels on the same machine, whatever else is being drawn.
 
         Args:
             prompt: not empty.
             seed: of the noise, which is made on the CPU so that it is the same on every device.
-            steps, guidance, negative_prompt: None: the family's setting (``FAMILY_SETTINGS``), else the pipeline's default.
+            steps, guidance, negative_prompt: None: :attr:`settings`, else the pipeline's default.
             size: (width, height) in pixels; None: the size the pipeline was trained for.
             truncate: draw a prompt that is too long without its end, and say so in the record, instead of refusing it.
             parents: for the record.
             image: the picture to begin from or to change; :func:`~minigemini.generation.edit.edit` chooses how.
+            mask: where to change it, white on black; see :func:`~minigemini.generation.inpaint.inpaint`.
             strength: of a change by image-to-image, above 0 (the picture as it is) to 1 (nothing of it); None: the pipeline's.
             on_step: see :data:`OnStep`.
+            on_preview: see :data:`OnPreview`; called after every ``preview_every`` steps but not after the last.
 
         Returns:
             The picture (RGB) and what made it. A setting that this pipeline lacks is left out, with a warning.
 
         Raises:
             ValueError: the prompt is empty or too long, so is the negative prompt, nothing can be drawn with a setting, or the
-                pipeline takes no picture or no strength.
+                pipeline takes no picture, no mask or no strength, or needs a picture.
         """
         self._check_settings(steps, guidance, size)
+        assert preview_every > 0
+        if self.needs_picture and image is None:
+            raise ValueError(f"{self.name}: {self.family} draws from a picture, and none is given")
         length = self._checked_length(prompt, truncate)
         longest = length
         scale = {**self._defaults, **self._settings}.get(self._classifier_free)
@@ -251,12 +275,15 @@ class ImageGenerator:
                     stacklevel=2,
                 )
 
-        given = {"image": image and image.convert("RGB"), "strength": strength}
+        given = {"image": image and image.convert("RGB"), "mask_image": mask, "strength": strength}
         given = {key: value for key, value in given.items() if value is not None}
         for key in given:
             if key not in self._defaults:
                 raise ValueError(f"{self.name}: {self.family} takes no {key}")
         settings |= given
+        if size is not None and "max_area" in self._defaults:
+            # Kontext draws a million pixels in this proportion, of a picture that it brought to as many, unless told.
+            settings |= {"max_area": size[0] * size[1], "_auto_resize": False}
         used = {**self._defaults, **settings}
         # LCM's image-to-image spreads all its steps over the part that the strength leaves, and checks them.
         if (
@@ -269,8 +296,19 @@ class ImageGenerator:
                 "leave one step to be taken"
             )
 
-        view = self._view(on_step)
-        output = view(prompt=prompt, generator=torch.Generator("cpu").manual_seed(seed), **settings)
+        if on_preview is not None and not can_preview(self.pipeline):
+            warnings.warn(f"{self.family} shows no previews; drawn without", stacklevel=2)
+            on_preview = None
+
+        def taken(done: int, total: int, latents: Callable[[], torch.Tensor]) -> None:
+            if on_step is not None:
+                on_step(done, total)
+            if on_preview is not None and done < total and done % preview_every == 0:
+                on_preview(preview(view, latents(), size or (image.size if image else (1, 1))))
+
+        view = self._view(taken)
+        with self._turn:
+            output = view(prompt=prompt, generator=torch.Generator("cpu").manual_seed(seed), **settings)
         images = output.get("images")
         if not images or not isinstance(images[0], Image.Image):
             raise ValueError(f"{self.name}: {self.family} does not make pictures")
@@ -290,14 +328,31 @@ class ImageGenerator:
             pipeline=self.family,
             scheduler=type(view.scheduler).__name__,
             dtype=str(view.dtype).removeprefix("torch."),
-            device=view.device.type,
+            device=_execution_device(view).type,
             versions={"diffusers": diffusers.__version__, "torch": torch.__version__},
             prompt_tokens=length if self._reading else None,
             truncated=self.max_prompt_tokens is not None and longest > self.max_prompt_tokens,
             parents=list(parents),
             strength=used.get("strength"),
+            bits=self.bits,
         )
         return drawn, record
+
+    def draw_several(
+        self, prompt: str, count: int, *, seed: int, **settings: Any
+    ) -> Iterator[tuple[Image.Image, GenerationRecord]]:
+        """Several pictures of one prompt, each as :meth:`draw` makes it of its own seed: ``seed``, ``seed + 1``, ...
+
+        Args:
+            settings: as :meth:`draw` takes them, for every picture.
+
+        Raises:
+            ValueError: as :meth:`draw`, or there are none to draw.
+        """
+        if count < 1:
+            raise ValueError(f"count={count}: at least one picture is drawn")
+        for index in range(count):
+            yield self.draw(prompt, seed=(seed + index) % 2**63, **settings)
 
     def draw_batch(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """Several pictures at once with the family's settings: the quick way to draw hundreds.
@@ -313,7 +368,8 @@ class ImageGenerator:
         settings = {key: value for key, value in self._settings.items() if key in self._defaults}
         noise = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         assert len(noise) == len(prompts)
-        images = self._view(None)(prompt=list(prompts), generator=noise, **settings).images
+        with self._turn:
+            images = self._view(None)(prompt=list(prompts), generator=noise, **settings).images
         return [image.convert("RGB") for image in images]
 
     def draw_again(
@@ -362,31 +418,48 @@ class ImageGenerator:
             )
         return length
 
-    def _view(self, on_step: OnStep | None) -> Any:
+    def _view(self, taken: Callable[[int, int, Callable[[], torch.Tensor]], None] | None) -> Any:
         """The pipeline for one drawing: the same weights, but its own copy of all that changes while drawing.
 
-        Schedulers count steps and tokenizers keep their padding in place, so two drawings that shared them would spoil each
-        other. Every pipeline steps through its scheduler, also those that know no callbacks: progress is counted there.
+        Schedulers count steps, tokenizers keep their padding and Qwen-Image's autoencoder its features in place, so two drawings
+        that shared them would spoil each other. Every pipeline steps through its scheduler, also those that know no callbacks:
+        progress is counted there.
+
+        Args:
+            taken: called after each step with the steps done, the steps in all, and what gives the latents without noise.
         """
         view: Any = copy.copy(self.pipeline)
         for name, component in self.pipeline.components.items():
-            if isinstance(component, PreTrainedTokenizerBase):
+            if isinstance(component, PreTrainedTokenizerBase | ProcessorMixin):
                 setattr(view, name, copy.deepcopy(component))
+            elif name == "vae":
+                setattr(view, name, copy.copy(component))  # the features are its attributes, the weights its modules'
         scheduler: Any = copy.deepcopy(view.scheduler)
         view.scheduler = scheduler
         view.set_progress_bar_config(disable=True)
-        if on_step is not None:
+        if taken is not None:
             step, done = scheduler.step, 0
+            signature = inspect.signature(step)
 
             @functools.wraps(step)  # pipelines look at its signature
             def counted_step(*args: Any, **kwargs: Any) -> Any:
                 nonlocal done
+                given = signature.bind(*args, **kwargs).arguments
                 result = step(*args, **kwargs)
                 done += 1
                 # Image-to-image takes the last of the scheduler's steps only; PixArt alone does not say how many it takes.
                 total = getattr(view, "_num_timesteps", len(scheduler.timesteps))
-                on_step(done, total)
+                taken(done, total, lambda: clean_latents(scheduler, given["sample"], given["model_output"], result))
                 return result
 
             scheduler.step = counted_step
         return view
+
+
+def _execution_device(pipeline: Any) -> torch.device:
+    """Where it draws; its weights may wait elsewhere."""
+    return pipeline._execution_device
+
+
+def _by_class(pipelines: Mapping[str, type]) -> dict[type, str]:
+    return {pipeline: key for key, pipeline in pipelines.items()}

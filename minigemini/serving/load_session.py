@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import torch
 from transformers.utils import logging
 
 from minigemini import nano
@@ -16,6 +17,7 @@ from minigemini.serving.options import ChatOptions
 
 if TYPE_CHECKING:
     from minigemini.generation.image_generator import ImageGenerator
+    from minigemini.generation.load_pipeline import Offload
 
 
 def load_session(options: ChatOptions) -> ChatSession:
@@ -36,8 +38,14 @@ def load_session(options: ChatOptions) -> ChatSession:
     nano.resolve(model)  # what cannot be is said before anything is loaded
     if generator is not None:
         check_generator(generator)
+    elif options.offload != "none" or options.generator_bits is not None:
+        raise ValueError("--offload and --generator-bits are for an image generator, and this chat has none")
+    if generator is not None and not torch.cuda.is_available():
+        for option, given in (("--offload", options.offload != "none"), ("--generator-bits", options.generator_bits)):
+            if given:
+                raise ValueError(f"{option} needs a GPU, and there is none")
     loaded, processor = load(model, bits=options.bits)
-    drawing = None if generator is None else _in_the_background(generator)
+    drawing = None if generator is None else _in_the_background(generator, options)
     return ChatSession(
         LocalEngine(loaded, processor),
         drawing,
@@ -56,17 +64,17 @@ def check_generator(name: str) -> None:
     nano.resolve("nano-base/image_generator" if name == "nano" and not Path(name).exists() else name)
 
 
-def _in_the_background(name: str) -> Future[ImageGenerator]:
+def _in_the_background(name: str, options: ChatOptions) -> Future[ImageGenerator]:
     thread = ThreadPoolExecutor(1)
-    future = thread.submit(load_generator, name)
+    future = thread.submit(load_generator, name, options.offload, options.generator_bits)
     thread.shutdown(wait=False)
     return future
 
 
-def load_generator(name: str) -> ImageGenerator:
+def load_generator(name: str, offload: Offload = "none", bits: Literal[4, 8] | None = None) -> ImageGenerator:
     from diffusers.utils import logging
 
     from minigemini.generation.image_generator import ImageGenerator
 
     logging.disable_progress_bar()
-    return ImageGenerator.from_pretrained(name)
+    return ImageGenerator.from_pretrained(name, offload=offload, bits=bits)

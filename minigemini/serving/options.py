@@ -27,6 +27,8 @@ class ChatOptions:
         out: folder for drawn pictures.
         show_attention: PNG to write after each answer about a picture, with where it looked.
         bits: load the language model's layers in 4 or 8 bits.
+        offload: what of the generator waits in the CPU's memory while a GPU draws: nothing, whole models, or every layer.
+        generator_bits: load the generator's denoiser in 4 or 8 bits.
     """
 
     model: str = "nano"
@@ -42,6 +44,8 @@ class ChatOptions:
     out: str | Path = "."
     show_attention: str | Path | None = None
     bits: Literal[4, 8] | None = None
+    offload: Literal["none", "model", "sequential"] = "none"
+    generator_bits: Literal[4, 8] | None = None
 
     @property
     def generator_name(self) -> str | None:

@@ -10,6 +10,7 @@ from minigemini.generation.image_generator import ImageGenerator
 
 WAYS = {
     "instruct_pix2pix": "instruction",
+    "flux_kontext": "instruction",
     "stable_diffusion": "image-to-image",
     "stable_diffusion_xl": "image-to-image",
     "latent_consistency": "image-to-image",
@@ -49,6 +50,21 @@ def test_a_picture_is_changed_and_again(family: str, photo: Image.Image) -> None
         edit_again(generator, record, photo.rotate(180))
     with pytest.raises(ValueError, match="its parent is needed"):
         generator.draw_again(record)
+
+
+@pytest.mark.parametrize(
+    "family", ["qwen_image_edit", pytest.param("qwen_image_edit_plus", marks=pytest.mark.slow)]
+)  # they bring every picture to a million pixels: seconds even at this size
+def test_qwen_image_edits_by_instruction(family: str) -> None:
+    generator = ImageGenerator(getattr(tiny_pipelines, family)(), family)
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 32, 3), dtype=np.uint8))
+    with pytest.raises(ValueError, match=f"{generator.family} draws from a picture, and none is given"):
+        generator.draw("a red circle", seed=0)
+    image, record = edit(generator, photo, "a red circle", steps=1, guidance=1.0)
+    assert image.size == photo.size
+    assert (record.edit, record.guidance, record.parents) == ("instruction", 1.0, [pixel_hash(photo)])
+    other, _ = edit(generator, photo.rotate(180), "a red circle", steps=1, guidance=1.0)
+    assert other.tobytes() != image.tobytes(), "the parent's pixels have no effect"
 
 
 @pytest.mark.parametrize("family", [family for family, way in WAYS.items() if way == "re-prompt"])

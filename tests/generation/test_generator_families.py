@@ -4,7 +4,9 @@ import warnings
 
 import pytest
 import tiny_pipelines
+from diffusers import EulerAncestralDiscreteScheduler, LCMScheduler, TCDScheduler
 
+from minigemini.generation.families import NEGATIVE_PROMPT
 from minigemini.generation.image_generator import ImageGenerator
 
 PROMPT = "a large red circle"
@@ -67,3 +69,50 @@ def test_without_guidance_no_negative_prompt_is_read() -> None:
     with pytest.warns(UserWarning, match="StableDiffusionXLPipeline reads no negative_prompt at guidance_scale=0"):
         _, record = generator.draw(PROMPT, seed=0, steps=1, guidance=0.0, negative_prompt="blue", size=(32, 32))
     assert record.negative_prompt is None
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        EulerAncestralDiscreteScheduler(timestep_spacing="trailing"),
+        LCMScheduler(clip_sample=False),
+        TCDScheduler(clip_sample=False),
+    ],
+)
+def test_a_model_distilled_to_few_steps_is_known_by_its_scheduler(scheduler) -> None:
+    pipeline = tiny_pipelines.stable_diffusion_xl()
+    pipeline.scheduler = scheduler
+    generator = ImageGenerator(pipeline, "turbo")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        image, record = generator.draw(PROMPT, seed=0, size=(32, 32))
+    assert (record.steps, record.guidance, record.negative_prompt) == (4, 0.0, None)
+    assert generator.draw_again(record)[0].tobytes() == image.tobytes()
+    assert generator.draw(PROMPT, seed=0, size=(32, 32), guidance=3.0)[1].negative_prompt == NEGATIVE_PROMPT
+
+
+@pytest.mark.parametrize(
+    "settings", [{"timestep_spacing": "leading"}, {"timestep_spacing": "trailing", "prediction_type": "v_prediction"}]
+)
+def test_a_scheduler_of_many_steps_is_left_alone(settings: dict) -> None:
+    pipeline = tiny_pipelines.stable_diffusion_xl()
+    pipeline.scheduler = EulerAncestralDiscreteScheduler(**settings)
+    assert ImageGenerator(pipeline, "xl").settings["num_inference_steps"] == 50
+
+
+def test_an_lcm_that_reads_its_guidance_keeps_it() -> None:
+    pipeline = tiny_pipelines.stable_diffusion()
+    pipeline.scheduler = LCMScheduler(clip_sample=False)
+    pipeline.unet = tiny_pipelines.unet(time_cond_proj_dim=32).eval()
+    assert ImageGenerator(pipeline, "lcm").settings == {"num_inference_steps": 4, "guidance_scale": 8.0}
+
+
+def test_schnell_takes_four_steps_and_says_that_it_reads_no_guidance() -> None:
+    generator = ImageGenerator(tiny_pipelines.flux(guidance_embeds=False, dynamic_shift=False), "schnell")
+    image, record = generator.draw(PROMPT, seed=0, size=(32, 32))
+    assert (record.steps, record.guidance) == (4, None)
+    with pytest.warns(UserWarning, match="FluxPipeline has no guidance_scale"):
+        same, record = generator.draw(PROMPT, seed=0, size=(32, 32), guidance=7.0)
+    assert (same.tobytes(), record.guidance) == (image.tobytes(), None)
+    many = ImageGenerator(tiny_pipelines.flux(guidance_embeds=False), "another")
+    assert "num_inference_steps" not in many.settings

@@ -6,8 +6,9 @@ import pytest
 import tiny_pipelines
 from PIL import Image
 
+from minigemini.generation.families import NEGATIVE_PROMPT
 from minigemini.generation.generation_record import pixel_hash, read_record, save_png
-from minigemini.generation.image_generator import NEGATIVE_PROMPT, ImageGenerator
+from minigemini.generation.image_generator import ImageGenerator
 
 PROMPT = "a large red circle at the top left"
 
@@ -171,3 +172,58 @@ def test_a_negative_prompt_is_read_to_its_end_or_refused(pixart: ImageGenerator)
         pixart.draw(PROMPT, seed=0, steps=1, negative_prompt=long)
     assert pixart.draw(PROMPT, seed=0, steps=1, negative_prompt=long, truncate=True)[1].negative_prompt == long
     assert pixart.draw(PROMPT, seed=0, steps=1, negative_prompt="")[1].negative_prompt == ""
+
+
+def test_several_pictures_are_those_drawn_alone(pixart: ImageGenerator) -> None:
+    last = 2**63 - 1
+    several = list(pixart.draw_several(PROMPT, 3, seed=last, steps=2, size=(32, 48)))
+    assert [record.seed for _, record in several] == [last, 0, 1]
+    for image, record in several:
+        alone, record_alone = pixart.draw(PROMPT, seed=record.seed, steps=2, size=(32, 48))
+        assert same(image, alone)
+        assert record == record_alone
+    assert len({pixel_hash(image) for image, _ in several}) == 3
+    with pytest.raises(ValueError, match="count=0"):
+        list(pixart.draw_several(PROMPT, 0, seed=0))
+
+
+def test_qwen_images_drawn_at_once_are_those_drawn_alone() -> None:
+    """Their autoencoder keeps features of the picture it decodes in itself."""
+    generator = ImageGenerator(tiny_pipelines.qwen_image(), "qwen")
+    alone = [generator.draw(PROMPT, seed=seed, steps=1, size=(64, 64))[0] for seed in range(4)]
+    barrier = threading.Barrier(4)
+
+    def draw(seed: int) -> Image.Image:
+        barrier.wait()
+        return generator.draw(PROMPT, seed=seed, steps=1, size=(64, 64))[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(draw, range(4)))
+    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"offload": "model"}, "offload model needs a GPU"),
+        ({"offload": "sequential"}, "offload sequential needs a GPU"),
+        ({"bits": 4}, "4 bits needs a GPU"),
+    ],
+)
+def test_what_needs_a_gpu_is_refused_on_the_cpu(settings: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=f"nano: an image generator with {named}"):
+        ImageGenerator.from_pretrained("nano", device="cpu", **settings)
+
+
+def test_offloaded_models_draw_the_same_picture() -> None:
+    """By the hooks of accelerate, whose accelerator is the CPU here."""
+    generator = ImageGenerator(tiny_pipelines.stable_diffusion(), "sd")
+    image, record = generator.draw(PROMPT, seed=0, steps=2)
+    generator.pipeline.enable_model_cpu_offload(device="cpu")
+    photo, edited = Image.new("RGB", (32, 32), "red"), generator.image_to_image()
+    assert edited is not None
+    for _ in range(2):
+        again, record_again = generator.draw(PROMPT, seed=0, steps=2, on_preview=lambda _: None, preview_every=1)
+        assert same(image, again)
+        assert record_again == record
+        edited.draw(PROMPT, seed=0, steps=2, image=photo)

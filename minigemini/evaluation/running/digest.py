@@ -29,6 +29,7 @@ ANSWERING = (
     "evaluation/running/view.py",
 )
 DRAWING = (
+    "generation/families.py",
     "generation/image_generator.py",
     "evaluation/drawing/draw.py",
     "benchmarks/names/tabletop.py",
