@@ -9,8 +9,11 @@ from typing import Any, Literal
 
 from transformers import TrainingArguments
 
-from minigemini.training.checkpoints_on_disk import STATE, checkpoints, lacking, newest_whole, state_files, torn
+from minigemini.training import ema, master_weights
+from minigemini.training.checkpoints_on_disk import STATE, checkpoints, lacking, newest_whole, torn
 from minigemini.training.fingerprint import RECORDS, changes, check_names, refuse_changes
+from minigemini.training.modules import held_in_bfloat16
+from minigemini.training.recipe import Recipe
 
 Resume = bool | Literal["auto"]  # True: there must be something to go on from
 
@@ -39,8 +42,16 @@ def check_output(output: Path) -> None:
         raise ValueError(f"trainer.output_dir: {output} cannot be written: {error.strerror}") from error
 
 
+def state_files(recipe: Recipe, arguments: TrainingArguments) -> list[str]:
+    """Patterns of what must lie in a checkpoint beside the weights, so that a run can go on as if it had never stopped."""
+    own = [ema.FILE] if recipe.ema else [master_weights.FILE] if held_in_bfloat16(recipe.modules) else []
+    if arguments.deepspeed:
+        return ["latest", "rng_state*.pth"]  # the file with the name of the folder where all of its state is
+    return ["optimizer*", "scheduler.pt", "rng_state*.pth", *own]
+
+
 def where_to_begin(
-    output: Path,
+    recipe: Recipe,
     arguments: TrainingArguments,
     resume: Resume,
     now: dict[str, Any],
@@ -57,6 +68,7 @@ def where_to_begin(
         ValueError: the folder holds a finished run, checkpoints or a model that this run would overwrite; there is nothing to go
             on from; or the run there was begun otherwise.
     """
+    output, needed = Path(recipe.trainer["output_dir"]), state_files(recipe, arguments)
     named = arguments.resume_from_checkpoint
     if accepted and not (resume or named):
         raise ValueError("--resume-changed goes with --resume")
@@ -67,7 +79,7 @@ def where_to_begin(
             raise ValueError("trainer.resume_from_checkpoint and --resume say both where to go on from; leave one out")
         if Path(named).resolve().parent != output.resolve():
             refuse_to_overwrite(output, finished)
-        return named_checkpoint(Path(named), arguments, now, accepted)
+        return named_checkpoint(Path(named), needed, now, accepted)
     if not resume:
         refuse_to_overwrite(output, finished)
         return Beginning()
@@ -76,7 +88,7 @@ def where_to_begin(
         if not changes(without_records(begun), now):
             return Beginning(None, begun, finished=True)
         refuse_changes(changes(without_records(begun), now), accepted, output)
-    checkpoint = newest_whole(output, state_files(arguments), say)
+    checkpoint = newest_whole(output, needed, say)
     if checkpoint is None:
         if resume == "auto" and not finished:
             return Beginning()
@@ -87,10 +99,10 @@ def where_to_begin(
 
 
 def named_checkpoint(
-    checkpoint: Path, arguments: TrainingArguments, now: dict[str, Any], accepted: Sequence[str]
+    checkpoint: Path, needed: Sequence[str], now: dict[str, Any], accepted: Sequence[str]
 ) -> Beginning:
     """``trainer.resume_from_checkpoint``."""
-    lacks = lacking(checkpoint, state_files(arguments))
+    lacks = lacking(checkpoint, needed)
     reason = torn(checkpoint) or (f"{' and '.join(lacks)} not in it" if lacks else None)
     if reason:
         raise ValueError(f"trainer.resume_from_checkpoint: {checkpoint} is not whole: {reason}")

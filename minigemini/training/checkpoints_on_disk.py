@@ -36,7 +36,7 @@ def newest_whole(output: Path, needed: Sequence[str], say: Callable[[str], None]
     """The newest checkpoint that can be gone on from; each newer one is passed over with a line that names it and why.
 
     Args:
-        needed: patterns of the files that hold what a run goes on with, see :func:`state_files`.
+        needed: patterns of the files that hold what a run goes on with, see :func:`minigemini.training.beginning.state_files`.
 
     Raises:
         ValueError: there is none, but one whose weights are whole and whose state is not there: to begin anew would lose it.
@@ -57,13 +57,6 @@ def newest_whole(output: Path, needed: Sequence[str], say: Callable[[str], None]
             "give it as init_from, with another trainer.output_dir"
         )
     return None
-
-
-def state_files(arguments: TrainingArguments) -> list[str]:
-    """Patterns of what must lie in a checkpoint beside the weights, so that a run can go on as if it had never stopped."""
-    if arguments.deepspeed:
-        return ["latest", "rng_state*.pth"]  # the file with the name of the folder where all of its state is
-    return ["optimizer*", "scheduler.pt", "rng_state*.pth"]
 
 
 def output_of(arguments: TrainingArguments) -> Path:

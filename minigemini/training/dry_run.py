@@ -35,9 +35,19 @@ from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.training.beginning import check_output, refuse_to_overwrite
 from minigemini.training.checkpoints_on_disk import STATE
 from minigemini.training.data_fits_model import check_data_fits
+from minigemini.training.ema import check_ema
 from minigemini.training.largest_micro_batch import assumed_micro_batch, largest_micro_batch
 from minigemini.training.lora import add_low_rank_layers, check_base
-from minigemini.training.memory_plan import GIB, ModelSizes, model_sizes, moment_bytes, plan_rows, plan_table, verdict
+from minigemini.training.memory_plan import (
+    GIB,
+    ModelSizes,
+    gradient_bytes,
+    model_sizes,
+    moment_bytes,
+    plan_rows,
+    plan_table,
+    verdict,
+)
 from minigemini.training.meta_step import step_bytes
 from minigemini.training.module_table import module_rows, print_whole, table
 from minigemini.training.modules import (
@@ -91,6 +101,7 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or DeepSpeed warns
     engine = engine_of(arguments_of(recipe.trainer))
     check_engine(recipe.modules, arguments, engine)
+    check_ema(recipe.ema, recipe.modules, engine)
     check_output_and_services(recipe)
     set_seed(arguments.seed)
     processor = load_processor(recipe)
@@ -109,7 +120,7 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
         console.print(f"warning: {warning}")
     sizes = model_sizes(model, in_4_bit=any(plan.train == "qlora" for plan in plans.values()))
     activations = step_bytes(model.to(torch.bfloat16 if arguments.bf16 else torch.float32), batch)
-    rows = plan_rows(sizes, activations, gpus, arguments.bf16, str(arguments.optim))
+    rows = plan_rows(sizes, activations, gpus, arguments.bf16, str(arguments.optim), averaged=recipe.ema is not None)
     seen = "the largest micro-batch" if len(mixture) else "no data: as if every micro-batch were"
     console.print(f"{seen}: {batch.samples} samples of {batch.length:,} tokens, {batch.images} images")
     print_whole(console, plan_table(rows, gpus, gpu_memory))
@@ -125,7 +136,7 @@ def dry_run(recipe_name: str | Path, overrides: Sequence[str], gpus: int, gpu_me
         plans,
         Mixture(only(data.sources, records)),
         processor,
-        own_memory(sizes, activations, arguments),
+        own_memory(sizes, activations, arguments, averaged=recipe.ema is not None),
     )
 
 
@@ -201,15 +212,16 @@ def planned_model(recipe: Recipe, arguments: TrainingArguments) -> tuple[Any, Pl
     return model, plans
 
 
-def own_memory(sizes: ModelSizes, activations: int, arguments: TrainingArguments) -> dict[str, int]:
+def own_memory(sizes: ModelSizes, activations: int, arguments: TrainingArguments, averaged: bool) -> dict[str, int]:
     """Bytes of a step in this process, by what they are for; the first is what the process has already."""
     if is_deepspeed_available():
         import deepspeed  # noqa: F401  # accelerate will, whether or not it is used
     return {
         "imports and data": psutil.Process().memory_info().rss,
         "weights": sizes.weight_bytes,
-        "gradients": 4 * sizes.trained,
-        "optimizer": moment_bytes(str(arguments.optim)) * sizes.trained,
+        "gradients": gradient_bytes(sizes),
+        "optimizer": moment_bytes(str(arguments.optim)) * sizes.trained + 4 * sizes.trained_in_bf16,
+        "average": 4 * sizes.trained if averaged else 0,
         "activations": activations,
         "between allocations": int(BETWEEN_ALLOCATIONS * activations) if arguments.device.type == "cpu" else 0,
     }
@@ -311,7 +323,7 @@ def check_saved(model: Any, folder: Path) -> None:
         loaded = dict(model.named_parameters())
     else:
         loaded = dict(load.load_model(str(folder), dtype=torch.float32, device="cpu").named_parameters())
-    different = [name for name, weight in saved.items() if not torch.equal(weight.cpu(), loaded[name].cpu())]
+    different = [name for name, weight in saved.items() if not torch.equal(weight.cpu().float(), loaded[name].cpu())]
     if different:
         raise ValueError(f"{len(different)} tensors come back from the disk changed, {different[0]} among them")
 

@@ -34,7 +34,11 @@ HARMLESS = (
 )
 RECORDS = "data.records"
 BEGINNING = 4096  # bytes of each tensor of a base
-WITH_THE_OPTIMIZER = ("trainer.optim", "trainer.adam_")  # starts of what its state brings along, whatever is asked for
+WITH_THE_OPTIMIZER = (
+    "trainer.optim",
+    "trainer.adam_",
+    "ema",
+)  # starts of what its state brings along, whatever is asked for
 
 
 def fingerprint_of(recipe: Recipe, arguments: TrainingArguments) -> dict[str, Any]:

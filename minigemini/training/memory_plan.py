@@ -5,9 +5,10 @@ moments in float32. ZeRO-2 splits gradients and optimizer over the GPUs, ZeRO-3 
 layer (Rajbhandari et al., "ZeRO", 2020, section 5).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from rich import box
 from rich.table import Table
 from torch import nn
@@ -33,6 +34,7 @@ class ModelSizes:
 
     parameters: int
     trained: int
+    trained_in_bf16: int  # of these; the optimizer has float32 copies of them
     weight_bytes: int  # as they are loaded
     largest_layer: int  # parameters
     lora: int  # parameters that LoRA of rank LORA_RANK would train, what is trained outside of the language model with them
@@ -47,12 +49,13 @@ class PlanRow:
     weights: float
     gradients: float
     optimizer: float
+    average: float
     buffers: float  # what an engine gathers or sends at once
     activations: float
 
     @property
     def static(self) -> float:
-        return self.weights + self.gradients + self.optimizer
+        return self.weights + self.gradients + self.optimizer + self.average
 
     @property
     def total(self) -> float:
@@ -76,6 +79,7 @@ def model_sizes(model: Any, in_4_bit: bool = False) -> ModelSizes:
     return ModelSizes(
         parameters=sum(parameter.numel() for parameter in parameters),
         trained=sum(parameter.numel() for parameter in trained),
+        trained_in_bf16=sum(parameter.numel() for parameter in trained if parameter.dtype == torch.bfloat16),
         weight_bytes=round(
             sum(
                 parameter.numel() * (BYTES_IN_4_BIT if id(parameter) in packed else parameter.element_size())
@@ -88,28 +92,40 @@ def model_sizes(model: Any, in_4_bit: bool = False) -> ModelSizes:
     )
 
 
-def plan_rows(sizes: ModelSizes, activations: int, gpus: int, bf16: bool, optimizer: str) -> list[PlanRow]:
+def plan_rows(
+    sizes: ModelSizes, activations: int, gpus: int, bf16: bool, optimizer: str, averaged: bool
+) -> list[PlanRow]:
     """Every engine, with the weights as they are loaded and, where bf16 is computed in, in bf16 with a float32 master copy.
 
     Args:
         activations: bytes, see :func:`minigemini.training.meta_step.step_bytes`.
         optimizer: ``trainer.optim``.
+        averaged: by ``ema:``, which no engine that splits anything goes with.
     """
     moments = moment_bytes(optimizer)
+    average = 4 * sizes.trained if averaged else 0
+    engines = {engine: splits for engine, splits in ENGINES.items() if not (averaged and splits)}
     rows = []
-    for weights_as, weights, of_gradient, of_optimizer, casts in (
-        # under autocast the trained weights are cast once a step, and the copies are kept for the way back
-        ("as loaded", sizes.weight_bytes, 4, moments, 2 * sizes.trained if bf16 else 0),
-        ("bf16 + master", min(sizes.weight_bytes, 2 * sizes.parameters), 2, 4 + moments, 0),
+    for weights_as, weights, gradients, copies, casts in (
+        # under autocast weights in float32 are cast once a step, and what they are cast to is kept for the way back
+        (
+            "as loaded",
+            sizes.weight_bytes,
+            gradient_bytes(sizes),
+            4 * sizes.trained_in_bf16,
+            2 * (sizes.trained - sizes.trained_in_bf16) if bf16 else 0,
+        ),
+        ("bf16 + master", min(sizes.weight_bytes, 2 * sizes.parameters), 2 * sizes.trained, 4 * sizes.trained, 0),
     ):
         held = {
             "weights": weights,
-            "gradients": of_gradient * sizes.trained,
-            "optimizer": of_optimizer * sizes.trained,
+            "gradients": gradients,
+            "optimizer": moments * sizes.trained + copies,
+            "average": average,
         }
         gathered = 2 * sizes.largest_layer * (2 if bf16 else 4)  # one is computed with, the next is on its way
         rows.append(PlanRow("one GPU", weights_as, **held, buffers=0, activations=activations + casts))
-        for engine, splits in ENGINES.items():
+        for engine, splits in engines.items():
             share = {name: size / gpus if name in splits else size for name, size in held.items()}
             # DDP sends gradients from buckets, which hold all of them once more
             buffers = gathered if "weights" in splits else held["gradients"] if not splits else 0
@@ -118,19 +134,9 @@ def plan_rows(sizes: ModelSizes, activations: int, gpus: int, bf16: bool, optimi
         if not bf16:
             break
     if moments > MOMENTS["8bit"]:
-        of_weights = "bf16" if bf16 else "as loaded"
-        weights, gradients = (2 * sizes.parameters, 2) if bf16 else (sizes.weight_bytes, 4)
-        rows.append(
-            PlanRow(
-                "one GPU, 8-bit moments",
-                of_weights,
-                weights,
-                gradients * sizes.trained,
-                MOMENTS["8bit"] * sizes.trained,
-                0,
-                activations,
-            )
-        )
+        last = next(row for row in reversed(rows) if row.engine == "one GPU")  # in bf16 where bf16 is computed in
+        smaller = last.optimizer - (moments - MOMENTS["8bit"]) * sizes.trained
+        rows.append(replace(last, engine="one GPU, 8-bit moments", optimizer=smaller))
     if sizes.lora < sizes.trained:
         frozen = 2 * sizes.parameters if bf16 else sizes.weight_bytes
         rows.append(
@@ -140,11 +146,17 @@ def plan_rows(sizes: ModelSizes, activations: int, gpus: int, bf16: bool, optimi
                 frozen + 4 * sizes.lora,
                 4 * sizes.lora,
                 8 * sizes.lora,
+                4 * sizes.lora if averaged else 0,
                 0,
                 activations,
             )
         )
     return rows
+
+
+def gradient_bytes(sizes: ModelSizes) -> int:
+    """Each in the type of its weight."""
+    return 4 * sizes.trained - 2 * sizes.trained_in_bf16
 
 
 def moment_bytes(optimizer: str) -> int:

@@ -38,7 +38,7 @@ class ModulePlan:
         rank, alpha: of the low-rank layers; what they give is scaled by alpha / rank. alpha is twice the rank if it is left out.
         targets: which layers get them; all kinds that the module has if it is left out.
         learning_rate, weight_decay: those of ``trainer:`` if left out.
-        dtype: of weights that are not trained themselves.
+        dtype: of the module's own weights. Where they are trained in bfloat16, the optimizer steps on float32 copies.
         gradient_checkpointing: blocks are computed again in the backward pass; ``trainer.gradient_checkpointing`` means all modules.
     """
 
@@ -61,11 +61,6 @@ class ModulePlan:
                 raise ValueError(f"{key} does nothing for a module with train: {self.train}; leave it out")
         if self.train in LOW_RANK and (self.rank is None or self.rank < 1):
             raise ValueError(f"train: {self.train} needs a rank, 1 or more")
-        if self.train == "full" and self.dtype != "float32":
-            raise ValueError(
-                f"weights that are trained are held in float32: most steps are too small for the 8 bits of {self.dtype}, and would be "
-                "rounded away; trainer.bf16 computes in it"
-            )
         if self.train == "qlora" and self.dtype != "float32":
             raise ValueError("dtype does nothing for qlora, which is 4 bit; leave it out")
 
@@ -136,6 +131,11 @@ def check_engine(plans: Plans, arguments: TrainingArguments, engine: Engine | No
             raise ValueError(
                 f"modules.{name}: a model of two types computes in mixed precision only; set trainer.bf16=true too"
             )
+        if plan.dtype != "float32" and name == "patch_info_mining" and arguments.device.type == "cpu":
+            raise ValueError(
+                f"modules.{name}: on a CPU torch has no LayerNorm of what a tower gives in float32 by weights in {plan.dtype}; "
+                "leave dtype out"
+            )
         if plan.gradient_checkpointing and arguments.gradient_checkpointing:
             raise ValueError(
                 f"modules.{name}: trainer.gradient_checkpointing means all modules already; keep one of the two"
@@ -183,6 +183,11 @@ def settled(plans: Plans, model: PreTrainedModel, arguments: TrainingArguments) 
             )
         whole["lm_head"] = theirs
     return whole
+
+
+def held_in_bfloat16(plans: Plans) -> list[str]:
+    """The modules whose weights are trained in bfloat16."""
+    return [name for name, plan in plans.items() if plan.train == "full" and plan.dtype == "bfloat16"]
 
 
 def in_words(plan: ModulePlan) -> str:

@@ -13,6 +13,7 @@ from minigemini.checkpoints.assemble import NewModel, Parts
 from minigemini.checkpoints.resolution import Resolution
 from minigemini.data.mixture import Order
 from minigemini.data.sources import DataRecipe, source_names
+from minigemini.training.ema import EMA
 from minigemini.training.modules import LOW_RANK, Plans, check_plans
 from minigemini.training.old_form import refuse_old_form
 from minigemini.training.refused_arguments import check_arguments, check_best, check_packing
@@ -32,6 +33,7 @@ class Recipe:
     trainer: dict[str, Any]  # transformers.TrainingArguments, as it is
     model: NewModel | None = None  # with parts only
     resolution: Resolution | None = None  # with a checkpoint only: of the pictures, instead of its own
+    ema: EMA | None = None  # what comes out is an average of the last steps
     samples: Samples | None = None  # pages of answers during training; with data.validation only
 
     def __post_init__(self) -> None:

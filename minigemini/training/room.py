@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
@@ -17,13 +18,20 @@ BESIDES = 2**20  # bytes of the small files: random numbers, log, configuration
 
 
 class RoomOnDisk(TrainerCallback):
-    """Before the first step."""
+    """Before the first step.
+
+    Args:
+        besides: bytes of what a checkpoint has besides what Trainer writes.
+    """
+
+    def __init__(self, besides: int):
+        self.besides = besides
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         number = checkpoints_to_come(args, state)
-        one = checkpoint_bytes(model, args) if number else 0
+        one = checkpoint_bytes(model, args, self.besides) if number else 0
         final = weight_bytes(model, args) + BESIDES
         check(
             args,
@@ -33,12 +41,15 @@ class RoomOnDisk(TrainerCallback):
         )
 
 
-def check_for_checkpoint(model: nn.Module, arguments: TrainingArguments) -> None:
+def check_for_checkpoint(model: nn.Module, arguments: TrainingArguments, besides: int) -> None:
     """
+    Args:
+        besides: as of :class:`RoomOnDisk`.
+
     Raises:
         OSError: there is no room for one more; it names folder, needed and free bytes.
     """
-    check(arguments, checkpoint_bytes(model, arguments), "a checkpoint", "make room and go on with --resume")
+    check(arguments, checkpoint_bytes(model, arguments, besides), "a checkpoint", "make room and go on with --resume")
 
 
 def check(arguments: TrainingArguments, needed: int, what: str, advice: str) -> None:
@@ -55,10 +66,10 @@ def check_for_model(model: nn.Module, arguments: TrainingArguments) -> None:
     check(arguments, weight_bytes(model, arguments) + BESIDES, "the model", "make room and go on with --resume")
 
 
-def is_full(model: nn.Module, arguments: TrainingArguments) -> bool:
+def is_full(model: nn.Module, arguments: TrainingArguments, besides: int) -> bool:
     """Whether what is left to write of a checkpoint, beside what is written, has no room."""
     written = sum(path.stat().st_size for path in (output_of(arguments) / BESIDE).rglob("*") if path.is_file())
-    return shutil.disk_usage(output_of(arguments)).free < checkpoint_bytes(model, arguments) - written
+    return shutil.disk_usage(output_of(arguments)).free < checkpoint_bytes(model, arguments, besides) - written
 
 
 def last_whole(output: Path) -> str:
@@ -79,8 +90,9 @@ def checkpoints_to_come(arguments: TrainingArguments, state: TrainerState) -> in
     return left
 
 
-def checkpoint_bytes(model: nn.Module, arguments: TrainingArguments) -> int:
-    """Bytes of one checkpoint: weights, and two moments of each trained weight if the optimizer is of Adam's kind.
+def checkpoint_bytes(model: nn.Module, arguments: TrainingArguments, besides: int) -> int:
+    """Bytes of one checkpoint: weights, and two moments of each trained weight if the optimizer is of Adam's kind; of weights that
+    are trained in bfloat16 the float32 copies.
 
     DeepSpeed writes the weights twice and keeps a float32 master beside the moments. Other optimizers, or moments of 8 bits: what
     the last whole checkpoint took says more, if there is one.
@@ -92,7 +104,8 @@ def checkpoint_bytes(model: nn.Module, arguments: TrainingArguments) -> int:
     elif arguments.deepspeed:
         state = weight_bytes(model, arguments) + 4 * (1 + moments) * sum(map(numbers, trained))
     else:
-        state = moments * sum(numbers(parameter) * parameter.element_size() for parameter in trained)
+        copied = [parameter for parameter in trained if parameter.dtype == torch.bfloat16]
+        state = besides + 4 * (moments * sum(map(numbers, trained)) + sum(map(numbers, copied)))
     found = next((one for one in checkpoints(output_of(arguments)) if torn(one) is None), None)
     before = sum(path.stat().st_size for path in found.rglob("*") if path.is_file()) if found else 0
     return max(weight_bytes(model, arguments) + state + BESIDES, before)

@@ -28,6 +28,7 @@ from minigemini.training import fully_sharded, provenance
 from minigemini.training.beginning import Resume, check_output, refuse_other_records, where_to_begin
 from minigemini.training.checkpoints_on_disk import STATE, clear_beside
 from minigemini.training.data_fits_model import check_data_fits
+from minigemini.training.ema import check_ema
 from minigemini.training.fingerprint import RECORDS, fingerprint_of, records_of
 from minigemini.training.lora import add_low_rank_layers, check_base
 from minigemini.training.module_table import module_rows, print_whole, table
@@ -73,6 +74,7 @@ def train(
     check_output(output)
     check_services(arguments)
     check_engine(recipe.modules, arguments, engine)
+    check_ema(recipe.ema, recipe.modules, engine)
     check_samples(recipe.samples, arguments)
     if arguments.device.type == "cpu":
         # accelerate imports DeepSpeed wherever it is installed, and DeepSpeed warns if it has to find out itself.
@@ -83,7 +85,7 @@ def train(
         fully_sharded.start(arguments)
     fingerprint = fingerprint_of(recipe, arguments)
     tell = say if arguments.should_save else quiet
-    begin = where_to_begin(output, arguments, resume, fingerprint, resume_changed, tell)
+    begin = where_to_begin(recipe, arguments, resume, fingerprint, resume_changed, tell)
     if begin.finished:
         tell(f"{output} is trained already")
         return output
@@ -136,6 +138,7 @@ def make_trainer(
         stage=recipe.stage,
         frozen=frozen,
         plans=plans,
+        ema=recipe.ema,
         sources=source_names(recipe.data.sources),
         eval_collator=Collator(processor),
         model=model,

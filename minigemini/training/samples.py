@@ -129,7 +129,7 @@ class SamplePages(TrainerCallback):
         room = model.config.get_text_config().max_position_embeddings - inputs["input_ids"].shape[1]
         decoding = Decoding(max_new_tokens=max(1, min(LONGEST_ANSWER, room)))
         requests = [Request(sample.asked, decoding) for sample in self.samples]
-        with in_eval_mode(model), self.trainer.compute_loss_context_manager():
+        with in_eval_mode(model), self.trainer.compute_loss_context_manager(), self.trainer.weights_to_keep():
             answers = LocalEngine(model, processor).answer(requests, inputs)
         return [
             Answered(answer.text, answer.finish_reason == "length", drawn(answer.text, self.generator))

@@ -1,6 +1,7 @@
 """transformers' Trainer with the things it lacks here: module learning rates, frozen modules in eval mode, a graph that is
 whole in every batch, the mixture's sampler, a progress bar, and that nothing of a run is lost or wrong without a word."""
 
+import contextlib
 import math
 import sys
 import time
@@ -24,8 +25,10 @@ from minigemini.model.modeling_minigemini import MiniGeminiForConditionalGenerat
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 from minigemini.progress import progress_bar
 from minigemini.training import fully_sharded
+from minigemini.training.ema import EMA, AveragedWeights, trained_weights
 from minigemini.training.evaluation_loss import evaluation_loss
 from minigemini.training.finite import check_losses
+from minigemini.training.master_weights import MasterWeights
 from minigemini.training.module_table import TableIsTrue, module_rows
 from minigemini.training.modules import (
     Plans,
@@ -47,6 +50,7 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         frozen: modules that stay in eval mode while the rest of the model trains.
         plans: what each module of the model does, settled.
         sources: the names of the mixture's sources, for the losses of each.
+        ema: with it, validation, checkpoints and the finished model have averaged weights.
         eval_collator: for validation data, where it is not that of the training data.
     """
 
@@ -57,6 +61,7 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         frozen: list[nn.Module],
         plans: Plans,
         sources: list[str],
+        ema: EMA | None = None,
         eval_collator: Collator | None = None,
         **kwargs: Any,
     ):
@@ -75,7 +80,13 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         self.remove_callback(PrinterCallback)
         self.progress, self.stopping = Progress(stage), StopWhenAsked()
         table = TableIsTrue(module_rows(self.model, plans), casts=self.is_deepspeed_enabled)
-        for callback in (WhatIsFrozenStaysOutOfTheGraph(), table, RoomOnDisk(), self.progress, self.stopping):
+        self.master_weights = MasterWeights([])  # `create_optimizer` has those of its groups
+        self.averaged = AveragedWeights(ema.decay) if ema else None
+        if self.averaged is not None:
+            self.bytes_besides = 4 * sum(weight.numel() for _, weight in trained_weights(self.model))
+            self.add_callback(self.averaged)
+        room = RoomOnDisk(self.bytes_besides)
+        for callback in (WhatIsFrozenStaysOutOfTheGraph(), table, room, self.progress, self.stopping):
             self.add_callback(callback)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
@@ -89,8 +100,31 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
             assert isinstance(self.model, PreTrainedModel)
             optimizer_class, arguments = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             decayed = set(self.get_decay_parameter_names(self.model))
-            self.optimizer = optimizer_class(optimizer_groups(self.model, decayed, self.plans), **arguments)
+            groups = optimizer_groups(self.model, decayed, self.plans)
+            self.master_weights = MasterWeights(groups)
+            self.optimizer = optimizer_class(groups, **arguments)
+            self.master_weights.follow(self.optimizer)
         return self.optimizer
+
+    def weights_to_keep(self) -> contextlib.AbstractContextManager[None]:
+        """Where what is shown and saved is the average, the model has it here."""
+        assert self.model is not None
+        return self.averaged.in_place(self.model) if self.averaged else contextlib.nullcontext()
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        with self.weights_to_keep():
+            super()._save_checkpoint(*args, **kwargs)
+
+    def save_finished(self) -> None:
+        with self.weights_to_keep():
+            super().save_finished()
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.args.should_save and self.averaged is not None:
+            self.averaged.save(Path(output_dir))
+        if self.args.should_save and self.master_weights.pairs:
+            self.master_weights.save(Path(output_dir))
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         assert isinstance(self.model, MiniGeminiForConditionalGeneration)
@@ -115,8 +149,14 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            set_rates(self.optimizer, self.lr_scheduler, self.plans)
+        if checkpoint is None:
+            return
+        set_rates(self.optimizer, self.lr_scheduler, self.plans)
+        if self.averaged is not None:
+            assert self.model is not None
+            self.averaged.load(Path(checkpoint), self.model)
+        if self.master_weights.pairs:
+            self.master_weights.load(Path(checkpoint))
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         batch = inputs
@@ -165,7 +205,7 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
     ) -> EvalLoopOutput:
         started = time.perf_counter()
         batches = (self._prepare_inputs(batch) for batch in dataloader)
-        with self.compute_loss_context_manager():
+        with self.compute_loss_context_manager(), self.weights_to_keep():
             loss, records = evaluation_loss(self.model_wrapped, batches)
         self.meter.leave_out(time.perf_counter() - started)
         return EvalLoopOutput(np.empty(0), None, {f"{metric_key_prefix}_loss": loss}, records)

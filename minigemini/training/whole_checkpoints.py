@@ -24,6 +24,7 @@ class WholeCheckpointTrainer(Trainer):
     """All processes write beside (under ZeRO each has files of its own); when all have, the first puts what is written in its place."""
 
     writes_beside = False
+    bytes_besides = 0  # of what a checkpoint has besides what Trainer writes
 
     def _get_output_dir(self, trial: Any) -> str:
         folder = super()._get_output_dir(trial)
@@ -37,7 +38,7 @@ class WholeCheckpointTrainer(Trainer):
         assert self.model is not None
         output, name = output_of(self.args), f"checkpoint-{self.state.global_step}"
         check_weights(self.model, self.state.global_step, self.args)
-        room.check_for_checkpoint(self.model, self.args)
+        room.check_for_checkpoint(self.model, self.args, self.bytes_besides)
         self.writes_beside = True
         try:
             super()._save_checkpoint(model, trial)
@@ -47,7 +48,7 @@ class WholeCheckpointTrainer(Trainer):
                 put_in_place(output, name)
                 remove_old(output, self.args.save_total_limit, self.state.best_model_checkpoint)
         except (OSError, RuntimeError, SafetensorError) as error:  # each library has its own words for a full disk
-            if not room.is_full(self.model, self.args):
+            if not room.is_full(self.model, self.args, self.bytes_besides):
                 raise
             clear_beside(output)
             raise OSError(

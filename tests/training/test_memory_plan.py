@@ -32,7 +32,7 @@ def test_7b_has_the_sizes_that_were_counted_by_hand():
     counted = model_sizes(model)
     assert counted.parameters == pytest.approx(7266.1e6, rel=1e-4)
     assert counted.trained == pytest.approx(6766.4e6, rel=1e-4)
-    rows = plan_rows(counted, activations=7 * GIB, gpus=8, bf16=True, optimizer="adamw_torch_fused")
+    rows = plan_rows(counted, activations=7 * GIB, gpus=8, bf16=True, optimizer="adamw_torch_fused", averaged=False)
     static = {(row.engine, row.weights_as): round(row.static / GIB, 1) for row in rows}
     expected = {"DDP": (102.7, 101.8), "ZeRO-2": (36.5, 24.6), "ZeRO-3": (12.8, 12.7), "FSDP2": (12.8, 12.7)}
     for engine, (as_loaded, bf16) in expected.items():
@@ -90,5 +90,5 @@ def test_8_bit_moments_and_lora_are_offered_only_where_they_save():
     model = small_model()
     model.requires_grad_(False)
     nn.Module.requires_grad_(model.model.multi_modal_projector, True)
-    engines = {row.engine for row in plan_rows(model_sizes(model), 0, 1, False, "adamw_bnb_8bit")}
+    engines = {row.engine for row in plan_rows(model_sizes(model), 0, 1, False, "adamw_bnb_8bit", averaged=False)}
     assert engines == {"one GPU", "DDP", "ZeRO-2", "ZeRO-3", "FSDP2"}
