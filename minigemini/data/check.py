@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigemini.data.records import BadRecord, Record, read_records
+from minigemini.data.records import BadRecord, Picture, Record, read_records
 from minigemini.data.sources import DataRecipe
 from minigemini.data.tokens import (
     Processor,
@@ -129,10 +129,10 @@ def check(
     return CheckedData(sources[:trained], problems, sources[trained:])
 
 
-def broken_images(paths: Sequence[str], show_progress: bool = True) -> dict[str, str]:
+def broken_images(paths: Sequence[Picture], show_progress: bool = True) -> dict[Picture, str]:
     """For each file that cannot be opened as a picture that the processor takes, the reason."""
 
-    def reason(path: str) -> str | None:
+    def reason(path: Picture) -> str | None:
         try:
             open_image(path)
         except ValueError as error:
