@@ -6,6 +6,8 @@ coco         COCO captions
 parquet      as data sets lie on the hub, pictures inside; img2dataset's parquet output
 tar          webdataset's shards; img2dataset's tar output
 loose_files  img2dataset's folders of loose files
+sample       the files of one name, in a tar or loose -> a record
+part         what a file is cut into
 
 A part is as many records as are prepared at once. Cutting a file in parts (:func:`parts_of`) is quick and done by one process; reading
 one (:func:`read`) is done by many, and neither holds more than a part in memory (COCO's one object excepted).

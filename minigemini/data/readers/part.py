@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RECORDS = 4096  # of a part: some seconds of tokenising, which is what is lost when the power goes
+RECORDS = 1024  # of a part: a second of tokenising, and what is done again where one of them changes
 PART_BYTES = 64 << 20  # of a part whose pictures are inside
 
 Raw = dict[str, Any] | ValueError
