@@ -69,14 +69,14 @@ def plan(source: Source, folder: Path | None) -> list[readers.Part]:
 
 def kept_parts(file: Path, folder: Path | None) -> list[readers.Part]:
     if folder is None or file.is_dir():  # a folder's state does not tell of changes in its files
-        return list(readers.parts_of(file))
+        return list(readers.parts_of(file, readers.RECORDS))
     note = folder / f"{digest_of(['plan', FORMAT, str(file), str(file.absolute())])}.json"
     now = [*state(file), readers.RECORDS]
     if note.is_file():
         known = json.loads(note.read_text(encoding="utf-8"))
         if known["state"] == now:
             return [readers.Part(**part) for part in known["parts"]]
-    parts = list(readers.parts_of(file))
+    parts = list(readers.parts_of(file, readers.RECORDS))
     beside = note.with_name(f".{note.name}.{os.getpid()}")
     beside.write_text(json.dumps({"state": now, "parts": [asdict(part) for part in parts]}), encoding="utf-8")
     beside.replace(note)
