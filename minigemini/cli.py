@@ -9,11 +9,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from minigemini.evaluation.command_line import EVAL_COMMANDS, OVERRIDES, add_eval
 from minigemini.output_path import output_file, output_folder
 from minigemini.tabletop.questions import TRAINED
+
+if TYPE_CHECKING:
+    from minigemini.data.check import CheckedData
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -207,13 +210,28 @@ def add_data(commands: argparse._SubParsersAction) -> None:
     tabletop.set_defaults(run=run_data_tabletop)
 
     check = kinds.add_parser("check", help="check the data of a recipe, or a data file, and list every bad record")
-    check.add_argument("file", type=Path, help="a recipe (a name or .yaml), or a data file in LLaVA format (.json)")
+    check.add_argument(
+        "file",
+        type=Path,
+        help="a training recipe (a name or .yaml), or data: a JSON, parquet or tar file, or their folder",
+    )
     check.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the recipe")
     check.add_argument("--image-folder", type=Path, help="of a data file: what image paths are relative to")
-    check.add_argument(
-        "--list", type=output_file, default=Path("bad_records.txt"), help="where to list bad records, if any"
-    )
     check.set_defaults(run=run_data_check)
+
+    prepare = kinds.add_parser(
+        "prepare",
+        help="check, decode and tokenise the data of a recipe on all cores, for training to find",
+        description="Check, decode and tokenise the data of a training recipe on all cores, into the folder `data.prepared` (by default "
+        "`prepared` beside the recipe's output). What is there already is not made again; whoever is interrupted goes on.",
+    )
+    prepare.add_argument("recipe", help="a training recipe by name (nano/align), or a YAML file")
+    prepare.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the recipe")
+    prepare.set_defaults(run=run_data_prepare)
+    for parser in (check, prepare):
+        parser.add_argument(
+            "--list", type=output_file, default=Path("bad_records.txt"), help="where to list bad records, if any"
+        )
 
 
 def run_data_tabletop(parsed: argparse.Namespace) -> int:
@@ -235,21 +253,45 @@ def run_data_tabletop(parsed: argparse.Namespace) -> int:
 
 def run_data_check(parsed: argparse.Namespace) -> int:
     """Exit code 1 if there is a bad record."""
-    from minigemini.data.check import check, report
+    from minigemini.data.check import check
     from minigemini.data.sources import DataRecipe, Source
 
-    if parsed.file.suffix == ".json":
+    if parsed.file.exists() and parsed.file.suffix not in (".yaml", ".yml"):
         folder = None if parsed.image_folder is None else str(parsed.image_folder)
         found = check(DataRecipe([Source(str(parsed.file), folder)], max_length=sys.maxsize), processor=None)
+    elif parsed.image_folder is not None:
+        raise ValueError("--image-folder goes with a data file; a recipe says data.sources.0.image_folder")
     else:
         from minigemini.training.recipe import load_recipe
         from minigemini.training.run import load_processor
 
         recipe = load_recipe(parsed.file, parsed.overrides)
         found = check(recipe.data, load_processor(recipe))
+    return tell_of_data(found, parsed.list)
+
+
+def run_data_prepare(parsed: argparse.Namespace) -> int:
+    """Exit code 1 if there is a bad record and the recipe does not leave them out."""
+    from minigemini.data.check import check
+    from minigemini.training.recipe import load_recipe, prepared_folder
+    from minigemini.training.run import load_processor
+
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ValueError("data prepare is started once; it uses all cores")
+    recipe = load_recipe(parsed.recipe, parsed.overrides)
+    folder = prepared_folder(recipe)
+    found = check(recipe.data, load_processor(recipe), folder=folder)
+    code = tell_of_data(found, parsed.list)
+    print(f"{found.made:,} of {found.shards:,} shards were made; the prepared data is in {folder}")
+    return 0 if recipe.data.on_bad_record == "skip" else code
+
+
+def tell_of_data(found: "CheckedData", listing: Path) -> int:
+    from minigemini.data.check import report
+
     print(found.summary())
     if found.problems:
-        print(report(found.problems, parsed.list))
+        print(report(found.problems, listing))
     return 1 if found.problems else 0
 
 

@@ -30,6 +30,7 @@ COMMANDS = [
     ["data"],
     ["data", "tabletop"],
     ["data", "check"],
+    ["data", "prepare"],
     ["convert"],
     ["draw-again"],
 ]

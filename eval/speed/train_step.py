@@ -24,11 +24,12 @@ from transformers import LlamaConfig, TrainingArguments, set_seed
 from minigemini import MiniGeminiForConditionalGeneration, nano
 from minigemini.checkpoints.load import load_processor
 from minigemini.conversation import message
-from minigemini.data.check import CheckedSource, check
+from minigemini.data.check import check, checked_source
 from minigemini.data.collator import Collator, PackCollator
 from minigemini.data.mixture import EpochSampler, Mixture
 from minigemini.data.packing import Packs, PackSampler
 from minigemini.data.records import Record
+from minigemini.data.shard import Shard, columns_of
 from minigemini.data.sources import DataRecipe, Source
 from minigemini.data.tokens import Tokens, tokens_per_image
 from minigemini.tabletop import training_data
@@ -70,7 +71,7 @@ def records(data: str, number: int, processor: Any, folder: Path) -> Mixture:
     generator = np.random.default_rng(0)
     picture = tokens_per_image(processor)
     Image.new("RGB", (96, 96)).save(folder / "blank.png")
-    asked, tokens, lengths = [], [], []
+    asked, tokens = [], []
     for n in range(number):
         mean, deviation, images = ((1288, 600, 0), (775, 150, 1), (695, 90, 1))[
             generator.choice(3, p=(0.06, 0.36, 0.58))
@@ -85,8 +86,8 @@ def records(data: str, number: int, processor: Any, folder: Path) -> Mixture:
             Record(str(n), (message("user", "", [str(folder / "blank.png")] * images), message("assistant", "")))
         )
         tokens.append(Tokens(ids, trained))
-        lengths.append(length)
-    return Mixture([CheckedSource(1.0, asked, tokens, np.array(lengths, np.int32))])
+    shard = Shard(columns_of(list(enumerate(asked)), tokens, picture))
+    return Mixture([checked_source(1.0, [shard], max_length=2048)[0]])
 
 
 def micro_batches(way: str, mixture: Mixture, size: int, pack: int) -> list[list[int]]:
@@ -142,7 +143,7 @@ def build(kind: str, data: str, way: str, number: int, size: int, pack: int, dev
         head = parts.pop("forward") - sum(spent.values())
         real = int(mixture.lengths.sum())
         sizes = {"real": real, "computed": computed, "largest": largest, "micro-batches": len(batches)}
-        sizes["images"] = sum(len(images) for images in mixture.images)
+        sizes["images"] = int(mixture.images.sum())
         return {**parts, **spent, "head and loss": head, "optimizer": ended - start, "work": ended - began, **sizes}
 
     step.folder = folder  # type: ignore[attr-defined]  # lives as long

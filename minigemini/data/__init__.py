@@ -1,7 +1,8 @@
 """Records on disk -> conversations -> batches. The processor is an argument; no model is built here.
 
 sources    which files, and where their pictures lie
-records    LLaVA's JSON -> records
+readers    files of each format -> raw records
+records    raw records of each form -> records
 check      every record is looked at before the first step; all that is wrong is listed
 tokens     a record's token ids, and which of them are learnt
 mixture    in which order records come

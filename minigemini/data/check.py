@@ -1,43 +1,94 @@
 """The check pass: every record is read, its images decoded and its text tokenised before training starts.
 
 It finds *all* problems, each with the name of file and record. Nothing is repaired, shortened or replaced: a bad record
-is an error, or, where the recipe says ``on_bad_record: skip``, left out, counted and listed.
+is an error, or, where the recipe says ``on_bad_record: skip``, left out, counted and listed. With a folder, what it makes is kept
+there (``minigemini data prepare``), and found again.
 """
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from minigemini.data.records import BadRecord, Record, read_records
-from minigemini.data.sources import DataRecipe
-from minigemini.data.tokens import (
-    Processor,
-    Tokens,
-    assert_marks_answers,
-    assert_same_as_processor,
-    tokenise,
-    tokens_per_image,
+from minigemini.data.prepare import (
+    Task,
+    clear_abandoned,
+    digest_of,
+    make_all,
+    plan,
+    ready,
+    settings_of,
+    tasks_of,
 )
-from minigemini.media import open_image
+from minigemini.data.records import BadRecord, Record
+from minigemini.data.shard import Shard, stored
+from minigemini.data.sources import DataRecipe, Source
+from minigemini.data.tokens import Processor, Tokens, assert_marks_answers, assert_same_as_processor
 from minigemini.progress import with_progress
 
 PRINTED_PROBLEMS = 20
+T = TypeVar("T")
 Gather = Callable[[Any], list[Any]]
+
+
+def no_numbers() -> np.ndarray:
+    return np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
 class CheckedSource:
-    """The good records of a source, and the tokens of each (none where no processor was given)."""
+    """The good records of a source, which stay in their shards, and their sizes."""
 
     weight: float
-    records: list[Record]
-    tokens: list[Tokens]
-    lengths: np.ndarray  # [records] int32: number of tokens of each, with all of every image
+    shards: list[Shard] = field(default_factory=list)
+    shard_of: np.ndarray = field(default_factory=no_numbers)  # [records] int32: number of its shard ...
+    row_of: np.ndarray = field(default_factory=no_numbers)  # ... and its place there
+    lengths: np.ndarray = field(default_factory=no_numbers)  # [records] int32: tokens, with all of every image
+    images: np.ndarray = field(default_factory=no_numbers)  # [records] int32: number of pictures
+
+    def __len__(self) -> int:
+        return len(self.row_of)
+
+    def record(self, place: int) -> Record:
+        return self.shards[self.shard_of[place]].record(self.row_of[place])
+
+    def tokens(self, place: int) -> Tokens:
+        """Of no length where there was no processor."""
+        return self.shards[self.shard_of[place]].tokens(self.row_of[place])
+
+    def all_tokens(self) -> Iterator[Tokens]:
+        for shard, row in zip(self.shard_of.tolist(), self.row_of.tolist(), strict=True):
+            yield self.shards[shard].tokens(row)
+
+    def only(self, places: Sequence[int]) -> "CheckedSource":
+        """These of its records."""
+        chosen = np.array(places, np.int64)
+        columns = {name: getattr(self, name)[chosen] for name in ("shard_of", "row_of", "lengths", "images")}
+        return replace(self, **columns)
+
+
+def checked_source(weight: float, shards: list[Shard], max_length: int) -> tuple[CheckedSource, list[BadRecord]]:
+    """The records of the shards but those that are too long; and all problems, in order."""
+    found: list[list[np.ndarray]] = [[no_numbers()] for _ in range(4)]
+    problems: list[BadRecord] = []
+    for number, shard in enumerate(shards):
+        columns = shard.columns
+        lengths = np.array(columns["lengths"])
+        rows = np.flatnonzero(lengths <= max_length).astype(np.int32)
+        for column, values in zip(
+            found, (np.full_like(rows, number), rows, lengths[rows], columns["images"][rows]), strict=True
+        ):
+            column.append(values)
+        here = shard.problems()
+        for row in np.flatnonzero(lengths > max_length).tolist():
+            reason = f"{lengths[row]} tokens, more than max_length {max_length}"
+            here.append((int(columns["positions"][row]), BadRecord(shard.record(row).name, reason)))
+        problems += [bad for _, bad in sorted(here, key=lambda one: one[0])]
+    return CheckedSource(weight, shards, *map(np.concatenate, found)), problems
 
 
 @dataclass(frozen=True)
@@ -47,17 +98,17 @@ class CheckedData:
     sources: list[CheckedSource]
     problems: list[BadRecord]
     validation: list[CheckedSource] = field(default_factory=list)
+    made: int = 0  # shards that were not there yet ...
+    shards: int = 0  # ... of so many
 
     def summary(self) -> str:
         """One line for the user: how many good records, with how many images, how long."""
-        records = [record for source in self.sources for record in source.records]
-        images = sum(len(record.images) for record in records)
-        text_only = sum(not record.images for record in records)
-        line = f"{len(records):,} good records, {text_only:,} of them text only, {images:,} images"
-        lengths = np.concatenate([source.lengths for source in self.sources])
-        if held_out := sum(len(source.records) for source in self.validation):
+        images = np.concatenate([no_numbers(), *(source.images for source in self.sources)])
+        lengths = np.concatenate([no_numbers(), *(source.lengths for source in self.sources)])
+        line = f"{len(images):,} good records, {(images == 0).sum():,} of them text only, {images.sum():,} images"
+        if held_out := sum(len(source) for source in self.validation):
             line += f", {held_out:,} for validation"
-        return line + (f"; tokens: median {np.median(lengths):.0f}, longest {lengths.max()}" if len(lengths) else "")
+        return line + (f"; tokens: median {np.median(lengths):.0f}, longest {lengths.max()}" if lengths.any() else "")
 
 
 def check(
@@ -66,93 +117,106 @@ def check(
     share: tuple[int, int] = (0, 1),
     gather: Gather = lambda item: [item],
     show_progress: bool = True,
+    folder: Path | None = None,
+    workers: int = 0,
 ) -> CheckedData:
     """Check every record of every source.
 
     Args:
         processor: makes the tokens; without one only records and images are checked.
-        share: ``(rank, processes)``: this process decodes and tokenises every ``processes``-th item ...
+        share: ``(rank, processes)``: this process makes every ``processes``-th shard that is not there ...
         gather: ... and gets the results of all, in order of rank, from here. All processes return the same.
+        folder: where shards are kept, and found again, of all processes; in memory by default.
+        workers: processes that this one may start; as many as it has cores by default.
 
     Raises:
         FileNotFoundError: a data file does not exist.
-        ValueError: a data file is not a JSON list, or the chat template does not mark the assistant's words.
+        ValueError: a data file is of no format that is read, or the chat template does not mark the assistant's words.
+        OSError: no room in the folder.
     """
     rank, processes = share
     listed = [*recipe.sources, *recipe.validation]
-    for source in listed:
-        if source.made_by is not None and not Path(source.path).is_file():
-            raise FileNotFoundError(f"{source.path}: no such data file; this makes it: {source.made_by}")
-    parsed = [read_records(source.path, source.image_folder) for source in listed]
-    good = {record.name: record for records in parsed for record in records if isinstance(record, Record)}
-    reasons = {bad.name: bad.reason for records in parsed for bad in records if isinstance(bad, BadRecord)}
-
-    paths = list(dict.fromkeys(path for record in good.values() for path in record.images))
-    broken = _merged(gather(broken_images(paths[rank::processes], show_progress)))
-    for name, record in list(good.items()):
-        if found := [broken[path] for path in record.images if path in broken]:
-            reasons[name] = "; ".join(found)
-            del good[name]
-
-    tokens: dict[str, Tokens] = {}
-    lengths: dict[str, int] = {}
     if processor is not None:
         assert_marks_answers(processor)
-        ours = list(good.values())[rank::processes]
-        outcome = _merged(gather(tokenised(ours, processor, show_progress)))
-        reasons |= {name: result for name, result in outcome.items() if isinstance(result, str)}
-        tokens = {name: result for name, result in outcome.items() if isinstance(result, Tokens)}
-        for kind in (True, False):  # one record with images, one without
-            some = next((name for name in tokens if bool(good[name].images) == kind), None)
-            if some is not None:
-                assert_same_as_processor(good[some], tokens[some], processor)
-        more = tokens_per_image(processor) - 1
-        lengths = {name: len(result.ids) + more * len(good[name].images) for name, result in tokens.items()}
-        for name, length in lengths.items():
-            if length > recipe.max_length:
-                reasons[name] = f"{length} tokens, more than max_length {recipe.max_length}"
 
-    sources = []
-    for source, records in zip(listed, parsed, strict=True):
-        kept = [record for record in records if isinstance(record, Record) and record.name not in reasons]
-        sources.append(
-            CheckedSource(
-                source.weight,
-                kept,
-                [tokens[record.name] for record in kept] if tokens else [],
-                np.array([lengths[record.name] for record in kept] if lengths else [], dtype=np.int32),
-            )
-        )
-    names = dict.fromkeys(record.name for records in parsed for record in records)
-    problems = [BadRecord(name, reasons[name]) for name in names if name in reasons]
+    def begin() -> list[list[Task]]:
+        for source in listed:
+            refuse_missing(source)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            clear_abandoned(folder)
+        settings = digest_of(settings_of(processor))
+        return [tasks_of(source, plan(source, folder), settings, folder) for source in listed]
+
+    tasks = together(lambda: begin() if rank == 0 else [], gather)[0]
+    distinct = list(dict.fromkeys(task_key(task) for one in tasks for task in one))
+    by_key = {task_key(task): task for one in tasks for task in one}
+    mine = distinct[rank::processes]
+    to_make = together(lambda: [key for key in mine if ready(by_key[key]) is None], gather)
+    missing = {key for keys in to_make for key in keys}
+    ours = [key for key in distinct if key in missing][rank::processes]
+
+    def work() -> dict[Any, Shard | None]:
+        made = make_all([by_key[key] for key in ours], processor, workers or cores())
+        shown = with_progress(made, "checking and tokenising", len(ours), show_progress)
+        return {key: None if columns is None else Shard(columns) for key, columns in zip(ours, shown, strict=True)}
+
+    in_memory = {key: shard for part in together(work, gather) for key, shard in part.items()}
+
+    def found(task: Task) -> Shard:
+        shard = in_memory.get(task_key(task)) or (task.file and stored(task.file))
+        if not shard:
+            raise ValueError(f"{folder}: process {rank} does not see what another has written; all must share it")
+        return shard
+
+    sources, problems = [], []
+    for source, one in zip(listed, tasks, strict=True):
+        good, bad = checked_source(source.weight, [found(task) for task in one], recipe.max_length)
+        sources.append(good)
+        problems += bad
+    if processor is not None:
+        compare_with_processor(sources, processor)
     trained = len(recipe.sources)
-    return CheckedData(sources[:trained], problems, sources[trained:])
+    return CheckedData(sources[:trained], problems, sources[trained:], len(missing), len(distinct))
 
 
-def broken_images(paths: Sequence[str], show_progress: bool = True) -> dict[str, str]:
-    """For each file that cannot be opened as a picture that the processor takes, the reason."""
-
-    def reason(path: str) -> str | None:
-        try:
-            open_image(path)
-        except ValueError as error:
-            return f"image {error}"
-        return None
-
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as threads:  # threads do: PIL decodes outside Python's lock
-        reasons = with_progress(threads.map(reason, paths), "checking images", len(paths), show_progress)
-        return {path: text for path, text in zip(paths, reasons, strict=True) if text is not None}
+def task_key(task: Task) -> Any:
+    return task.file or (task.part.file, task.part.first, task.image_folder)
 
 
-def tokenised(records: Sequence[Record], processor: Processor, show_progress: bool = True) -> dict[str, Tokens | str]:
-    """For each record's name its tokens, or the reason why there are none."""
-    outcome: dict[str, Tokens | str] = {}
-    for record in with_progress(records, "tokenising", len(records), show_progress):
-        try:
-            outcome[record.name] = tokenise(record, processor)
-        except ValueError as error:
-            outcome[record.name] = str(error)
-    return outcome
+def refuse_missing(source: Source) -> None:
+    if source.made_by is not None and not Path(source.path).exists():
+        raise FileNotFoundError(f"{source.path}: no such data file; this makes it: {source.made_by}")
+
+
+def together(work: Callable[[], T], gather: Gather) -> list[T]:
+    """What it returns in every process; an error in one of them is raised in all."""
+    outcome: Any
+    try:
+        outcome = work()
+    except (ValueError, OSError) as error:
+        outcome = error
+    outcomes = gather(outcome)
+    for one in outcomes:
+        if isinstance(one, Exception):
+            raise one
+    return outcomes
+
+
+def compare_with_processor(sources: Sequence[CheckedSource], processor: Processor) -> None:
+    """One record with images, and one without."""
+    for pictured in (True, False):
+        for source in sources:
+            places = np.flatnonzero((source.images > 0) == pictured)
+            if len(places):
+                assert_same_as_processor(source.record(places[0]), source.tokens(places[0]), processor)
+                break
+
+
+def cores() -> int:
+    """That this process may use; they are shared with the others that a launcher started on this machine."""
+    mine = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, mine // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def report(problems: Sequence[BadRecord], file: Path) -> str:
@@ -163,7 +227,3 @@ def report(problems: Sequence[BadRecord], file: Path) -> str:
     if len(problems) > PRINTED_PROBLEMS:
         shown.append(f"  ... and {len(problems) - PRINTED_PROBLEMS} more")
     return "\n".join([f"{len(problems)} bad records (full list in {file}):", *shown])
-
-
-def _merged(parts: list[dict]) -> dict:
-    return {key: value for part in parts for key, value in part.items()}

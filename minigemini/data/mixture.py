@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from torch.utils.data import Dataset, Sampler
 
 from minigemini.data.check import CheckedSource
+from minigemini.data.records import Record
 from minigemini.data.tokens import Tokens
 from minigemini.media import open_image
 
@@ -28,20 +30,34 @@ class Example:
 
 
 class Mixture(Dataset[Example]):
-    """All records of all sources, in order of source. Images are opened when an item is read."""
+    """All records of all sources, in order of source. They stay in their shards until an item is read, and images are opened then."""
 
     def __init__(self, sources: list[CheckedSource]):
+        self.sources = sources
         self.weights = [source.weight for source in sources]
-        self.sizes = [len(source.records) for source in sources]
-        self.source_of = [number for number, size in enumerate(self.sizes) for _ in range(size)]
-        self.names = [record.name for source in sources for record in source.records]
-        self.images = [record.images for source in sources for record in source.records]
-        self.tokens = [tokens for source in sources for tokens in source.tokens]
+        self.sizes = [len(source) for source in sources]
+        self.starts = np.cumsum([0, *self.sizes])
+        self.images = np.concatenate([source.images for source in sources])  # [records], number of pictures
         self.lengths = np.concatenate([source.lengths for source in sources])  # [records], every image token counted
-        assert len(self.names) == len(self.tokens) == len(self.lengths)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return int(self.starts[-1])
+
+    def place(self, index: int) -> tuple[int, int]:
+        """The number of its source, and its place there."""
+        number = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return number, index - int(self.starts[number])
+
+    def record(self, index: int) -> Record:
+        number, place = self.place(index)
+        return self.sources[number].record(place)
+
+    def tokens(self, index: int) -> Tokens:
+        number, place = self.place(index)
+        return self.sources[number].tokens(place)
+
+    def all_tokens(self) -> Iterator[Tokens]:
+        return chain.from_iterable(source.all_tokens() for source in self.sources)
 
     def __getitem__(self, index: int) -> Example:
         """The record at ``index``; at ``EMPTY`` one token of which nothing is learnt, so that it weighs nothing in any mean.
@@ -50,15 +66,15 @@ class Mixture(Dataset[Example]):
             ValueError: an image changed since the check pass; the message names record and file.
         """
         if index == EMPTY:
-            end = self.tokens[0].ids[-1:]  # of an answer: it stands for no picture
+            end = self.tokens(0).ids[-1:]  # of an answer: it stands for no picture
             return Example("", 0, Tokens(end, np.zeros(1, dtype=bool)), [])
-        name = self.names[index]
+        number, place = self.place(index)
+        record = self.sources[number].record(place)
         try:
-            return Example(
-                name, self.source_of[index], self.tokens[index], [open_image(path) for path in self.images[index]]
-            )
+            images = [open_image(picture) for picture in record.images]
         except ValueError as error:
-            raise ValueError(f"{name}: image {error}") from error
+            raise ValueError(f"{record.name}: image {error}") from error
+        return Example(record.name, number, self.sources[number].tokens(place), images)
 
 
 class EpochSampler(Sampler[int]):
@@ -110,7 +126,7 @@ class EpochSampler(Sampler[int]):
 
     def _group(self, shuffled: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         size = self.global_batch_size
-        with_images = np.array([bool(self.mixture.images[index]) for index in shuffled])
+        with_images = self.mixture.images[shuffled] > 0
         batches, leftovers = [], []
         for kind in (shuffled[with_images], shuffled[~with_images]):
             whole = len(kind) // size * size

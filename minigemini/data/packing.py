@@ -26,7 +26,6 @@ class Packs(Dataset[list[Example]]):
 
     def __init__(self, mixture: Mixture, tokens: int):
         self.mixture, self.tokens = mixture, tokens
-        self.images = np.array([len(images) for images in mixture.images])
         assert mixture.lengths.max() <= tokens, "max_length is not above packing"
 
     def __len__(self) -> int:
@@ -101,7 +100,7 @@ class PackSampler(Sampler[Pack]):
 
     def _shuffled_steps(self, packs: list[Pack], generator: np.random.Generator) -> list[Pack]:
         """Steps of packs with about as many images each, in random order. What does not fill a step goes last."""
-        images, size = self.packs.images, self.step
+        images, size = self.packs.mixture.images, self.step
         steps: list[list[Pack]] = []
         last: list[Pack] = []
         for start in range(0, len(packs), POOL * size):

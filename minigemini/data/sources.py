@@ -30,6 +30,9 @@ class DataRecipe:
     packing: int | None = (
         None  # tokens of a pack, in which samples stand behind each other without padding; None: padded batches
     )
+    prepared: str | None = (
+        None  # folder of what is made of the files before training; None: `prepared` beside the output
+    )
 
     def __post_init__(self) -> None:
         if not self.sources:

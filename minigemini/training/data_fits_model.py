@@ -17,7 +17,7 @@ def check_data_fits(model: PreTrainedModel, mixture: Mixture, max_length: int) -
         ValueError: modules that see are to be trained, and no record has a picture.
     """
     trained = [name for name in SEES if is_trained(getattr(model.model, name))]
-    if trained and not any(mixture.images):
+    if trained and not mixture.images.any():
         raise ValueError(f"no record has a picture, so nothing would train {', '.join(trained)}: leave them frozen")
     context = getattr(model.config.text_config, "max_position_embeddings", None)
     if context is None or max_length <= context:

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,11 +169,11 @@ def checked(recipe: Recipe, processor: MiniGeminiProcessor) -> tuple[CheckedData
     try:
         data = check(recipe.data, processor)
     except FileNotFoundError as error:
-        return CheckedData([CheckedSource(1.0, [], [], np.empty(0, dtype=np.int32))], []), error
+        return CheckedData([CheckedSource(1.0)], []), error
     if data.problems and recipe.data.on_bad_record == "error":
         first = "\n".join(f"  {problem}" for problem in data.problems[:PRINTED_PROBLEMS])
         return data, ValueError(f"{len(data.problems)} bad records (`minigemini data check` lists all):\n{first}")
-    if not any(source.records for source in data.sources):
+    if not any(len(source) for source in data.sources):
         return data, ValueError("no record is left to train on")
     return data, None
 
@@ -229,8 +230,8 @@ def own_memory(sizes: ModelSizes, activations: int, arguments: TrainingArguments
 
 def example(mixture: Mixture, index: int, processor: MiniGeminiProcessor) -> Text:
     """A record as the model reads it, what it learns between brackets and in colour."""
-    tokens = mixture.tokens[index]
-    text = Text(f"{mixture.names[index]}, {mixture.lengths[index]:,} tokens; what is learnt is in ⟦ ⟧:\n")
+    tokens = mixture.tokens(index)
+    text = Text(f"{mixture.record(index).name}, {mixture.lengths[index]:,} tokens; what is learnt is in ⟦ ⟧:\n")
     ids, trained = tokens.ids[:EXAMPLE_TOKENS], tokens.trained[:EXAMPLE_TOKENS]
     borders = [0, *(np.flatnonzero(np.diff(trained)) + 1).tolist(), len(ids)]
     image = processor.image_token
@@ -247,13 +248,9 @@ def only(sources: list[CheckedSource], records: list[int]) -> list[CheckedSource
     """The named records of a mixture of these sources, each once an epoch."""
     chosen, start = [], 0
     for source in sources:
-        here = [record - start for record in sorted(set(records)) if start <= record < start + len(source.records)]
-        chosen.append(
-            CheckedSource(
-                1.0, [source.records[n] for n in here], [source.tokens[n] for n in here], source.lengths[here]
-            )
-        )
-        start += len(source.records)
+        here = [record - start for record in sorted(set(records)) if start <= record < start + len(source)]
+        chosen.append(replace(source.only(here), weight=1.0))
+        start += len(source)
     return chosen
 
 

@@ -45,7 +45,7 @@ def fingerprint_of(recipe: Recipe, arguments: TrainingArguments) -> dict[str, An
     """Key path -> value: the recipe with all of ``TrainingArguments``' defaults, a data file as its digest, the number of processes."""
     tree = dataclasses.asdict(recipe)
     del tree["stage"], tree["samples"]  # a label; only looked at
-    tree["data"].pop("validation", None)  # only looked at
+    del tree["data"]["validation"], tree["data"]["prepared"]  # only looked at; where, not what
     for source in tree["data"]["sources"]:
         del source["made_by"]
         source["path"] = digest(Path(source["path"]))
@@ -101,7 +101,7 @@ def flat(tree: Any, path: str = "") -> dict[str, Any]:
 def records_of(mixture: Mixture) -> str:
     """Digest of the tokens of all records in order: it is another where records are skipped or the tokenizer has changed."""
     whole = hashlib.sha256()
-    for tokens in mixture.tokens:
+    for tokens in mixture.all_tokens():
         whole.update(tokens.ids.tobytes())
         whole.update(tokens.trained.tobytes())
     return "sha256 " + whole.hexdigest()[:16]

@@ -18,8 +18,8 @@ def largest_micro_batch(
     """Over all epochs: the records of the micro-batch with the most tokens, padding included; and a shape that holds every one,
     with the most images and the most trained tokens that any has.
     """
-    images = np.array([len(paths) for paths in mixture.images])
-    trained = np.array([int(tokens.trained.sum()) for tokens in mixture.tokens])
+    images = mixture.images
+    trained = np.fromiter((tokens.trained.sum() for tokens in mixture.all_tokens()), np.int64, len(mixture))
     packed = isinstance(sampler, PackSampler)
     most: list[int] = []
     largest = most_images = most_trained = 0

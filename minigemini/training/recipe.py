@@ -67,6 +67,11 @@ class Recipe:
             raise ValueError("trainer.output_dir: missing; say where the checkpoint goes")
 
 
+def prepared_folder(recipe: Recipe) -> Path:
+    """Where its data is kept prepared: beside the outputs, for the next run there to find."""
+    return Path(recipe.data.prepared or Path(recipe.trainer["output_dir"]).parent / "prepared")
+
+
 def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe: the path of a YAML file, or the name of one in ``train/recipes/`` (``nano/align``).
 

@@ -35,7 +35,7 @@ from minigemini.training.module_table import module_rows, print_whole, table
 from minigemini.training.modules import Plans, apply_plans, check_engine, engine_of, settled
 from minigemini.training.packed_attention import choose_attention
 from minigemini.training.processes import check_processes, gather
-from minigemini.training.recipe import Recipe, load_recipe
+from minigemini.training.recipe import Recipe, load_recipe, prepared_folder
 from minigemini.training.samples import SamplePages, check_samples, chosen_records, load_generator
 from minigemini.training.services import check_services
 from minigemini.training.sliced_model import sliced_model
@@ -241,6 +241,7 @@ def checked_mixtures(
         share=(arguments.process_index, max(1, arguments.world_size)),
         gather=gather,
         show_progress=arguments.should_save and not arguments.disable_tqdm,
+        folder=prepared_folder(recipe),
     )
     if data.problems:
         listing = Path(recipe.trainer["output_dir"]) / "bad_records.txt"

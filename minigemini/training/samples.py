@@ -78,8 +78,8 @@ def chosen_records(samples: Samples | None, held_out: Sequence[CheckedSource]) -
     share, left_over = divmod(samples.records, len(held_out))
     chosen = []
     for number, source in enumerate(held_out):
-        count = min(share + (number < left_over), len(source.records))
-        chosen += [source.records[place * len(source.records) // count] for place in range(count)]
+        count = min(share + (number < left_over), len(source))
+        chosen += [source.record(place * len(source) // count) for place in range(count)]
     return chosen
 
 

@@ -47,7 +47,7 @@ def data(tmp_path) -> Path:
 
 def test_every_fault_is_found_and_named_in_order(data, processor):
     found = check(DataRecipe([Source(str(data))], max_length=100), processor)
-    assert [record.name for record in found.sources[0].records] == [
+    assert [found.sources[0].record(place).name for place in range(2)] == [
         f"{data}: record 0 (id 'good')",
         f"{data}: record 8",
     ]

@@ -1,25 +1,32 @@
 """The order of an epoch: weights, grouping, and that it depends on seed and epoch alone."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from minigemini.conversation import message
-from minigemini.data.check import CheckedSource
+from minigemini.data.check import CheckedSource, checked_source
 from minigemini.data.mixture import EMPTY, EpochSampler, Mixture
 from minigemini.data.records import Record
+from minigemini.data.shard import Shard, columns_of
 from minigemini.data.tokens import Tokens
 
-NOTHING = Tokens(np.empty(0, np.int32), np.empty(0, bool))
+ONE = Tokens(np.array([5], np.int32), np.ones(1, bool))
 
 
 def source(name: str, size: int, weight: float = 1.0, images: int = 0) -> CheckedSource:
     records = [
         Record(f"{name}{i}", (message("user", "a", ["x.png"] * images), message("assistant", "b"))) for i in range(size)
     ]
-    lengths = np.random.default_rng(0).integers(10, 500, size, dtype=np.int32)
-    return CheckedSource(weight, records, [NOTHING] * size, lengths)
+    (made, _) = checked_source(weight, [Shard(columns_of(list(enumerate(records)), [ONE] * size, 1))], 500)
+    return with_lengths(made, np.random.default_rng(0).integers(10, 500, size, dtype=np.int32))
+
+
+def with_lengths(made: CheckedSource, lengths: np.ndarray) -> CheckedSource:
+    """As if the records had so many tokens."""
+    return replace(made, lengths=lengths)
 
 
 def test_a_weight_is_how_often_a_record_is_seen():
@@ -76,9 +83,9 @@ def test_an_epoch_is_filled_up_to_a_whole_round_of_all_processes(order):
 
 
 def test_what_it_is_filled_up_with_teaches_nothing():
-    mixture = Mixture(
-        [CheckedSource(1.0, source("a", 1).records, [Tokens(np.array([5, 7]), np.ones(2, bool))], np.ones(1))]
-    )
+    record = source("a", 1).record(0)
+    columns = columns_of([(0, record)], [Tokens(np.array([5, 7], np.int32), np.ones(2, bool))], 1)
+    mixture = Mixture([checked_source(1.0, [Shard(columns)], 9)[0]])
     example = mixture[EMPTY]
     assert example.images == []
     assert example.tokens.ids.tolist() == [7]

@@ -7,9 +7,8 @@ import pytest
 import tiny
 import torch
 from test_collator import RECORDS, examples
-from test_mixture import source
+from test_mixture import source, with_lengths
 
-from minigemini.data.check import CheckedSource
 from minigemini.data.collator import Collator, PackCollator, sample_of_trained_tokens
 from minigemini.data.mixture import EMPTY, Mixture
 from minigemini.data.packing import Packs, PackSampler, best_fit, cut_in_two
@@ -27,7 +26,7 @@ def llava() -> Mixture:
         made = source(str(mean), size, images=images)
         words = rng.gamma((mean / deviation) ** 2, deviation**2 / mean, size) + 20
         lengths = np.minimum(words + 575 * images, 2048).astype(np.int32)
-        sources.append(CheckedSource(1.0, made.records, made.tokens, lengths))
+        sources.append(with_lengths(made, lengths))
     return Mixture(sources)
 
 
@@ -46,7 +45,7 @@ def test_packs_are_full_and_balanced_in_tokens_and_images(llava):
     assert sorted(index for pack in packs for index in pack) == list(range(len(llava)))
     assert len(packs) % (2 * PROCESSES) == 0, "whole steps"
     tokens = np.array([llava.lengths[list(pack)].sum() for pack in packs])
-    images = np.array([sum(len(llava.images[index]) for index in pack) for pack in packs])
+    images = np.array([llava.images[list(pack)].sum() for pack in packs])
     assert tokens.max() <= 8192
     assert tokens.mean() / 8192 >= 0.97
     for cost in (tokens, images):
@@ -130,7 +129,7 @@ def test_a_pack_of_text_alone_has_no_pixels(processor):
 def test_room_is_made_for_every_epoch_before_the_first():
     made = source("a", 200)
     lengths = np.random.default_rng(0).integers(50, 400, 200).astype(np.int32)
-    mixture = Mixture([CheckedSource(1.0, made.records, made.tokens, lengths)])
+    mixture = Mixture([with_lengths(made, lengths)])
     sampler = PackSampler(Packs(mixture, 1000), PROCESSES, 1, seed=0)
     sampler.number = sampler.step  # as if the first epoch had needed so few
     with pytest.raises(ValueError, match="room was made for"):

@@ -12,9 +12,10 @@ import yaml
 from small_run import finetune_recipe, write_data
 
 from minigemini.checkpoints.load import load
-from minigemini.conversation import find_prompts
-from minigemini.data.check import CheckedSource
+from minigemini.conversation import find_prompts, message
+from minigemini.data.check import checked_source
 from minigemini.data.records import Record, read_records
+from minigemini.data.shard import Shard, columns_of
 from minigemini.engine.local import LocalEngine
 from minigemini.engine.request import Decoding, Request
 from minigemini.generation.image_generator import ImageGenerator
@@ -148,7 +149,11 @@ def test_what_cannot_be_shown_is_said_before_the_data_is_read(watched, overrides
 
 @pytest.mark.parametrize(("number", "names"), [(1, "a0"), (3, "a0 a4 b0"), (5, "a0 a2 a5 b0 b1"), (99, None)])
 def test_each_source_has_its_share(number, names):
-    sources = [[Record(f"{source}{place}", ()) for place in range(size)] for source, size in (("a", 8), ("b", 2))]
-    held_out = [CheckedSource(1.0, records, [], None) for records in sources]
+    sources = [
+        [Record(f"{source}{place}", (message("user", "a"),)) for place in range(size)]
+        for source, size in (("a", 8), ("b", 2))
+    ]
+    shards = [Shard(columns_of(list(enumerate(records)), [], 1)) for records in sources]
+    held_out = [checked_source(1.0, [shard], 9)[0] for shard in shards]
     chosen = [record.name for record in chosen_records(Samples(1, number), held_out)]
     assert chosen == (names.split() if names else [record.name for records in sources for record in records])
