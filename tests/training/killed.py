@@ -1,15 +1,12 @@
-"""One unchanged command, killed again and again until it comes to its end, as a program of its own: what it imports is loaded once,
-and each attempt is a fork of it that is killed with all that it has started.
+"""One unchanged command, killed again and again until it comes to its end: each attempt is a fork of the process that runs the
+trials, and is killed with all that it has started.
 
-    python killed.py TRIALS RECIPE [key.path=value ...]
-
-TRIALS: JSON object, output folder -> moments, one attempt each: ``{"files": 40}`` kills before the 40th time that a file is opened,
+Trials: output folder -> moments, one attempt each: ``{"files": 40}`` kills before the 40th time that a file is opened,
 renamed or removed in or below the folder of the recipe (reading a picture counts, and each step of a save), ``{"before":
 "os.rename", "file": "_unfinished/checkpoint-3"}`` before that, ``{"seconds": 0.7}`` after that time in the training. Then the command
 runs to its end. Prints where each attempt was killed, and the exit code of the last.
 """
 
-import json
 import os
 import signal
 import sys
@@ -19,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from minigemini import cli
-from minigemini.training import run  # noqa: F401  loaded once
 from minigemini.training.trainer import MiniGeminiTrainer
 
 EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"}
@@ -80,12 +76,8 @@ def listen(moment: dict[str, Any], folder: Path, writing: int) -> None:
         MiniGeminiTrainer.train = timed  # type: ignore[method-assign]
 
 
-def main() -> None:
-    for output, moments in json.loads(sys.argv[1]).items():
-        command = ["train", *sys.argv[2:], f"trainer.output_dir={output}", "--resume", "auto"]
+def run_trials(trials: dict[str, list[dict[str, Any]]], arguments: list[str]) -> None:
+    for output, moments in trials.items():
+        command = ["train", *arguments, f"trainer.output_dir={output}", "--resume", "auto"]
         for moment in [*moments, {}]:
             print(f"killed.py: {output} {moment}: {attempt(command, moment)[1]}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

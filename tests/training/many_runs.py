@@ -1,7 +1,8 @@
 """``torchrun tests/training/many_runs.py RUNS.json``: several runs by the same processes, because it takes long to start them.
 
 RUNS.json is a list of ``[recipe, overrides]``. Beside the checkpoint of a run each process writes what it held, as
-``held-RANK.json``. DeepSpeed's CPU accelerator does not compile its shared-memory collectives first; gloo does.
+``held-RANK.json``. Then mining alone is compared in slices (zero3_mining.py).
+DeepSpeed's CPU accelerator does not compile its shared-memory collectives first; gloo does.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Any
 
 import deepspeed
 import torch
+import zero3_mining
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
@@ -52,3 +54,4 @@ if __name__ == "__main__":
         torch.distributed.barrier()
         os.environ.clear()  # of what accelerate leaves there for the processes that it launches
         os.environ.update(environment)
+    zero3_mining.compare()

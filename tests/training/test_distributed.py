@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import launched
 import pytest
 import torch
 import yaml
 from small_run import align_recipe, finetune_recipe, losses, write_data
 
 from minigemini import MiniGeminiForConditionalGeneration
+from minigemini.cli import main
 from minigemini.training.run import train
 
 ROOT = Path(__file__).parents[2]
@@ -97,8 +99,9 @@ def test_two_processes_learn_what_one_learns(align, aligned, name, script, overr
 def test_processes_that_would_train_alone_are_refused(align):
     """Without a GPU and without `use_cpu` nobody tells the processes of each other: both would write the same checkpoint."""
     output = align.parent / "alone"
-    done = launch(align, output, ["-m", "minigemini"], ["trainer.use_cpu=false"])
-    assert done.returncode != 0
+    options = ["trainer.per_device_train_batch_size=2", f"trainer.output_dir={output}", "trainer.use_cpu=false"]
+    done = launched.launch(main, ["train", str(align), *options], folder=align.parent / "said")
+    assert done.code == 1, done.stderr
     assert done.stderr.count("of 2: 2 processes were launched, but each would train alone") == 1, (
         "what all share is said once"
     )

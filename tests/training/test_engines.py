@@ -78,28 +78,8 @@ def tie(language_model: Path, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def together(folder) -> Path:
-    """As ``folder``, with the checkpoints that two processes make: ``whole_ddp`` and so on."""
-    runs: list[tuple[str, list[str]]] = []
-    held_out = write_data(folder / "held_out", 3, seed=1)
-    samples = [f"data.validation=[{{path: {held_out}}}]", "samples={every: 100, records: 2}"]
-    for engine, settings in ENGINES.items():
-        runs.append(a_run(folder, "whole", engine, settings if engine in IN_SLICES else [*settings, *samples]))
-    for engine in IN_SLICES:
-        runs.append(a_run(folder, "bf16", engine, [*ENGINES[engine], "trainer.bf16=true", "trainer.max_steps=1"]))
-        runs.append(a_run(folder, "tied", engine, [*ENGINES[engine]]))
-    adam = [*ENGINES["fsdp2"], "trainer.optim=adamw_torch"]
-    runs.append(a_run(folder, "whole", "saved", [*adam, "trainer.save_strategy=steps", "trainer.save_steps=2"]))
-    checkpoint = folder / "whole_saved" / "checkpoint-2"
-    runs.append(a_run(folder, "whole", "resumed", [*adam, f"trainer.resume_from_checkpoint={checkpoint}"]))
-    launch(folder, runs)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def adapters(folder) -> Path:
-    """As ``folder``, with adapters of ``whole``: ``lora`` of one process, ``lora_zero3``, and ``lora_fsdp2``, which ``lora_resumed``
-    goes on with from its second step."""
+def lora(folder) -> Path:
+    """As ``folder``, with the recipe ``lora.yaml``, and the adapter of ``whole`` that one process makes by it."""
     recipe = all_trained(finetune_recipe(folder / "whole", folder / "data" / "data.json", folder / "lora"))
     recipe["modules"] = {
         "patch_info_mining": {"train": "full"},
@@ -108,16 +88,32 @@ def adapters(folder) -> Path:
     recipe["trainer"]["optim"] = "adamw_torch"
     (folder / "lora.yaml").write_text(yaml.safe_dump(recipe))
     train(folder / "lora.yaml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def together(lora) -> Path:
+    """As ``lora``, with what two processes make: ``whole_ddp`` and so on, adapters ``lora_zero3`` and ``lora_fsdp2``, which
+    ``lora_resumed`` goes on with from its second step, and ``said.txt``, what they said."""
+    folder = lora
+    runs: list[tuple[str, list[str]]] = []
+    held_out = write_data(folder / "held_out", 3, seed=1)
+    samples = [f"data.validation=[{{path: {held_out}}}]", "samples={every: 100, records: 2}"]
+    for engine, settings in ENGINES.items():
+        runs.append(a_run(folder, "whole", engine, settings if engine in IN_SLICES else [*settings, *samples]))
+    for engine in IN_SLICES:
+        runs.append(a_run(folder, "bf16", engine, [*ENGINES[engine], "trainer.bf16=true", "trainer.max_steps=1"]))
+        runs.append(a_run(folder, "tied", engine, [*ENGINES[engine]]))
     saving = ["trainer.save_strategy=steps", "trainer.save_steps=2"]
+    adam = [*ENGINES["fsdp2"], "trainer.optim=adamw_torch"]
+    checkpoint = folder / "whole_saved" / "checkpoint-2"
+    runs.append(a_run(folder, "whole", "saved", [*adam, *saving]))
+    runs.append(a_run(folder, "whole", "resumed", [*adam, f"trainer.resume_from_checkpoint={checkpoint}"]))
     checkpoint = folder / "lora_fsdp2" / "checkpoint-2"
-    launch(
-        folder,
-        [
-            a_run(folder, "lora", "zero3", ENGINES["zero3"]),
-            a_run(folder, "lora", "fsdp2", [*ENGINES["fsdp2"], *saving]),
-            a_run(folder, "lora", "resumed", [*ENGINES["fsdp2"], f"trainer.resume_from_checkpoint={checkpoint}"]),
-        ],
-    )
+    runs.append(a_run(folder, "lora", "zero3", ENGINES["zero3"]))
+    runs.append(a_run(folder, "lora", "fsdp2", [*ENGINES["fsdp2"], *saving]))
+    runs.append(a_run(folder, "lora", "resumed", [*ENGINES["fsdp2"], f"trainer.resume_from_checkpoint={checkpoint}"]))
+    (folder / "said.txt").write_text(launch(folder, runs))
     return folder
 
 
@@ -126,7 +122,8 @@ def a_run(folder: Path, name: str, engine: str, settings: list[str]) -> tuple[st
     return str(folder / f"{name}.yaml"), [*place, *settings]
 
 
-def launch(folder: Path, runs: list[tuple[str, list[str]]]) -> None:
+def launch(folder: Path, runs: list[tuple[str, list[str]]]) -> str:
+    """What the processes said."""
     (folder / "runs.json").write_text(json.dumps(runs))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONPATH": str(ROOT)}
@@ -138,6 +135,7 @@ def launch(folder: Path, runs: list[tuple[str, list[str]]]) -> None:
         timeout=900,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return done.stdout
 
 
 def weights(folder: Path) -> dict[str, Any]:
@@ -201,17 +199,17 @@ def test_fsdp2_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(together):
     assert_learnt_the_same(together / "whole_saved", together / "whole_resumed")
 
 
-def test_an_adapter_beside_a_base_in_slices(adapters):
-    alone = losses(adapters / "lora")
+def test_an_adapter_beside_a_base_in_slices(together):
+    alone = losses(together / "lora")
     for engine in IN_SLICES:
-        found = losses(adapters / f"lora_{engine}")
+        found = losses(together / f"lora_{engine}")
         assert found[0] == pytest.approx(alone[0], abs=1e-5)
         assert found == pytest.approx(alone, abs=0.2)  # the new layers are drawn otherwise
-        load_model(str(adapters / f"lora_{engine}"))
+        load_model(str(together / f"lora_{engine}"))
 
 
-def test_an_adapter_and_a_module_beside_it_go_on_in_slices(adapters):
-    one, two = (load_file(adapters / name / WEIGHTS) for name in ("lora_fsdp2", "lora_resumed"))
+def test_an_adapter_and_a_module_beside_it_go_on_in_slices(together):
+    one, two = (load_file(together / name / WEIGHTS) for name in ("lora_fsdp2", "lora_resumed"))
     assert one.keys() == two.keys()
     for key, tensor in one.items():
         assert (two[key] - tensor).abs().max().item() < 1e-6, key
@@ -222,3 +220,8 @@ def test_a_checkpoint_of_slices_is_the_ordinary_one(together):
     for engine in IN_SLICES:
         files = sorted(file.name for file in (together / f"whole_{engine}").iterdir() if "held" not in file.name)
         assert files == one
+
+
+def test_mining_in_slices_is_the_whole_one(together):
+    """Output and all gradients, for two sizes of pictures, in each process."""
+    assert (together / "said.txt").read_text().count("mining is the same in slices") == 2

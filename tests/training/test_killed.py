@@ -1,17 +1,14 @@
 """kill -9 at any moment: the same command, given again, ends with the bytes of the run that nobody killed."""
 
-import json
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from killed import run_trials
+from launched import start
 
 from minigemini.training.run import train
 
-ROOT = Path(__file__).parents[2]
 OPTIONS = [
     "trainer.save_strategy=steps",
     "trainer.save_steps=3",
@@ -20,17 +17,10 @@ OPTIONS = [
 ]
 
 
-def killed(trials: dict[str, list[dict]], recipe: Path, overrides: list[str]) -> list[str]:
+def killed(trials: dict[str, list[dict]], recipe: Path, overrides: list[str], folder: Path) -> list[str]:
     """A line for each attempt; see killed.py."""
-    script = Path(__file__).with_name("killed.py")
-    done = subprocess.run(
-        [sys.executable, str(script), json.dumps(trials), str(recipe), *overrides],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=3000,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = start(run_trials, trials, [str(recipe), *overrides], folder=folder)
+    assert done.code == 0, done.stdout + done.stderr
     return [line for line in done.stdout.splitlines() if line.startswith("killed.py:")]
 
 
@@ -48,7 +38,7 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(align, tmp_path):
         {"before": "os.rename", "file": "cut/checkpoint-3"},
         {"before": "os.rename", "file": "_unfinished/finished/model.safetensors"},
     ]
-    said = killed({str(tmp_path / "cut"): moments}, align, options)
+    said = killed({str(tmp_path / "cut"): moments}, align, options, tmp_path / "said")
     assert ["exit code" in line for line in said] == [False] * 4 + [True]
     assert model_of(whole) == model_of(tmp_path / "cut")
     assert sorted(path.name for path in (tmp_path / "cut").glob("*checkpoint-*")) == ["checkpoint-12", "checkpoint-9"]
@@ -78,7 +68,7 @@ def test_twenty_runs_killed_at_random_moments(align, tmp_path, setting):
         ]
         for number in range(20)
     }
-    said = killed(trials, align, options)
+    said = killed(trials, align, options, tmp_path / "said")
     hits = sum("exit code" not in line for line in said)
     equal = sum(model_of(folder) == model_of(whole) for folder in trials)
     print("\n".join(said), f"\n{hits} kills hit, {equal} of 20 runs end byte-equal")

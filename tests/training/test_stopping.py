@@ -3,12 +3,10 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from launched import launch
 from safetensors.torch import load_file
 from small_run import losses
 from transformers import TrainingArguments
@@ -16,8 +14,7 @@ from transformers import TrainingArguments
 from minigemini.cli import main
 from minigemini.training.finite import check_losses
 from minigemini.training.run import train
-
-ROOT = Path(__file__).parents[2]
+from minigemini.training.trainer import Progress
 
 
 def asked_at(step: int, number: int):
@@ -60,28 +57,17 @@ def test_a_run_that_is_asked_in_its_last_step_is_trained(align, tmp_path, monkey
     assert (tmp_path / "align" / "trainer_state.json").exists()
 
 
+def train_asked_in_the_second(*arguments: str) -> int:
+    if os.environ["RANK"] == "1":
+        Progress.on_step_end = asked_at(1, signal.SIGTERM)  # type: ignore[method-assign]
+    return main(arguments)
+
+
 def test_where_one_process_is_asked_all_stop_at_one_step(align, tmp_path):
     """torchrun tells all of its processes, but not at one moment."""
-    script = tmp_path / "asked.py"
-    script.write_text(
-        "import os, sys\n"
-        f"sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
-        "from test_stopping import asked_at\n"
-        "from minigemini.cli import main\n"
-        "from minigemini.training.trainer import Progress\n"
-        "if os.environ['RANK'] == '1': Progress.on_step_end = asked_at(1, 15)\n"
-        "sys.exit(main())\n"
-    )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, "train", str(align), "trainer.per_device_train_batch_size=2"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode != 0
+    command = ["train", str(align), "trainer.per_device_train_batch_size=2"]
+    done = launch(train_asked_in_the_second, *command, folder=tmp_path / "said")
+    assert done.code == 143, done.stderr
     assert "stopped at step 1 of 4, go on with --resume" in done.stderr
     checkpoint = tmp_path / "align" / "checkpoint-1"
     assert {"rng_state_0.pth", "rng_state_1.pth", "optimizer.pt", "whole.json"} <= {
