@@ -34,9 +34,29 @@ PICTURES = 10_000
 WITH_PICTURE = 0.94
 READ = 2000  # items that each process reads in the end
 GIB = 1 << 30
-WORDS = (
-    "the a picture shows red blue green circle square of on table above below left right small large and is what"
-).split()  # noqa: SIM905
+WORDS = [
+    "the",
+    "a",
+    "picture",
+    "shows",
+    "red",
+    "blue",
+    "green",
+    "circle",
+    "square",
+    "of",
+    "on",
+    "table",
+    "above",
+    "below",
+    "left",
+    "right",
+    "small",
+    "large",
+    "and",
+    "is",
+    "what",
+]
 
 
 def write(folder: Path, records: int) -> Path:

@@ -1,4 +1,4 @@
-"""Training at published sizes on one GPU: random weights, real photographs at 768 pixels, lengths of LLaVA-665K, by the whole Trainer."""
+"""Training at published sizes on one GPU: random weights, a real photograph at 768 pixels, lengths of LLaVA-665K, by the whole Trainer."""
 
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -16,13 +16,12 @@ from PIL import Image
 from report import Table, at_least
 from side_by_side import ratio, say
 from skimage import data as photographs
-from train_step import GROUPED, LONG, PACKED, records
+from train_step import BLANK, GROUPED, LONG, PACKED, records
 from transformers import GemmaConfig, LlamaConfig, TrainingArguments
 
 from minigemini import MiniGeminiForConditionalGeneration
 from minigemini.checkpoints.load import load_processor
 from minigemini.data.collator import Collator, PackCollator
-from minigemini.data.mixture import Mixture
 from minigemini.data.packing import Packs
 from minigemini.training.largest_micro_batch import largest_micro_batch
 from minigemini.training.lora import add_low_rank_layers
@@ -69,19 +68,6 @@ def real_processor() -> Any:
     return processor
 
 
-def with_photographs(mixture: Mixture, folder: Path) -> Mixture:
-    """In the place of the blank pictures."""
-    files = []
-    for name in ("astronaut", "chelsea", "coffee", "rocket"):
-        files.append(str(folder / f"{name}.jpg"))
-        Image.fromarray(getattr(photographs, name)()).resize((1024, 768)).save(files[-1], quality=92)
-    mixture.images = [
-        tuple(files[(index + place) % len(files)] for place in range(len(images)))
-        for index, images in enumerate(mixture.images)
-    ]
-    return mixture
-
-
 def plans_of(kind: str, model: Any, checkpointing: bool, arguments: TrainingArguments) -> Plans:
     plans = {
         "vision_tower": HALF,
@@ -116,7 +102,9 @@ def measured(kind: str, way: str, checkpointing: bool) -> dict[str, float]:
     """What the Trainer logs when it has warmed up (medians), and memory as it was and as it was planned."""
     folder = tempfile.TemporaryDirectory()
     processor = real_processor()
-    mixture = with_photographs(records(LONG, RECORDS, processor, Path(folder.name)), Path(folder.name))
+    mixture = records(LONG, RECORDS, processor, Path(folder.name))
+    # every record shows this one
+    Image.fromarray(photographs.coffee()).resize((1024, 768)).save(Path(folder.name) / BLANK)
     arguments = arguments_of(way, folder.name)
 
     def prepared(device: str) -> tuple[Any, Plans, list[Any]]:
@@ -147,7 +135,9 @@ def measured(kind: str, way: str, checkpointing: bool) -> dict[str, float]:
     _, largest = largest_micro_batch(mixture, sampler, arguments)
     twin, _, _ = prepared("meta")
     sizes = model_sizes(twin)
-    plan = plan_rows(sizes, step_bytes(twin.to(torch.bfloat16), largest), 1, True, str(arguments.optim))[0]
+    plan = plan_rows(
+        sizes, step_bytes(twin.to(torch.bfloat16), largest), 1, True, str(arguments.optim), averaged=False
+    )[0]
     told = ("tokens_per_second", "images_per_second", "model_flops_utilisation", "padding", "data_wait")
     return {name: median(line[name] for line in lines) for name in told} | {"held": held, "plan": plan.total / GIB}
 

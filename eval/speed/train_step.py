@@ -38,6 +38,7 @@ from minigemini.training.packed_attention import choose_attention
 from minigemini.training.trainer import MiniGeminiTrainer
 
 NANO, WIDE = "nano", "nano's towers, language model 512 wide"
+BLANK = "blank.png"  # the picture that records have which say nothing
 TABLETOP, LONG = "tabletop", "lengths of LLaVA-665K"
 TRAINED = ("patch_info_mining", "multi_modal_projector", "language_model", "lm_head")
 GROUPED, RANDOM, PACKED, TRL = "grouped by length", "random order", "packed", "TRL's SFTTrainer, random order"
@@ -70,7 +71,7 @@ def records(data: str, number: int, processor: Any, folder: Path) -> Mixture:
         return Mixture([source])
     generator = np.random.default_rng(0)
     picture = tokens_per_image(processor)
-    Image.new("RGB", (96, 96)).save(folder / "blank.png")
+    Image.new("RGB", (96, 96)).save(folder / BLANK)
     asked, tokens = [], []
     for n in range(number):
         mean, deviation, images = ((1288, 600, 0), (775, 150, 1), (695, 90, 1))[
@@ -82,9 +83,7 @@ def records(data: str, number: int, processor: Any, folder: Path) -> Mixture:
         ids = generator.integers(20, 200, length - images * (picture - 1)).astype(np.int32)
         ids[1 : 1 + images] = processor.image_token_id
         trained = np.arange(len(ids)) >= len(ids) - length // 6
-        asked.append(
-            Record(str(n), (message("user", "", [str(folder / "blank.png")] * images), message("assistant", "")))
-        )
+        asked.append(Record(str(n), (message("user", "", [str(folder / BLANK)] * images), message("assistant", ""))))
         tokens.append(Tokens(ids, trained))
     shard = Shard(columns_of(list(enumerate(asked)), tokens, picture))
     return Mixture([checked_source(1.0, [shard], max_length=2048)[0]])
