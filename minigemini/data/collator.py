@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 from minigemini.data.mixture import Example
 from minigemini.data.tokens import Processor, tokens_per_image
 
-IGNORED = -100  # label of a token that is not trained on
+IGNORED = torch.nn.CrossEntropyLoss().ignore_index  # label of a token that is not trained on: torch's own, -100
 
 
 class Collator:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers.utils import TransformersKwargs
 
-IGNORED = -100
+IGNORED = torch.nn.CrossEntropyLoss().ignore_index  # torch's own, -100
 AT_ONCE = 2**24  # logits in float32 at a time: 64 MiB
 
 

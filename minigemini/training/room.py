@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,21 @@ def check_for_model(model: nn.Module, arguments: TrainingArguments) -> None:
 
 
 def is_full(model: nn.Module, arguments: TrainingArguments, besides: int) -> bool:
-    """Whether what is left to write of a checkpoint, beside what is written, has no room."""
+    """Whether what is left to write of a checkpoint, beside what is written, has no room: on the disk, or in a quota, which only shows
+    in writing."""
+    return lacks_room(model, arguments, besides) or cannot_write(output_of(arguments) / BESIDE)
+
+
+def cannot_write(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(BESIDES))
+    except OSError:
+        return True
+    return False
+
+
+def lacks_room(model: nn.Module, arguments: TrainingArguments, besides: int) -> bool:
     written = sum(path.stat().st_size for path in (output_of(arguments) / BESIDE).rglob("*") if path.is_file())
     return shutil.disk_usage(output_of(arguments)).free < checkpoint_bytes(model, arguments, besides) - written
 

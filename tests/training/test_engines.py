@@ -46,8 +46,12 @@ def folder(tmp_path_factory, tiny_parts) -> Path:
     file.write_text(json.dumps([*images[1:5], *text[:2], *images[5:7], *text[1:4], text[0], images[0]]))
     tie(Path(tiny_parts["language_model"]), folder / "tied_language_model")
     tied_parts = tiny_parts | {"language_model": str(folder / "tied_language_model")}
+    whole = all_trained(align_recipe(tiny_parts, file, folder / "whole"))
+    held_out = [write_data(folder / name, records, seed=1) for name, records in (("held_out", 5), ("more", 3))]
+    whole["data"]["validation"] = [{"path": str(path)} for path in held_out]  # shares of 3 and 2 records, of 2 and 1
+    whole["trainer"]["per_device_eval_batch_size"] = 2
     for name, recipe in {
-        "whole": all_trained(align_recipe(tiny_parts, file, folder / "whole")),
+        "whole": whole,
         "tied": all_trained(align_recipe(tied_parts, file, folder / "tied")),
         "bf16": all_trained(finetune_recipe(folder / "whole", file, folder / "bf16")),
     }.items():
@@ -97,8 +101,7 @@ def together(lora) -> Path:
     ``lora_resumed`` goes on with from its second step, and ``said.txt``, what they said."""
     folder = lora
     runs: list[tuple[str, list[str]]] = []
-    held_out = write_data(folder / "held_out", 3, seed=1)
-    samples = [f"data.validation=[{{path: {held_out}}}]", "samples={every: 100, records: 2}"]
+    samples = ["samples={every: 100, records: 2}"]
     for engine, settings in ENGINES.items():
         runs.append(a_run(folder, "whole", engine, settings if engine in IN_SLICES else [*settings, *samples]))
     for engine in IN_SLICES:
@@ -159,6 +162,19 @@ def test_two_processes_learn_what_one_learns(together, engine):
     assert_learnt_the_same(together / "whole", together / f"whole_{engine}")
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_validation_loss_of_each_source_is_that_of_one_process(together, engine):
+    """Over shares that are uneven."""
+    one, two = (validation_losses(together / name) for name in ("whole", f"whole_{engine}"))
+    assert one.keys() == {"eval_held_out_data_loss", "eval_more_data_loss"}
+    assert two == pytest.approx(one, abs=1e-5)
+
+
+def validation_losses(folder: Path) -> dict[str, float]:
+    history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+    return {key: value for entry in history for key, value in entry.items() if key.endswith("_data_loss")}
+
+
 @pytest.mark.parametrize("engine", IN_SLICES)
 def test_tied_embeddings_learn_from_both_processes(together, engine):
     assert_learnt_the_same(together / "tied", together / f"tied_{engine}")
@@ -192,7 +208,7 @@ def test_ddp_has_no_slices(together):
 def test_one_process_answers_while_the_other_waits(together, engine):
     page = (together / f"whole_{engine}" / "samples" / "step-4.html").read_text(encoding="utf-8")
     assert page.count("<article>") == 2
-    assert "validation loss: data " in page
+    assert "validation loss: held_out_data " in page
 
 
 def test_fsdp2_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(together):

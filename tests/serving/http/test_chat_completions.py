@@ -28,7 +28,10 @@ def url(image, kind="PNG"):
 def user(text, *urls):
     return {
         "role": "user",
-        "content": [*({"type": "image_url", "image_url": {"url": one}} for one in urls), {"type": "text", "text": text}],
+        "content": [
+            *({"type": "image_url", "image_url": {"url": one}} for one in urls),
+            {"type": "text", "text": text},
+        ],
     }
 
 
