@@ -17,4 +17,5 @@
 ``load_session``         a model and its generator -> a session
 ``drawing_files``        drawings and attention pictures as files
 ``vllm_plugin``          what vLLM calls so that it knows the model
+``http``                 ``minigemini serve``
 """

@@ -6,6 +6,8 @@ old_form             recipes of before `modules:`, refused with the new form
 refused_arguments    what Trainer would take and not do
 modules              what each module does: trained how, at which rate
 lora                 low-rank layers beside those of a module, by exact name
+master_weights       float32 copies of weights that are trained in bfloat16
+ema                  a running average of the trained weights
 module_table         the table of it that is printed first, and the proof that it is true
 trainer              transformers' Trainer with our order, optimizer groups and bar
 whole_graph          what DDP, ZeRO and FSDP2 want of a batch that does not use every layer

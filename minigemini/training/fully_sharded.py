@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import nn
-from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy
 from transformers import PreTrainedModel, TrainingArguments
 
 from minigemini.strict_yaml import unknown_name
@@ -90,3 +90,10 @@ def set_up(accelerator: Accelerator, arguments: TrainingArguments, model: nn.Mod
         plugin.mixed_precision_policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     accelerator.state.fsdp_plugin = plugin
     accelerator.state.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+
+
+def reshard(model: nn.Module) -> None:
+    """What a forward pass without a way back has left whole, embeddings and head above all, lies in slices again."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()

@@ -44,7 +44,8 @@ class MasterWeights:
         if self.pairs:
             optimizer.step = MethodType(partial(self._step, optimizer.step), optimizer)  # type: ignore[method-assign]
 
-    def _step(self, step_at_once: Callable[[], None], optimizer: torch.optim.Optimizer) -> None:
+    def _step(self, step_at_once: Callable[[], None], optimizer: torch.optim.Optimizer, closure: None = None) -> None:
+        assert closure is None, "the parts would each call it"
         step_at_once()  # of what is in float32 itself
         for group in optimizer.param_groups:
             for weight in group["params"]:

@@ -33,6 +33,7 @@ from minigemini.training.module_table import TableIsTrue, module_rows
 from minigemini.training.modules import (
     Plans,
     WhatIsFrozenStaysOutOfTheGraph,
+    held_in_bfloat16,
     hold_in_eval_mode,
     optimizer_groups,
     set_rates,
@@ -80,7 +81,7 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         self.remove_callback(PrinterCallback)
         self.progress, self.stopping = Progress(stage), StopWhenAsked()
         table = TableIsTrue(module_rows(self.model, plans), casts=self.is_deepspeed_enabled)
-        self.master_weights = MasterWeights([])  # `create_optimizer` has those of its groups
+        self.master_weights = MasterWeights([])  # `create_optimizer` has those of its groups, where there are some
         self.averaged = AveragedWeights(ema.decay) if ema else None
         if self.averaged is not None:
             self.bytes_besides = 4 * sum(weight.numel() for _, weight in trained_weights(self.model))
@@ -101,7 +102,8 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
             optimizer_class, arguments = self.get_optimizer_cls_and_kwargs(self.args, self.model)
             decayed = set(self.get_decay_parameter_names(self.model))
             groups = optimizer_groups(self.model, decayed, self.plans)
-            self.master_weights = MasterWeights(groups)
+            if held_in_bfloat16(self.plans):  # what DeepSpeed has put in 16 bits, it has copies of
+                self.master_weights = MasterWeights(groups)
             self.optimizer = optimizer_class(groups, **arguments)
             self.master_weights.follow(self.optimizer)
         return self.optimizer
@@ -207,6 +209,7 @@ class MiniGeminiTrainer(WholeCheckpointTrainer):
         batches = (self._prepare_inputs(batch) for batch in dataloader)
         with self.compute_loss_context_manager(), self.weights_to_keep():
             loss, records = evaluation_loss(self.model_wrapped, batches)
+        fully_sharded.reshard(self.model_wrapped)
         self.meter.leave_out(time.perf_counter() - started)
         return EvalLoopOutput(np.empty(0), None, {f"{metric_key_prefix}_loss": loss}, records)
 

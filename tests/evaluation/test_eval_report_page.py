@@ -120,15 +120,15 @@ def test_the_numbers_on_the_page(two_runs, tmp_path, capsys):
 
 @needs_browser
 def test_untrusted_text_stays_text(tmp_path, capsys):
-    """In every place that a file can fill."""
-    rows = [choice(EVIL + "1", EVIL, EVIL, answer=EVIL, image=EVIL), choice(EVIL + "2", "A", "all", image="2")]
+    """In every place that a file can fill; no answer could be right to such a gold answer, so it is refused before."""
+    rows = [choice(EVIL + "1", EVIL, EVIL, answer="A", image=EVIL), choice(EVIL + "2", "A", "all", image="2")]
     rows[0]["prompt"] = EVIL
     file = write_jsonl(tmp_path / "evil.jsonl", rows)
     out = tmp_path / "report.html"
     assert report(file, "--against", file, "--benchmark", "ai2d", "--out", out) == 0
     assert out.read_text("utf-8").count("<script") == 2
     data = data_of(out)
-    assert {data["rows"][0][key] for key in ("kind", "prompt", "answer", "gold", "image")} == {EVIL}
+    assert {data["rows"][0][key] for key in ("kind", "prompt", "answer", "image")} == {EVIL}
     body = """
         const texts = [...document.querySelectorAll("article")][0].innerText;
         const kind = document.getElementById("kind");

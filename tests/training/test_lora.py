@@ -334,7 +334,6 @@ def test_tied_matrices_are_not_adapted(tiny_parts):
         ("modules.multi_modal_projector={train: dora, rank: 4}", "an adapter is of one kind, dora or not"),
         ("modules.multi_modal_projector={train: qlora, rank: 4}", "qlora is for language_model"),
         ("modules.lm_head={train: lora, rank: 4, targets: mlp}", "targets does nothing for the head"),
-        ("modules.patch_info_mining.dtype=bfloat16", "weights that are trained are held in float32"),
         ("modules.vision_tower={train: frozen, dtype: bfloat16}", "computes in mixed precision only; set trainer.bf16"),
         ("modules.vision_tower={train: frozen, gradient_checkpointing: true}", "it is frozen, and no gradient passes"),
         ("modules.patch_info_mining.gradient_checkpointing=true", "does nothing, it has no blocks"),

@@ -106,7 +106,7 @@ def test_a_run_does_not_go_on_with_another_type(align):
 def test_what_does_not_go_with_it_is_refused(align):
     with pytest.raises(ValueError, match="modules.multi_modal_projector: .*set trainer.bf16=true"):
         train(align, IN_BFLOAT16[:1])
-    with pytest.raises(ValueError, match="modules.language_model: dtype does nothing under DeepSpeed"):
+    with pytest.raises(ValueError, match=r"modules.\w+: dtype does nothing under DeepSpeed"):
         train(align, [*IN_BFLOAT16, "trainer.deepspeed=train/deepspeed/zero2.json"])
     with pytest.raises(ValueError, match="modules.patch_info_mining: on a CPU torch has no LayerNorm"):
         train(align, [*IN_BFLOAT16, "modules.patch_info_mining.dtype=bfloat16"])

@@ -1,6 +1,7 @@
 """``minigemini serve``: OpenAI's API over HTTP, a thin view of the engine for many.
 
 ``run``               loads a model and serves it
+``options``           what it is told
 ``app``               the application: endpoints, and what stands around them
 ``door``              keys, host names and sizes, before a body is read
 ``served``            what the endpoints share

@@ -80,14 +80,24 @@ def add_error_handlers(app: FastAPI) -> None:
             error = ApiError(error.status_code, f"{request.method} {request.url.path}: {error.detail}", headers=headers)
         return response(error)
 
-    @app.exception_handler(Exception)
     async def of_anything(request: Request, error: Exception) -> JSONResponse:
         return response(error)
+
+    for kind in (
+        ValueError,
+        TimeoutError,
+        Busy,
+        Closed,
+        Exception,
+    ):  # of Exception alone the framework breaks the connection too
+        app.add_exception_handler(kind, of_anything)
 
 
 def _first_of(error: RequestValidationError) -> ApiError:
     first = error.errors()[0]
     where = _written([part for part in first["loc"] if part != "body"])
+    if first["type"] == "model_attributes_type" and not where:
+        return ApiError(400, "the body is not JSON, or no object of it; send Content-Type: application/json")
     if first["type"] == "json_invalid":
         return ApiError(400, f"the body is not JSON: {first.get('ctx', {}).get('error', first['msg'])}")
     if first["type"] == "extra_forbidden":
@@ -99,7 +109,16 @@ def _first_of(error: RequestValidationError) -> ApiError:
     return ApiError(400, f"{where}: {first['msg']}", param=where or None, code="invalid_value")
 
 
+TAGS = {"system", "developer", "user", "assistant", "tool", "text", "image_url"}
+"""By which the validator chose among the forms of a list's element; it writes them behind the index."""
+
+
 def _written(location: list[Any]) -> str:
     """``messages[0].content``"""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    text = ""
+    for before, part in zip([None, *location], location, strict=False):
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif not (isinstance(before, int) and part in TAGS):
+            text += f".{part}"
     return text.removeprefix(".")
