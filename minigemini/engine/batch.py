@@ -10,6 +10,7 @@ turn two tokens that are as good as equally likely.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Event as Flag
 from typing import Any, Literal
 
 import torch
@@ -27,14 +28,16 @@ class Row:
     """One request on its way.
 
     Args:
-        seconds: its time limit, as of :class:`Reply`.
+        seconds, cancelled: as of :class:`Reply`.
 
     Raises:
         ValueError: beams are asked for, and as of :meth:`LocalEngine.stream`.
     """
 
-    def __init__(self, engine: LocalEngine, request: Request, seconds: float | None = None) -> None:
-        self.reply = Reply(seconds)
+    def __init__(
+        self, engine: LocalEngine, request: Request, seconds: float | None = None, cancelled: Flag | None = None
+    ) -> None:
+        self.reply = Reply(seconds, cancelled)
         if request.decoding.num_beams != 1:
             raise ValueError(
                 f"num_beams={request.decoding.num_beams}: answers that are decoded together have one beam each"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from threading import Condition, Thread
+from threading import Event as Flag
 from types import TracebackType
 
 from minigemini.engine.batch import Batch, Row
@@ -39,11 +40,11 @@ class EngineForMany:
         self._thread = Thread(target=self._run, name="engine for many", daemon=True)
         self._thread.start()
 
-    def submit(self, request: Request, seconds: float | None = None) -> Reply:
+    def submit(self, request: Request, seconds: float | None = None, cancelled: Flag | None = None) -> Reply:
         """Pictures are opened and the text is cut into tokens here, in the thread that asks.
 
         Args:
-            seconds: its time limit, as of :class:`Reply`; who exceeds it ends with :class:`Failed` and a TimeoutError.
+            seconds, cancelled: as of :class:`Reply`; who exceeds the time ends with :class:`Failed` and a TimeoutError.
 
         Raises:
             ValueError: the request cannot be answered, as of :class:`Row`.
@@ -51,7 +52,7 @@ class EngineForMany:
             Closed: :meth:`close` was called.
         """
         self._refuse()  # before the work of reading it
-        row = Row(self.engine, request, seconds)
+        row = Row(self.engine, request, seconds, cancelled)
         with self._changed:
             self._refuse()
             self._rows.append(row)

@@ -43,10 +43,11 @@ class Reply:
 
     Args:
         seconds: how long the answer may take from now on, the time that it waits for its turn included; None: as long as it likes.
+        cancelled: ends it when it is set, from any thread; one of its own if not given.
     """
 
-    def __init__(self, seconds: float | None = None) -> None:
-        self.cancelled = Flag()
+    def __init__(self, seconds: float | None = None, cancelled: Flag | None = None) -> None:
+        self.cancelled = cancelled or Flag()
         self._seconds = seconds
         self._ends = math.inf if seconds is None else time.monotonic() + seconds
         self._events: SimpleQueue[Event] = SimpleQueue()

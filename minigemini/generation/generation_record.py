@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import IO
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -78,20 +79,21 @@ def pixel_hash(image: Image.Image) -> str:
     return hashlib.sha256(f"{rgb.width}x{rgb.height}:".encode() + rgb.tobytes()).hexdigest()
 
 
-def save_png(image: Image.Image, record: GenerationRecord, path: str | Path) -> None:
+def save_png(image: Image.Image, record: GenerationRecord, path: str | Path | IO[bytes]) -> None:
     """Write a picture with its record inside. The same picture and record give the same bytes."""
     info = PngInfo()
     info.add_itxt(CHUNK, record.to_json())
     image.save(path, format="PNG", pnginfo=info)
 
 
-def read_record(path: str | Path) -> GenerationRecord:
-    """The record inside a PNG, which may come from anybody: every field is checked and nothing is run.
+def read_record(source: str | Path | bytes) -> GenerationRecord:
+    """The record inside a PNG (a file, or what it holds), which may come from anybody: every field is checked and nothing is run.
 
     Raises:
         ValueError: not a PNG, no record, or one that is not as :class:`GenerationRecord` says; it names the file and the field.
     """
-    with open_header(path, with_text=True) as image:
+    path = source if not isinstance(source, bytes) else "the picture"
+    with open_header(source, with_text=True) as image:
         text = image.info.get(CHUNK)
     if not isinstance(text, str):
         raise ValueError(

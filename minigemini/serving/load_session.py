@@ -58,12 +58,12 @@ def check_generator(name: str) -> None:
 
 def _in_the_background(name: str) -> Future[ImageGenerator]:
     thread = ThreadPoolExecutor(1)
-    future = thread.submit(_load_generator, name)
+    future = thread.submit(load_generator, name)
     thread.shutdown(wait=False)
     return future
 
 
-def _load_generator(name: str) -> ImageGenerator:
+def load_generator(name: str) -> ImageGenerator:
     from diffusers.utils import logging
 
     from minigemini.generation.image_generator import ImageGenerator

@@ -5,15 +5,24 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from threading import Event as Flag
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
+from minigemini.engine.many import Closed
+from minigemini.engine.request import Decoding, Draw
+from minigemini.serving.chat_session import ImageDrawn, Notice, TextDelta
+from minigemini.serving.http.answer import Done, Event, ImageFailed, ImageSettings, answer_events
 from minigemini.serving.http.errors import ApiError
 from minigemini.serving.http.feed import unless_gone
 from minigemini.serving.http.messages import ChatMessage, Given, turns_of
+from minigemini.serving.http.picture_size import MAX_STEPS, Size, as_size
+from minigemini.serving.http.pictures import data_url, png
+from minigemini.serving.http.served import Served, served_by
 from minigemini.serving.http.server_sent import server_sent
 
 router = APIRouter()
@@ -27,6 +36,17 @@ class StreamOptions(Given):
 
 class PlainText(Given):
     type: Literal["text"]
+
+
+class ImageConfig(Given):
+    size: Size | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
+    guidance: Annotated[float, Field(ge=0, le=100)] | None = None
+    negative_prompt: str | None = None
+
+    def settings(self) -> ImageSettings:
+        return ImageSettings(as_size(self.size), self.seed, self.steps, self.guidance, self.negative_prompt)
 
 
 class ChatRequest(Given):
@@ -51,9 +71,127 @@ class ChatRequest(Given):
     stop: Stop | Annotated[list[Stop], Field(max_length=4)] = []
     modalities: list[Literal["text", "image"]] = ["text", "image"]
     draw: Literal["auto", "always", "never"] = "auto"
+    image_config: ImageConfig = ImageConfig()
     # those that every client may send, at the value that they have here
     n: Literal[1] = 1
     logprobs: Literal[False] = False
     presence_penalty: Annotated[float, Field(ge=0, le=0)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] = 0.0
     response_format: PlainText = PlainText(type="text")
+
+
+@router.post("/v1/chat/completions", response_model=None)
+async def complete(asked: ChatRequest, request: Request) -> Response | dict[str, Any]:
+    served = served_by(request)
+    served.check_model(asked.model)
+    answered = Completion(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), served.name)
+    cancelled = Flag()
+    events = served.feed.items(lambda: answer_events(**_request(asked, served), cancelled=cancelled), cancelled)
+    if asked.stream:
+        return await server_sent(answered.chunks(events, asked.stream_options.include_usage))
+    return await unless_gone(request, answered.whole(events))
+
+
+def _request(asked: ChatRequest, served: Served) -> dict[str, Any]:
+    if asked.max_tokens is not None and asked.max_completion_tokens is not None:
+        raise ApiError(
+            400, "max_tokens: is the old name of max_completion_tokens; give one of them", param="max_tokens"
+        )
+    draw: dict[str, Draw] = {"auto": "auto", "always": True, "never": False}
+    if "image" not in asked.modalities and asked.draw == "always":
+        raise ApiError(400, "draw: always, and modalities has no image", param="draw")
+    return {
+        "served": served,
+        "turns": turns_of(asked.messages),
+        "decoding": Decoding(
+            asked.max_completion_tokens or asked.max_tokens or served.max_new_tokens,
+            asked.temperature,
+            asked.top_p,
+            stop=(asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop),
+        ),
+        "seed": asked.seed,
+        "draw": draw[asked.draw] if "image" in asked.modalities else False,
+        "settings": asked.image_config.settings(),
+    }
+
+
+@dataclass
+class Completion:
+    """One answer, as it is made."""
+
+    id: str
+    created: int
+    model: str
+    text: str = ""
+    images: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    async def whole(self, events: AsyncIterator[Event]) -> dict[str, Any]:
+        async for event in events:
+            self._delta(event)
+            if isinstance(event, Done):
+                done = event
+        message = {"role": "assistant", "content": self.text, "refusal": None, "images": self.images}
+        choice = {"index": 0, "message": message, "finish_reason": finish_reason(done), "logprobs": None}
+        return self._head("chat.completion") | {"choices": [choice], "usage": usage(done), "notices": self.notices}
+
+    async def chunks(self, events: AsyncIterator[Event], with_usage: bool) -> AsyncIterator[tuple[None, Any]]:
+        """The JSON of each event of the stream."""
+        head = self._head("chat.completion.chunk")
+
+        def chunk(delta: dict[str, Any], reason: str | None = None) -> tuple[None, Any]:
+            choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
+            return None, head | {"choices": [choice]} | ({"usage": None} if with_usage else {})
+
+        begun = False
+        async for event in events:
+            if not begun:
+                yield chunk({"role": "assistant", "content": ""})
+                begun = True
+            if delta := self._delta(event):
+                yield chunk(delta)
+            if isinstance(event, Done):
+                yield chunk({}, finish_reason(event))
+                if with_usage:
+                    yield None, head | {"choices": [], "usage": usage(event)}
+        yield None, "[DONE]"
+
+    def _delta(self, event: Event) -> dict[str, Any] | None:
+        """What an event adds to the message; nothing, if it only tells how far something is."""
+        if isinstance(event, TextDelta):
+            text = event.text if self.text else event.text.lstrip()  # models write a blank before their first word
+            self.text += text
+            return {"content": text} if text else None
+        if isinstance(event, ImageDrawn):
+            image = {
+                "type": "image_url",
+                "image_url": {"url": data_url(png(event.image, event.record))},
+                "index": len(self.images),
+                "offset": len(self.text),
+                "revised_prompt": event.record.prompt,
+            }
+            self.images.append(image)
+            return {"images": [image]}
+        if isinstance(event, ImageFailed | Notice):
+            notice = event.text if isinstance(event, Notice) else f"not drawn: {event.reason}"
+            self.notices.append(notice)
+            return {"notices": [notice]}
+        return None
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+
+def finish_reason(done: Done) -> str:
+    """
+    Raises:
+        Closed: it was ended by the server, not by the model.
+    """
+    if done.answer.finish_reason == "cancelled":
+        raise Closed("the server is shutting down")
+    return done.answer.finish_reason
+
+
+def usage(done: Done) -> dict[str, int]:
+    read, written = done.prompt_tokens, done.answer_tokens
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}

@@ -1,4 +1,4 @@
-"""What goes wrong, as OpenAI's clients expect it: ``{"error": {"message", "type", "param", "code"}}`` under a status that says whose fault."""
+"""What goes wrong, as OpenAI's clients expect it: ``{"error": {"message", "type", "param", "code"}}`` and a status."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def _first_of(error: RequestValidationError) -> ApiError:
     if first["type"] == "extra_forbidden":
         return ApiError(400, f"{where}: this server has no such option", param=where, code="unsupported_parameter")
     if first["type"] == "missing":
-        return ApiError(400, f"{where or 'the body'} is missing", param=where or None, code="missing_required_parameter")
+        return ApiError(
+            400, f"{where or 'the body'} is missing", param=where or None, code="missing_required_parameter"
+        )
     return ApiError(400, f"{where}: {first['msg']}", param=where or None, code="invalid_value")
 
 

@@ -1,11 +1,12 @@
 """Messages in the form of ``/v1/chat/completions``, and as the turns of a conversation.
 
-OpenAI's API has no pictures in an answer; the field ``images`` of an assistant's message is what OpenRouter, LiteLLM and others agreed on. A
-picture that comes back with the conversation has its prompt in the record inside the PNG: the model reads again what it wrote.
+OpenAI's API has no pictures in an answer; the field ``images`` of an assistant's message is what OpenRouter, LiteLLM and others agreed on.
+A picture that comes back with the conversation has its prompt in the record inside the PNG: the model reads again what it wrote.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,7 +16,7 @@ from minigemini.generation.generation_record import read_record
 from minigemini.media import open_image
 from minigemini.serving.conversation import Drawing, Turn
 from minigemini.serving.http.errors import ApiError
-from minigemini.serving.http.pictures import checked, picture_bytes
+from minigemini.serving.http.pictures import Pictures
 
 
 class Given(BaseModel):
@@ -90,7 +91,7 @@ class AssistantMessage(Spoken):
 ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage, Field(discriminator="role")]
 
 
-def turns_of(messages: list[Any]) -> list[Turn]:
+def turns_of(messages: Sequence[SystemMessage | UserMessage | AssistantMessage]) -> list[Turn]:
     """A conversation, the user's message last. Pictures are the files' bytes, or a :class:`Drawing` in an answer. Markers in texts are as
     they were typed.
 
@@ -99,29 +100,28 @@ def turns_of(messages: list[Any]) -> list[Turn]:
     """
     if not messages or messages[-1].role != "user":
         raise ApiError(400, "messages: the last one must be the user's", param="messages")
-    turns, files, params = [], [], []
+    turns: list[Turn] = []
+    pictures = Pictures()
     for number, one in enumerate(messages):
-        parts: list[Part] = []
-        for place, part in enumerate(one.content):
-            if isinstance(part, TextPart):
-                parts.append(Text(part.text))
-                continue
-            param = f"messages[{number}].content[{place}].image_url.url"
-            parts.append(Image(picture_bytes(part.image_url.url, param)))
-            files.append(parts[-1].source)
-            params.append(param)
+        where = f"messages[{number}]"
         if isinstance(one, AssistantMessage):
-            text = "".join(part.text for part in one.content)
-            drawn = []
-            for place, image in enumerate(one.images):
-                param = f"messages[{number}].images[{place}].image_url.url"
-                files.append(picture_bytes(image.image_url.url, param))
-                params.append(param)
-                drawn.append((image.offset, drawing_in(files[-1], param)))
-            parts = in_their_places(text, drawn)
-        role: Any = "system" if one.role == "developer" else one.role
-        turns.append(Turn(Message(role, tuple(parts))))
-    checked(files, params)
+            files = [
+                pictures.at(image.image_url.url, f"{where}.images[{place}].image_url.url")
+                for place, image in enumerate(one.images)
+            ]
+            drawn = [
+                (image.offset, drawing_in(file, f"{where}.images[{place}]"))
+                for place, (image, file) in enumerate(zip(one.images, files, strict=True))
+            ]
+            parts = in_their_places("".join(part.text for part in one.content), drawn)
+        else:
+            parts = [
+                Text(part.text)
+                if isinstance(part, TextPart)
+                else Image(pictures.at(part.image_url.url, f"{where}.content[{place}].image_url.url"))
+                for place, part in enumerate(one.content)
+            ]
+        turns.append(Turn(Message("system" if one.role == "developer" else one.role, tuple(parts))))
     return turns
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 
 from PIL import Image
@@ -16,45 +15,48 @@ MAX_PIXELS = 64_000_000
 """Of all the pictures of one request: a picture of one colour can be small as a file and fill the memory when it is opened."""
 
 
-def picture_bytes(url: str, param: str) -> bytes:
-    """The file in a ``data:`` URL. Its header is checked, its pixels when it is opened.
+class Pictures:
+    """The files of the pictures in one request. Their headers are checked here, their pixels when they are opened."""
 
-    Raises:
-        ApiError: any other URL: this server fetches nothing. Or it is not base64, or no picture, or one beyond the limits.
-    """
-    if not url.startswith("data:"):
-        raise ApiError(
-            400,
-            f"{param}: this server fetches no pictures; send it as data:image/png;base64,...",
-            param=param,
-            code="unsupported_image_url",
-        )
-    head, _, text = url.partition(",")
-    kind, *rest = head.removeprefix("data:").split(";")
-    if not kind.startswith("image/") or rest[-1:] != ["base64"]:
-        raise ApiError(400, f"{param}: expected data:image/...;base64,..., got {head[:60]!r}", param=param)
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ApiError(400, f"{param}: not base64 ({error})", param=param) from error
-    checked([data], [param])
-    return data
+    def __init__(self) -> None:
+        self.pixels = 0
 
+    def at(self, url: str, param: str) -> bytes:
+        """The file in a ``data:`` URL.
 
-def checked(files: list[bytes], params: list[str]) -> None:
-    """
-    Raises:
-        ApiError: one of them is not a picture, or they are too large together.
-    """
-    pixels = 0
-    for data, param in zip(files, params, strict=True):
+        Raises:
+            ApiError: any other URL: this server fetches nothing. Or it is not base64, and as of :meth:`checked`.
+        """
+        if not url.startswith("data:"):
+            raise ApiError(
+                400,
+                f"{param}: this server fetches no pictures; send it as data:image/png;base64,...",
+                param=param,
+                code="unsupported_image_url",
+            )
+        head, _, text = url.partition(",")
+        kind, *rest = head.removeprefix("data:").split(";")
+        if not kind.startswith("image/") or rest[-1:] != ["base64"]:
+            raise ApiError(400, f"{param}: expected data:image/...;base64,..., got {head[:60]!r}", param=param)
+        try:
+            data = base64.b64decode(text, validate=True)
+        except ValueError as error:
+            raise ApiError(400, f"{param}: not base64 ({error})", param=param) from error
+        return self.checked(data, param)
+
+    def checked(self, data: bytes, param: str) -> bytes:
+        """
+        Raises:
+            ApiError: it is no picture, or one beyond the limits, alone or with those before.
+        """
         try:
             with open_header(data, param, MAX_PIXELS) as image:
-                pixels += image.width * image.height
+                self.pixels += image.width * image.height
         except ValueError as error:
             raise ApiError(400, str(error), param=param, code="invalid_image") from error
-        if pixels > MAX_PIXELS:
+        if self.pixels > MAX_PIXELS:
             raise ApiError(400, f"the pictures have more than {MAX_PIXELS:,} pixels together", param=param)
+        return data
 
 
 def png(image: Image.Image, record: GenerationRecord | None) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ class Served:
     Attributes:
         name: of the model, as clients ask for it.
         generator: None: this server draws nothing.
+        drawing: the one thread in which pictures are drawn.
         feed: the requests that are being answered.
         seconds: time limit of one request.
         created: when it began, in seconds since 1970.
@@ -32,7 +34,13 @@ class Served:
     generator: ImageGenerator | None
     feed: Feed
     seconds: float = 600.0
+    drawing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="drawing"))
     created: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Of an answer that is not told otherwise."""
+        return self.engine.engine.model.generation_config.max_new_tokens or 256
 
     def check_model(self, name: str) -> None:
         """

@@ -1,0 +1,14 @@
+"""``minigemini serve``: OpenAI's API over HTTP, a thin view of the engine for many.
+
+``run``               loads a model and serves it
+``app``               the application: endpoints, and what stands around them
+``door``              keys, host names and sizes, before a body is read
+``served``            what the endpoints share
+``feed``              from the threads that answer to the loop that serves
+``answer``            a conversation without a session -> the events of its answer
+``chat_completions``  /v1/chat/completions, its messages in ``messages``
+``models``            /v1/models, /health
+``server_sent``       streams
+``pictures``          as they travel in JSON; ``picture_size`` says how large one may be
+``errors``            what goes wrong, in OpenAI's form
+"""
