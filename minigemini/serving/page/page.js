@@ -16,7 +16,7 @@ import { forget, keepConversation, keepMessage, keptConversations, messagesOf } 
 
 let shown = new Conversation();
 let changing = null; // the earlier message that is being changed
-const answering = new Map(); // conversation's id -> {conversation, controller}
+const answering = new Map(); // conversation's id -> {conversation, controller, ended}
 
 const does = {
   choose(message) {
@@ -78,7 +78,9 @@ function answer(question) {
 async function write(message, fill) {
   const conversation = shown;
   const controller = new AbortController();
-  answering.set(conversation.id, { conversation, controller });
+  let end;
+  const ended = new Promise((resolve) => (end = resolve));
+  answering.set(conversation.id, { conversation, controller, ended });
   show();
   toEnd();
   announce("The model answers.");
@@ -99,6 +101,7 @@ async function write(message, fill) {
   conversation.changed = Date.now();
   await keepMessage(message);
   await keep(conversation);
+  end();
   if (shown === conversation) {
     showMessage(conversation, message, does);
     showState();
@@ -222,7 +225,7 @@ function display(conversation) {
   show();
   toEnd();
   list();
-  byId("words").focus();
+  if (matchMedia("(pointer: fine)").matches) byId("words").focus(); // a phone would unfold its keyboard
 }
 
 async function rename(kept) {
@@ -237,6 +240,7 @@ async function rename(kept) {
 async function forgetAsked(kept) {
   if (!(await confirmed(`Delete “${kept.title || "New conversation"}” and its pictures?`, "Delete"))) return;
   answering.get(kept.id)?.controller.abort();
+  await answering.get(kept.id)?.ended; // it is kept when it ends
   await forget(kept.id);
   if (kept.id === shown.id) display(new Conversation());
   else await list();
