@@ -20,7 +20,7 @@ from transformers import DynamicCache, LogitsProcessorList
 
 from minigemini.engine.answer_stream import AnswerStream, before_begun, cut_at
 from minigemini.engine.local import Answer, LocalEngine
-from minigemini.engine.reply import Done, Failed, Reply
+from minigemini.engine.reply import Failed, Reply
 from minigemini.engine.request import Request
 
 
@@ -93,13 +93,13 @@ class Row:
         if rest:
             self.reply.put(rest)
         shortened = any(constraint.shortened for constraint in self.constraints)
-        answer = Answer(self._stream.answer, reason, torch.tensor(self.tokens, dtype=torch.int64), shortened)
-        self._end(Done(answer, self.prompt_tokens, len(self.tokens)))
+        tokens = torch.tensor(self.tokens, dtype=torch.int64)
+        self._end(Answer(self._stream.answer, reason, tokens, shortened, prompt_tokens=self.prompt_tokens))
 
     def fail(self, error: Exception) -> None:
         self._end(Failed(str(error) or type(error).__name__, error))
 
-    def _end(self, event: Done | Failed) -> None:
+    def _end(self, event: Answer | Failed) -> None:
         self.reply.put(event)
         self.done = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Flag
 from threading import RLock
@@ -30,12 +30,14 @@ class Answer:
         finish_reason: ``"stop"`` by the model or at a ``stop``, ``"length"`` at the token limit, ``"cancelled"``.
         token_ids: [A] int64, on the CPU; of a batch, with what pads it to the longest answer.
         shortened: a drawing prompt was made to end, because the next word would not have fitted.
+        prompt_tokens: that were read, those of pictures included.
     """
 
     text: str
     finish_reason: Literal["stop", "length", "cancelled"]
     token_ids: torch.Tensor
     shortened: bool = False
+    prompt_tokens: int = field(kw_only=True)
 
 
 class LocalEngine:
@@ -81,10 +83,13 @@ class LocalEngine:
         ended = torch.isin(tokens, torch.tensor(self.end_token_ids)).any(dim=1).tolist()
         texts = self.processor.batch_decode(tokens, skip_special_tokens=True)
         answers = []
+        read = given["attention_mask"].sum(1).tolist()
         for row, (text, own, end) in enumerate(zip(texts, tokens, ended, strict=True)):
             cut = cut_at(text, first.decoding.stop)
             shortened = any(row in constraint.shortened for constraint in constraints)
-            answers.append(Answer(cut, "stop" if end or cut != text else "length", own, shortened))
+            answers.append(
+                Answer(cut, "stop" if end or cut != text else "length", own, shortened, prompt_tokens=read[row])
+            )
         return answers
 
     def stream(self, request: Request, cancelled: Flag) -> Iterator[str | PromptSpan | Answer]:
@@ -137,7 +142,8 @@ class LocalEngine:
         rest = stream.finish(cancelled=reason == "cancelled")
         if rest:
             yield rest
-        yield Answer(stream.answer, reason, written, any(constraint.shortened for constraint in constraints))
+        shortened = any(constraint.shortened for constraint in constraints)
+        yield Answer(stream.answer, reason, written, shortened, prompt_tokens=options["input_ids"].shape[1])
 
     @torch.inference_mode()
     def first_token_logits(self, conversations: Sequence[Sequence[Message]]) -> torch.Tensor:
@@ -231,10 +237,11 @@ def prepare(processor: Any, conversations: Sequence[Sequence[Message]], **option
 
 def opened(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """As the chat template takes them, with every picture opened; errors as of :func:`prepare`."""
-    return for_template(messages, map(_picture, images_of(messages)))
+    return for_template(messages, map(picture, images_of(messages)))
 
 
-def _picture(source: Any) -> Image.Image:
+def picture(source: Any) -> Image.Image:
+    """Opened from what a message may hold; errors as of :func:`prepare`."""
     if isinstance(source, Image.Image):
         return source
     return open_image(source) if isinstance(source, str | Path | bytes) else source.open()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from threading import Condition, Thread
 from threading import Event as Flag
 from types import TracebackType
 
+from minigemini.conversation import PromptSpan
 from minigemini.engine.batch import Batch, Row
-from minigemini.engine.local import LocalEngine
-from minigemini.engine.reply import Reply
+from minigemini.engine.local import Answer, LocalEngine
+from minigemini.engine.reply import Failed, Reply
 from minigemini.engine.request import Request
 
 
@@ -58,6 +60,20 @@ class EngineForMany:
             self._rows.append(row)
             self._changed.notify()
         return row.reply
+
+    def stream(
+        self, request: Request, cancelled: Flag, seconds: float | None = None
+    ) -> Iterator[str | PromptSpan | Answer]:
+        """As :meth:`LocalEngine.stream`; errors as of :meth:`submit`, and at the end that of an answer that failed."""
+        reply = self.submit(request, seconds, cancelled)
+
+        def pieces() -> Iterator[str | PromptSpan | Answer]:
+            for event in reply:
+                if isinstance(event, Failed):
+                    raise event.error
+                yield event
+
+        return pieces()
 
     @property
     def alive(self) -> bool:

@@ -14,19 +14,6 @@ from minigemini.engine.local import Answer
 
 
 @dataclass(frozen=True)
-class Done:
-    """
-    Attributes:
-        prompt_tokens: read, those of the pictures included.
-        answer_tokens: written, the one that ended the answer included.
-    """
-
-    answer: Answer
-    prompt_tokens: int
-    answer_tokens: int
-
-
-@dataclass(frozen=True)
 class Failed:
     """This answer could not be finished; others go on."""
 
@@ -34,7 +21,7 @@ class Failed:
     error: Exception
 
 
-Event = str | PromptSpan | Done | Failed
+Event = str | PromptSpan | Answer | Failed
 """Text, a drawing prompt when it is complete, and at last how the answer ended."""
 
 
@@ -57,7 +44,7 @@ class Reply:
             while True:
                 event = self._events.get()
                 yield event
-                if isinstance(event, Done | Failed):
+                if isinstance(event, Answer | Failed):
                     return
         finally:
             self.cancelled.set()

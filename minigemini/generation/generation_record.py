@@ -86,26 +86,36 @@ def save_png(image: Image.Image, record: GenerationRecord, path: str | Path | IO
     image.save(path, format="PNG", pnginfo=info)
 
 
-def read_record(source: str | Path | bytes) -> GenerationRecord:
-    """The record inside a PNG (a file, or what it holds), which may come from anybody: every field is checked and nothing is run.
+def has_record(png: bytes) -> bool:
+    """Whether there is one inside, whatever it says."""
+    with open_header(png, with_text=True) as image:
+        return CHUNK in image.info
+
+
+def read_record(path: str | Path | bytes, name: str | None = None) -> GenerationRecord:
+    """The record inside a PNG, which may come from anybody: every field is checked and nothing is run.
+
+    Args:
+        path: the file, or what it holds.
+        name: for messages; the path by default.
 
     Raises:
         ValueError: not a PNG, no record, or one that is not as :class:`GenerationRecord` says; it names the file and the field.
     """
-    path = source if not isinstance(source, bytes) else "the picture"
-    with open_header(source, with_text=True) as image:
+    name = name or ("a picture" if isinstance(path, bytes) else str(path))
+    with open_header(path, name, with_text=True) as image:
         text = image.info.get(CHUNK)
     if not isinstance(text, str):
         raise ValueError(
-            f"{path}: no generation record inside (it was not drawn by minigemini, or an editor dropped it)"
+            f"{name}: no generation record inside (it was not drawn by minigemini, or an editor dropped it)"
         )
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: the generation record is not JSON ({error})") from error
+        raise ValueError(f"{name}: the generation record is not JSON ({error})") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: the generation record is not an object")
-    return _checked(values, str(path))
+        raise ValueError(f"{name}: the generation record is not an object")
+    return _checked(values, name)
 
 
 def _checked(values: dict, where: str) -> GenerationRecord:

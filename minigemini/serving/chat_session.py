@@ -1,92 +1,40 @@
-"""A conversation with a model that reads and draws pictures: the one place that mixes modalities."""
+"""A conversation with a model that reads and draws pictures: what was said, and what can be done with it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from queue import SimpleQueue
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import replace
 from threading import Event as Flag
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 from PIL import Image
 
 from minigemini.attention.picture import draw_answer
-from minigemini.conversation import (
-    CONTROL_MARKERS,
-    IMAGE_MARKER,
-    Message,
-    Part,
-    PromptSpan,
-    Text,
-    images_of,
-    message,
-    neutralise,
-)
 from minigemini.conversation import Image as Shown
+from minigemini.conversation import Message, Text, images_of, message
 from minigemini.engine.local import Answer, LocalEngine, opened
-from minigemini.engine.request import Decoding, Draw, DrawPolicy, Request
-from minigemini.generation.generation_record import GenerationRecord, pixel_hash
-from minigemini.serving.conversation import Conversation, Drawing, Turn, as_read
+from minigemini.engine.request import Decoding, Draw
+from minigemini.serving.assets import Asset, Assets
+from minigemini.serving.conversation import (
+    Conversation,
+    Drawing,
+    Turn,
+    as_read,
+    as_typed,
+    from_json,
+    parents_in,
+    to_json,
+)
+from minigemini.serving.events import Done, Drawn, Event, Notice
+from minigemini.serving.picture_events import DrawingOptions, Parent
+from minigemini.serving.reply_events import ReplyOptions, reply_events
+from minigemini.serving.safety import Safety
 
 if TYPE_CHECKING:  # diffusers takes seconds to import
     from minigemini.generation.image_generator import ImageGenerator
-
-
-@dataclass(frozen=True)
-class TextDelta:
-    """More of the answer's text; drawing prompts are not in it."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class ImageStarted:
-    """A prompt is complete and its drawing begins, at this place of the answer."""
-
-    prompt: str
-    seed: int
-
-
-@dataclass(frozen=True)
-class ImageProgress:
-    step: int
-    steps: int
-
-
-@dataclass(frozen=True)
-class ImageDrawn:
-    image: Image.Image
-    record: GenerationRecord
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something the user should know: text that was changed, an answer or a prompt that was cut, a picture not drawn."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Done:
-    """The end of a reply.
-
-    Attributes:
-        answer: the whole text as the model wrote it, drawing prompts included.
-        finish_reason: ``"stop"`` by the model, ``"length"`` at the token limit, ``"cancelled"`` by the user.
-        new_tokens: tokens of the answer.
-        seconds: from the call to the end, drawing included.
-    """
-
-    answer: str
-    finish_reason: Literal["stop", "length", "cancelled"]
-    new_tokens: int
-    seconds: float
-
-
-Event = TextDelta | ImageStarted | ImageProgress | ImageDrawn | Notice | Done
 
 
 class ChatSession:
@@ -99,6 +47,12 @@ class ChatSession:
         temperature: 0: the likeliest token each time; else sampled.
         system: what the model is told before everything else; empty: what its template says.
         seed: of the first drawing; each conversation after a :meth:`reset` begins with the next one.
+        assets: where the pictures are kept; None: in memory.
+        safety: refuses what is said, shown and drawn; None: nothing is refused.
+
+    Attributes:
+        branches: the conversations that grew out of one. Texts and names of pictures only: see :meth:`to_json`.
+        conversation: the branch that goes on.
     """
 
     def __init__(
@@ -110,12 +64,16 @@ class ChatSession:
         temperature: float = 0.0,
         system: str = "",
         seed: int = 0,
+        assets: Assets | None = None,
+        safety: Safety | None = None,
     ) -> None:
         self.engine = engine
         self._generator = generator
         self.max_new_tokens = max_new_tokens or engine.model.generation_config.max_new_tokens or 256
         self.temperature = temperature
         self.seed = seed
+        self.assets = assets or Assets()
+        self.safety = safety
         self._cancelled = Flag()
         self._begin([])
         if system:
@@ -132,9 +90,7 @@ class ChatSession:
         Raises:
             ValueError: the model's chat template takes no system turn. The conversation is as before.
         """
-        tokenizer = self.engine.processor.tokenizer
-        text, found = neutralise(text.strip(), [*CONTROL_MARKERS, *tokenizer.all_special_tokens])
-        told = [Turn(message("system", text), notices=[_broken_up(found)] if found else [])] if text else []
+        told = [as_typed(Turn(message("system", text.strip())), self._special_tokens)] if text.strip() else []
         try:
             self.engine.read([[*as_read(told), message("user", "?")]])
         except TemplateError as error:
@@ -158,7 +114,7 @@ class ChatSession:
 
     def branch(self) -> int:
         """Keep the conversation as it is and go on in a copy; its number among :attr:`branches`, from 0 on."""
-        self.conversation = Conversation(self.conversation.title, list(self.conversation.turns))
+        self.conversation = Conversation(f"Branch {len(self.branches)}", list(self.conversation.turns))
         self.branches.append(self.conversation)
         return len(self.branches) - 1
 
@@ -173,11 +129,18 @@ class ChatSession:
         self.conversation = self.branches[number]
         self._last = None
 
-    def retry(self, draw: Draw = "auto") -> Iterator[Event]:
+    def retry(
+        self,
+        draw: Draw = "auto",
+        *,
+        decoding: Decoding | None = None,
+        seed: int | None = None,
+        drawing: DrawingOptions | None = None,
+    ) -> Iterator[Event]:
         """Answer the last message again; drawings get the next seed, words differ only where they are sampled.
 
         Args:
-            draw: as for :meth:`reply`; a message that asked for a picture asks again.
+            draw: as for :meth:`reply`, and so the rest; a message that asked for a picture asks again.
 
         Returns:
             The events. The old answer stays if the new one fails, or is stopped before its first word.
@@ -187,12 +150,15 @@ class ChatSession:
         """
         last = self._last
         asked, answered = self.undo()
-        records = [drawing.record for drawing in answered.drawings if drawing.record is not None]
-        seed = (records[0].seed + 1) % 2**63 if records else None
+        drawing = drawing or DrawingOptions()
+        records = [one.record for one in answered.drawings if one.record is not None]
+        if records and drawing.seed is None:
+            drawing = replace(drawing, seed=(records[0].seed + 1) % 2**63)
+        draw = True if asked.asks_for_drawing else draw
         before = len(self.conversation.turns)
         try:
-            pictures = images_of([asked.message])
-            yield from self.reply(asked.message.text, pictures, True if asked.asks_for_drawing else draw, seed)
+            said = [part.text if isinstance(part, Text) else part.source for part in asked.message.parts]
+            yield from self.reply(said, draw=draw, decoding=decoding, seed=seed, drawing=drawing)
         finally:
             if len(self.conversation.turns) == before:
                 self.conversation.turns.extend([asked, answered])
@@ -246,157 +212,115 @@ class ChatSession:
         return self._generator
 
     def reply(
-        self, text: str, images: Sequence[Image.Image] = (), draw: Draw = "auto", seed: int | None = None
+        self,
+        said: str | Sequence[str | Image.Image | Asset],
+        images: Sequence[Image.Image] = (),
+        draw: Draw = "auto",
+        *,
+        decoding: Decoding | None = None,
+        seed: int | None = None,
+        drawing: DrawingOptions | None = None,
+        parent: Asset | None = None,
     ) -> Iterator[Event]:
         """Answer one message of the user.
 
         Pictures drawn in the answer before are shown to the model at the start of this message, before ``images``: so it
-        sees what it drew when it is asked to change it. A new drawing begins from the same noise as the one before, which
-        keeps in place what the prompt does not change.
+        sees what it drew when it is asked to change it. When a drawing changes an earlier one, and how, is told in
+        :mod:`~minigemini.serving.picture_events`.
 
         Args:
-            text: markers and special tokens in it are broken up, and a :class:`Notice` says so.
-            images: RGB pictures to look at.
-            draw: True: ask for a picture, exactly one is drawn; False: none; "auto": the model decides.
-            seed: of the drawings in this answer, instead of the one before.
+            said: words, or words and pictures in their order; markers and special tokens in words are broken up, and a :class:`Notice`
+                says so.
+            images: pictures to look at, before the words.
+            draw: True: ask for a picture, exactly one prompt is drawn; False: none; "auto": the model decides.
+            decoding: how the words are chosen, instead of as the session was told.
+            seed: of words that are sampled.
+            drawing: how pictures are drawn; an ``"edit"`` is of a picture in this message, if there is one. Without a seed a new picture
+                has one that no other of this conversation began with.
+            parent: the picture to change, whatever the model writes.
 
         Returns:
             The events, as they happen. The message is part of the conversation when they have been read to the end. An answer
             that is cancelled before its first word leaves no trace.
 
         Raises:
-            ValueError: nothing was said or shown, the conversation has outgrown the model's context, or a drawing is
-                wanted and there is no generator. The conversation is as before.
+            ValueError: nothing was said or shown, the conversation has outgrown the model's context, or as of
+                :func:`~minigemini.serving.reply_events.reply_events`. The conversation is as before.
         """
-        if not text.strip() and not images:
+        content = [*images, *([said] if isinstance(said, str) else said)]
+        if all(isinstance(one, str) and not one.strip() for one in content):
             raise ValueError("there is nothing to answer: neither text nor a picture")
         if draw is True and self._generator is None:
             raise ValueError("this chat has no image generator to draw with; name one with --generator")
-        generator = self.generator if draw is not False else None
-        policy = DrawPolicy(False)
-        if generator is not None:
-            policy = DrawPolicy(draw, generator.max_prompt_tokens, generator.count_prompt_tokens)
-        text, found = neutralise(text, [*CONTROL_MARKERS, *self.engine.processor.tokenizer.all_special_tokens])
-        asked = Turn(message("user", text, images), draw is True, [_broken_up(found)] if found else [])
-        request = Request(
-            as_read([*self.conversation.turns, asked]),
-            Decoding(self.max_new_tokens, self.temperature, drawing=policy),
-        )
+        parts = (Text(one) if isinstance(one, str) else Shown(self._kept_picture(one)) for one in content)
+        asked = as_typed(Turn(Message("user", tuple(parts)), draw is True), self._special_tokens)
+        parents = parents_in(self.conversation.turns)
+        drawing = replace(drawing or DrawingOptions(), new_seed=(self.seed + len(parents)) % 2**63)
+        if parent is not None:
+            drawing = replace(drawing, action="edit")
+            parents = [Parent(parent.open(), record=parent.record())]
+        elif drawing.action == "edit" and asked.pictures:
+            parents = [Parent(shown.open()) for shown, _ in asked.pictures]
         cancelled = Flag()
-        return self._events(asked, self.engine.stream(request, cancelled), cancelled, seed)
-
-    def _events(
-        self, asked: Turn, pieces: Iterator[str | PromptSpan | Answer], cancelled: Flag, seed: int | None
-    ) -> Iterator[Event]:
-        started = time.monotonic()
+        events = reply_events(
+            self.engine.stream,
+            self.generator if draw is not False else None,
+            as_read([*self.conversation.turns, asked]),
+            ReplyOptions(decoding or Decoding(self.max_new_tokens, self.temperature), draw, seed, drawing),
+            parents=parents,
+            safety=self.safety,
+            cancelled=cancelled,
+        )
         self._cancelled = cancelled
+        return self._kept(asked, events)
+
+    def _kept(self, asked: Turn, events: Iterator[Event]) -> Iterator[Event]:
+        """The events; at the end the message and its answer become part of the conversation."""
         yield from map(Notice, asked.notices)
-        parts: list[Part] = []
-        notices: list[str] = []
-        answer: Answer | None = None
-        try:
-            for piece in pieces:
-                if isinstance(piece, Answer):
-                    answer = piece
-                elif isinstance(piece, str):
-                    _append(parts, piece)
-                    yield TextDelta(piece)
-                else:
-                    drawing = Drawing(piece.written)
-                    for event in [] if cancelled.is_set() else self._draw(piece, _drawn(parts), seed):
-                        yield event
-                        if isinstance(event, ImageDrawn):
-                            drawing = Drawing(piece.written, event.image, event.record)
-                        elif isinstance(event, Notice):
-                            notices.append(event.text)
-                    parts.append(Shown(drawing))
-        except BaseException:  # a drawing failed, or nobody listens any more
-            cancelled.set()
-            pieces.close()  # type: ignore[attr-defined]
-            raise
-        assert answer is not None, "a stream ends with the whole"
+        with closing(events):  # type: ignore[type-var]
+            for event in events:
+                if isinstance(event, Done) and (event.answer.strip() or event.finish_reason != "cancelled"):
+                    parts = tuple(Text(one) if isinstance(one, str) else self._kept_drawing(one) for one in event.parts)
+                    answered = Turn(Message("assistant", parts), notices=[*event.notices])
+                    self.conversation.turns.extend([asked, answered])
+                    self._last = event.whole
+                elif isinstance(event, Done):
+                    yield Notice("stopped before the first word; this message is not part of the conversation")
+                yield event
 
-        final = len(notices)
-        if answer.finish_reason == "length":
-            notices.append(f"the answer was cut at {len(answer.token_ids)} tokens")
-        if answer.shortened and _drawn(parts):
-            notices.append("the drawing prompt was ended early: the image generator reads no more")
-        if answer.text.strip() or answer.finish_reason != "cancelled":
-            if IMAGE_MARKER in answer.text:
-                notices.append(_broken_up([IMAGE_MARKER], "the answer"))
-            self.conversation.turns.extend([asked, Turn(Message("assistant", tuple(parts)), notices=notices)])
-            self._last = answer
-        else:
-            notices.append("stopped before the first word; this message is not part of the conversation")
-        yield from map(Notice, notices[final:])
-        yield Done(answer.text, answer.finish_reason, len(answer.token_ids), time.monotonic() - started)
+    def _kept_picture(self, shown: Image.Image | Asset) -> Asset:
+        return shown if isinstance(shown, Asset) else self.assets.put(shown)
 
-    def _draw(self, span: PromptSpan, index: int, seed: int | None) -> Iterator[Event]:
-        """Draw one prompt, the ``index``-th picture of this answer."""
-        before = self._last_drawings()
-        if seed is None and index < len(before):
-            seed = before[index][1].seed
-        elif seed is None:
-            first = before[0][1].seed if before else self.seed
-            seed = (first + index) % 2**63
-        generator = self.generator
-        assert generator is not None, "without a generator no prompt can be written"
-        yield ImageStarted(span.prompt, seed)
+    def _kept_drawing(self, drawn: Drawn) -> Shown:
+        asset = None if drawn.image is None else self.assets.put(drawn.image, drawn.record)
+        return Shown(Drawing(drawn.written, asset, drawn.record))
 
-        steps: SimpleQueue[ImageProgress | None] = SimpleQueue()
-        with ThreadPoolExecutor(1) as thread:
-            job = thread.submit(
-                generator.draw,
-                span.prompt,
-                seed=seed,
-                parents=[pixel_hash(image) for image, _ in before],
-                on_step=self._reporting_to(steps),
-            )
-            job.add_done_callback(lambda _: steps.put(None))
-            try:
-                while (progress := steps.get()) is not None:
-                    yield progress
-            except GeneratorExit:  # nobody listens any more: do not wait for the rest of the drawing
-                self._cancelled.set()
-                raise
-        try:
-            yield ImageDrawn(*job.result())
-        except _Stopped:
-            yield Notice("the drawing was stopped")
-        except ValueError as error:
-            yield Notice(f"not drawn: {error}")
+    @property
+    def _special_tokens(self) -> list[str]:
+        return list(self.engine.processor.tokenizer.all_special_tokens)
 
-    def _last_drawings(self) -> list[tuple[Image.Image, GenerationRecord]]:
-        """Of the last answer that has some."""
-        drawn = (turn.drawings for turn in reversed(self.conversation.turns))
-        last = next((drawings for drawings in drawn if drawings), [])
-        return [(one.image, one.record) for one in last if one.image is not None and one.record is not None]
+    def to_json(self) -> dict[str, Any]:
+        """All branches, each as :func:`minigemini.serving.conversation.to_json` gives it, and which one goes on (``current``). Pictures
+        are named by their hash; :attr:`assets` has them."""
+        current = next(number for number, one in enumerate(self.branches) if one is self.conversation)
+        return {"current": current, "branches": [to_json(one) for one in self.branches]}
 
-    def _reporting_to(self, steps: SimpleQueue[ImageProgress | None]) -> Callable[[int, int], None]:
-        def on_step(done: int, total: int) -> None:
-            steps.put(ImageProgress(done, total))
-            if self._cancelled.is_set() and done < total:
-                raise _Stopped
+    def load(self, given: Any, assets: Assets) -> None:
+        """Go on with the branches of :meth:`to_json`, instead of those that are here.
 
-        return on_step
+        Args:
+            assets: have their pictures, and get those that come.
 
-
-class _Stopped(Exception):
-    """Raised inside a drawing that the user cancelled."""
-
-
-def _append(parts: list[Part], text: str) -> None:
-    if parts and isinstance(parts[-1], Text):
-        parts[-1] = Text(parts[-1].text + text)
-    else:
-        parts.append(Text(text))
-
-
-def _drawn(parts: Sequence[Part]) -> int:
-    """How many pictures were drawn."""
-    return len(Turn(Message("assistant", tuple(parts))).drawings)
-
-
-def _broken_up(markers: list[str], where: str = "your text") -> str:
-    named = ", ".join(f"{marker} as {marker[0]} {marker[1:]}" for marker in markers)
-    return f"{where} holds words that steer the model; they are read as plain text: {named}"
+        Raises:
+            ValueError: as of :func:`minigemini.serving.conversation.from_json`. All is as before.
+        """
+        branches = given.get("branches") if isinstance(given, dict) else None
+        if not isinstance(branches, list) or given.get("current") not in range(len(branches)):
+            raise ValueError("expected a session: an object with 'branches' and the number of the 'current' one")
+        loaded = [from_json(one, assets) for one in branches]
+        for one in loaded:  # a file of somebody else's may hold markers
+            one.turns[:] = [
+                t if t.message.role == "assistant" else as_typed(t, self._special_tokens) for t in one.turns
+            ]
+        self.branches, self.assets, self._last = loaded, assets, None
+        self.conversation = loaded[given["current"]]

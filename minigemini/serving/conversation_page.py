@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL.Image import Image
 
 from minigemini.conversation import Part, Text
+from minigemini.engine.local import picture
 from minigemini.generation.generation_record import GenerationRecord
 from minigemini.html_page import make_page
 from minigemini.serving.conversation import Conversation, Drawing, Turn
@@ -91,9 +92,9 @@ def _part(part: Part, badge: str) -> str:
     if isinstance(part, Text):
         return f"<p>{escape(part.text.strip())}{badge}</p>" if part.text.strip() else ""
     if not isinstance(part.source, Drawing):
-        return _figure(part.source, "a picture the user shows", "")
+        return _figure(picture(part.source), "a picture the user shows", "")
     image, record = part.source.image, part.source.record
-    return "" if image is None or record is None else _figure(image, record.prompt, _caption(record))
+    return "" if image is None or record is None else _figure(picture(image), record.prompt, _caption(record))
 
 
 def _figure(image: Image, alternative: str, caption: str) -> str:

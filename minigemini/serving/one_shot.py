@@ -9,8 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from minigemini.media import open_image
-from minigemini.serving.chat_session import Done, ImageDrawn, Notice, TextDelta
 from minigemini.serving.drawing_files import check_attention_file, write_attention, write_drawing
+from minigemini.serving.events import Done, ImageDrawn, ImageFailed, Notice, TextDelta
 from minigemini.serving.load_session import load_session
 from minigemini.serving.options import ChatOptions
 
@@ -19,7 +19,7 @@ def answer_once(options: ChatOptions) -> int:
     """Answer one message; stdout has the answer and nothing else, notices go to stderr.
 
     As JSON: ``model``, ``text`` (without drawing prompts), ``answer`` (with them), ``images`` (each ``file`` and ``record``),
-    ``notices``, ``finish_reason``, ``new_tokens``, ``seconds``, and if it was asked for ``attention``, the file.
+    ``notices``, ``finish_reason``, ``prompt_tokens``, ``new_tokens``, ``seconds``, and if it was asked for ``attention``, the file.
 
     Returns:
         0, or 1 if a picture was asked for and none was drawn.
@@ -55,11 +55,13 @@ def answer_once(options: ChatOptions) -> int:
             found["images"].append({"file": str(file), "record": asdict(event.record)})
             if not as_json:
                 print(f"[{file}: {event.record.prompt}]", flush=True)
-        elif isinstance(event, Notice):
-            found["notices"].append(event.text)
-            print(f"minigemini: {event.text}", file=sys.stderr)
+        elif isinstance(event, Notice | ImageFailed):
+            notice = event.text if isinstance(event, Notice) else f"not drawn: {event.reason}"
+            found["notices"].append(notice)
+            print(f"minigemini: {notice}", file=sys.stderr)
         elif isinstance(event, Done):
-            found |= {**asdict(event), "text": found["text"].strip()}
+            names = ("answer", "finish_reason", "prompt_tokens", "new_tokens", "seconds")
+            found |= {"text": found["text"].strip(), **{name: getattr(event, name) for name in names}}
     if found["text"] and not as_json:
         print()
     if show_attention is not None:

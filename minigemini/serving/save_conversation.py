@@ -1,22 +1,20 @@
-"""A conversation as a folder: JSON, a page, and its pictures."""
+"""A session as a folder: JSON, a page, and its pictures."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from minigemini.conversation import to_json, with_images
-from minigemini.generation.generation_record import save_png
-from minigemini.serving.conversation import Conversation, Drawing
+from minigemini.serving.assets import Assets
+from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.conversation_page import write_page
 
+PICTURES, CONVERSATION = "pictures", "conversation.json"
 
-def save_conversation(conversation: Conversation, folder: str | Path) -> Path:
-    """Write ``conversation.json``, ``conversation.html`` and every picture as PNG, drawn ones with their record inside.
 
-    The JSON has ``title`` and ``messages``; these are as :func:`conversation.from_json` reads them, a picture being the name of its
-    file, and have ``raw``, ``asks_for_drawing`` and ``notices`` beside.
+def save_conversation(session: ChatSession, folder: str | Path) -> Path:
+    """Write ``conversation.json`` (:meth:`ChatSession.to_json`), ``conversation.html`` with a card for each branch, and every picture as
+    ``pictures/HASH.png``, drawn ones with their record inside.
 
     Raises:
         ValueError: the folder exists and is not empty.
@@ -25,27 +23,27 @@ def save_conversation(conversation: Conversation, folder: str | Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists already; name a folder that does not, or an empty one")
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = 0
-
-    def saved(source: Any) -> str | None:
-        nonlocal pictures
-        image, record = (source.image, source.record) if isinstance(source, Drawing) else (source, None)
-        if image is None:
-            return None
-        pictures += 1
-        name = f"picture-{pictures}.png"
-        if record is None:
-            image.save(folder / name)
-        else:
-            save_png(image, record, folder / name)
-        return name
-
-    messages = []
-    for turn in conversation.turns:
-        (message,) = to_json(with_images([turn.message], saved))
-        about = {"raw": turn.raw, "asks_for_drawing": turn.asks_for_drawing, "notices": turn.notices}
-        messages.append({**message, **about})
-    text = json.dumps({"title": conversation.title, "messages": messages}, ensure_ascii=False, indent=2)
-    (folder / "conversation.json").write_text(text + "\n", encoding="utf-8")
-    write_page([conversation], folder / "conversation.html", conversation.title)
+    copies = Assets(folder / PICTURES)
+    for asset, _ in (one for branch in session.branches for turn in branch.turns for one in turn.pictures):
+        copies.put_png(asset.png)
+    text = json.dumps(session.to_json(), ensure_ascii=False, indent=2)
+    (folder / CONVERSATION).write_text(text + "\n", encoding="utf-8")
+    write_page(session.branches, folder / "conversation.html", "Conversation")
     return folder
+
+
+def load_conversation(session: ChatSession, folder: str | Path) -> None:
+    """Go on with what :func:`save_conversation` wrote; new pictures are kept in memory, the folder stays as it is.
+
+    Raises:
+        ValueError: there is no such folder, or as of :meth:`ChatSession.load`; it names the folder.
+    """
+    folder = Path(folder)
+    try:
+        given = json.loads((folder / CONVERSATION).read_text(encoding="utf-8"))
+        assets = Assets()
+        for file in sorted((folder / PICTURES).glob("*.png")):
+            assets.put_png(file.read_bytes())
+        session.load(given, assets)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{folder}: no saved conversation can be read ({error})") from error

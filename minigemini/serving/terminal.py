@@ -15,17 +15,18 @@ from rich.console import Console
 from minigemini.engine.request import Draw
 from minigemini.media import open_image
 from minigemini.progress import progress_bar
-from minigemini.serving.chat_session import (
-    ChatSession,
+from minigemini.serving.chat_session import ChatSession
+from minigemini.serving.drawing_files import check_attention_file, write_attention, write_drawing
+from minigemini.serving.events import (
     Done,
     Event,
     ImageDrawn,
+    ImageFailed,
     ImageProgress,
     ImageStarted,
     Notice,
     TextDelta,
 )
-from minigemini.serving.drawing_files import check_attention_file, write_attention, write_drawing
 from minigemini.serving.load_session import load_session
 from minigemini.serving.one_shot import answer_once
 from minigemini.serving.options import ChatOptions
@@ -39,7 +40,7 @@ HELP = """\
 /branch [N]    go on in a copy of the conversation, or in branch N
 /system [TEXT] tell the model something before everything else, or nothing
 /reset         begin a new conversation
-/save [DIR]    write the conversation as a web page and JSON, with its pictures
+/save [DIR]    write the conversation with all its branches as a web page and JSON, with its pictures
 /help          this
 Ctrl-C stops an answer, Ctrl-D leaves."""
 COMMANDS = ("/image", "/draw", "/undo", "/retry", "/branch", "/system", "/reset", "/save", "/help")
@@ -147,7 +148,7 @@ class TerminalChat:
             raise ValueError("nothing was said yet")
         free = (Path(f"conversation-{n}") for n in count(1))
         path = Path(folder).expanduser() if folder else next(path for path in free if not path.exists())
-        self.tell(f"saved: {save_conversation(self.session.conversation, path) / 'conversation.html'}")
+        self.tell(f"saved: {save_conversation(self.session, path) / 'conversation.html'}")
 
     def answer(self, text: str, draw: Draw) -> None:
         """Say something and print the reply as it comes; Ctrl-C stops it."""
@@ -182,8 +183,10 @@ class TerminalChat:
                     size = f"{event.image.width}x{event.image.height}"
                     self.console.print(f"[{file}]", style="green", end="")
                     self.tell(f" {size}, seed {event.record.seed}")
-                elif isinstance(event, Notice):
+                elif isinstance(event, ImageFailed):
                     bar.stop()
+                    self.tell(f"(not drawn: {event.reason})")
+                elif isinstance(event, Notice):
                     self.tell(f"({event.text})")
                 elif isinstance(event, Done) and event.finish_reason == "cancelled":
                     self.tell("(stopped)")

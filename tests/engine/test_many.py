@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from threading import Event as Flag
 from threading import Thread
 
 import pytest
@@ -10,9 +11,9 @@ import torch
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, nano
 from minigemini.conversation import PromptSpan, images_of, message
 from minigemini.engine.batch import Batch, Row
-from minigemini.engine.local import LocalEngine
+from minigemini.engine.local import Answer, LocalEngine
 from minigemini.engine.many import Busy, Closed, EngineForMany
-from minigemini.engine.reply import Done, Failed
+from minigemini.engine.reply import Failed
 from minigemini.engine.request import Decoding, DrawPolicy, Request
 from minigemini.tabletop.benchmark import examples
 
@@ -52,15 +53,15 @@ def alone(engine, requests):
 def read(reply):
     """The pieces of text and prompts, and how it ended."""
     *pieces, end = reply
-    if isinstance(end, Done):
-        assert "".join(piece if isinstance(piece, str) else piece.written for piece in pieces) == end.answer.text
+    if isinstance(end, Answer):
+        assert "".join(piece if isinstance(piece, str) else piece.written for piece in pieces) == end.text
     return pieces, end
 
 
 def same(ends, answers):
-    assert [end.answer.text for end in ends] == [answer.text for answer in answers]
-    assert [end.answer.token_ids.tolist() for end in ends] == [answer.token_ids.tolist() for answer in answers]
-    assert [end.answer.finish_reason for end in ends] == [answer.finish_reason for answer in answers]
+    assert [end.text for end in ends] == [answer.text for answer in answers]
+    assert [end.token_ids.tolist() for end in ends] == [answer.token_ids.tolist() for answer in answers]
+    assert [end.finish_reason for end in ends] == [answer.finish_reason for answer in answers]
 
 
 def test_requests_that_join_at_different_steps_are_answered_as_alone(engine, requests, alone):
@@ -93,7 +94,7 @@ def test_many_threads_get_their_own_answers(engine, requests, alone):
             client.join()
     same([ends[number] for number in range(64)], [alone[number % len(requests)] for number in range(64)])
     assert ends[0].prompt_tokens == engine.read([requests[0].messages])["input_ids"].shape[1]
-    assert ends[0].answer_tokens == len(alone[0].token_ids)
+    assert len(ends[0].token_ids) == len(alone[0].token_ids)
 
 
 def test_a_prompt_comes_whole(engine, requests):
@@ -112,7 +113,7 @@ def test_a_full_queue_refuses_and_a_cancelled_request_leaves_it(engine, requests
         with pytest.raises(Busy, match="2 requests wait"):
             many.submit(requests[3])
         second.cancel()
-    assert read(second)[1].answer.finish_reason == "cancelled"
+    assert read(second)[1].finish_reason == "cancelled"
     same([read(first)[1], read(third)[1]], [alone[0], alone[2]])
     many.close()
     with pytest.raises(Closed):
@@ -135,7 +136,7 @@ def test_a_stop_string_and_a_character_in_several_tokens_are_handed_on_when_they
     row.finish("cancelled")
     pieces, end = read(row.reply)
     assert "\ufffd" not in "".join(pieces)
-    assert end.answer.text.strip() == text
+    assert end.text.strip() == text
 
 
 def test_who_stops_listening_is_not_written_for(engine, requests):
@@ -147,8 +148,8 @@ def test_who_stops_listening_is_not_written_for(engine, requests):
     batch.step()
     assert batch.rows == [row]
     _, end = read(other.reply)
-    assert (end.answer.finish_reason, end.answer_tokens) == ("cancelled", 2)
-    assert "<h>" not in end.answer.text
+    assert (end.finish_reason, len(end.token_ids)) == ("cancelled", 2)
+    assert "<h>" not in end.text
 
 
 def test_time_is_limited_also_while_waiting(engine, requests, alone):
@@ -173,7 +174,7 @@ def test_closing_at_once_ends_what_is_being_written(engine, requests):
         while not many._closing:
             time.sleep(0.01)
     closing.join()
-    assert [read(reply)[1].answer.finish_reason for reply in replies] == ["cancelled"] * 3
+    assert [read(reply)[1].finish_reason for reply in replies] == ["cancelled"] * 3
 
 
 def test_a_fault_of_one_request_stays_with_it(engine, requests, alone):
@@ -227,7 +228,12 @@ def test_chance_is_the_requests_own(engine, requests):
     state = torch.random.get_rng_state()
     with EngineForMany(engine) as many:
         replies = [many.submit(replace(request, seed=seed)) for seed in (1, 2, 1)]
-        first, second, third = (read(reply)[1].answer.text for reply in replies)
+        first, second, third = (read(reply)[1].text for reply in replies)
     assert first == third != second
+    with EngineForMany(engine) as many:
+        *pieces, whole = many.stream(replace(request, seed=1), Flag())
+        with pytest.raises(TimeoutError):
+            list(many.stream(request, Flag(), seconds=0))
+    assert first == "".join(pieces) == whole.text
     assert first == engine.answer([replace(request, seed=1)])[0].text
     assert torch.equal(state, torch.random.get_rng_state())

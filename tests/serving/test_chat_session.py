@@ -8,18 +8,12 @@ from PIL import Image
 from minigemini.conversation import Image as Shown
 from minigemini.conversation import Message, Text, find_prompts, images_of, message
 from minigemini.engine.constraint import WellFormedPrompt
-from minigemini.engine.local import LocalEngine, opened
+from minigemini.engine.local import LocalEngine, opened, picture
 from minigemini.generation.generation_record import pixel_hash
-from minigemini.serving.chat_session import (
-    ChatSession,
-    Done,
-    ImageDrawn,
-    ImageProgress,
-    ImageStarted,
-    Notice,
-    TextDelta,
-)
+from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.conversation import Drawing, Turn, as_read
+from minigemini.serving.events import Done, ImageDrawn, ImageFailed, ImageProgress, ImageStarted, Notice, TextDelta
+from minigemini.serving.picture_events import DrawingOptions
 from minigemini.serving.sample_conversations import ScriptedTurn, play
 
 RED = Image.new("RGB", (50, 40), "red")
@@ -35,7 +29,7 @@ def of(kind, events):
 
 
 def shown_in(message):
-    return images_of([message])
+    return [picture(source) for source in images_of([message])]
 
 
 def test_a_picture_in_and_a_picture_out(session, generator):
@@ -59,7 +53,7 @@ def test_a_picture_in_and_a_picture_out(session, generator):
 
 
 def test_a_drawing_is_seen_with_the_next_message_and_edited_from_its_noise(session, model, processor):
-    (first,) = of(ImageDrawn, session.reply("draw a circle", draw=True, seed=7))
+    (first,) = of(ImageDrawn, session.reply("draw a circle", draw=True, drawing=DrawingOptions(seed=7)))
     assert first.record.seed == 7
     assert first.record.parents == []
     (second,) = of(ImageDrawn, session.reply("make it blue", [RED], draw=True))
@@ -187,7 +181,7 @@ def test_cancelled_in_the_drawing(session, generator):
         if isinstance(event, ImageProgress) and event.step == 2:
             session.cancel()
     assert not of(ImageDrawn, events)
-    assert any("stopped" in e.text for e in of(Notice, events))
+    assert [e.reason for e in of(ImageFailed, events)] == ["the drawing was stopped"]
     assert events[-1].finish_reason == "cancelled"
     assert generator.draw("a red circle", seed=0)[0].tobytes() == before.tobytes()
 
@@ -218,7 +212,7 @@ def test_a_failing_model_is_an_error_and_not_a_silence(session, model):
 def test_the_record_for_people_is_in_reading_order(session):
     conversation = play(session, "Drawing", [ScriptedTurn("look", [RED], False), ScriptedTurn("draw it", draw=True)])
     user, _, asks, answer = conversation.turns
-    assert user.message == message("user", "look", [RED])
+    assert user.message == message("user", "look", [session.assets.put(RED)])
     assert (asks.message, asks.raw, asks.asks_for_drawing) == (message("user", "draw it"), "draw it <GEN>", True)
     (picture,) = [part for part in answer.message.parts if isinstance(part, Shown)]
     assert answer.drawings == [picture.source]

@@ -1,14 +1,15 @@
 import base64
 import io
-import json
 from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
 
 from minigemini.conversation import Image as Shown
-from minigemini.conversation import Message, Text, from_json, message
-from minigemini.generation.generation_record import GenerationRecord, read_record
+from minigemini.conversation import Message, Text, message
+from minigemini.engine.local import LocalEngine
+from minigemini.generation.generation_record import GenerationRecord
+from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.conversation import Conversation, Drawing, Turn
 from minigemini.serving.conversation_page import write_page
 from minigemini.serving.save_conversation import save_conversation
@@ -102,24 +103,9 @@ def test_the_pictures_are_inside_and_tiny_ones_are_enlarged_by_whole_pixels(tmp_
     assert images[1]["alt"] == 'a "' + EVIL
 
 
-def test_a_saved_conversation_has_everything(tmp_path):
-    folder = save_conversation(CONVERSATION, tmp_path / "saved")
-    assert sorted(p.name for p in folder.iterdir()) == [
-        "conversation.html",
-        "conversation.json",
-        "picture-1.png",
-        "picture-2.png",
-    ]
-    messages = json.loads((folder / "conversation.json").read_text("utf-8"))["messages"]
-    assert [m["role"] for m in messages] == ["user", "assistant"] * 2
-    assert from_json(messages)[0] == message("user", "what is " + EVIL, ["picture-1.png"])
-    assert from_json(messages)[3].parts == (Text("Here: "), Shown("picture-2.png"), Text(" "))
-    assert [m["raw"] for m in messages[2:]] == ["draw it <GEN>", "Here: <h>a cat</h> <h>stopped</h>"]
-    assert read_record(folder / "picture-2.png") == record('a "' + EVIL)
-
-
-def test_a_folder_in_use_is_not_written_over(tmp_path):
+def test_a_folder_in_use_is_not_written_over(tmp_path, model, processor):
+    session = ChatSession(LocalEngine(model, processor))
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(ValueError, match="exists already"):
-        save_conversation(CONVERSATION, tmp_path)
+        save_conversation(session, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]

@@ -9,7 +9,7 @@ from minigemini.cli import main
 from minigemini.generation import draw_again
 from minigemini.generation.generation_record import save_png
 from minigemini.media import open_image
-from minigemini.serving.chat_session import Done, ImageDrawn, TextDelta
+from minigemini.serving.events import Done, ImageDrawn, TextDelta
 from minigemini.serving.load_session import load_session
 from minigemini.serving.options import ChatOptions
 

@@ -9,7 +9,7 @@ from released import converted
 from safetensors.torch import load_file
 from shared import RECORDED, needs_recorded
 
-from minigemini.serving.chat_session import Done
+from minigemini.serving.events import Done
 from minigemini.serving.load_session import load_session
 from minigemini.serving.options import ChatOptions
 

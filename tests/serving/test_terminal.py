@@ -137,7 +137,7 @@ def test_a_conversation_at_a_terminal(command, picture, tmp_path):
 
         terminal.say("/save")
         terminal.wait_for("saved: conversation-1/conversation.html")
-        assert (tmp_path / "conversation-1" / "picture-3.png").exists()
+        assert len(list((tmp_path / "conversation-1" / "pictures").glob("*.png"))) == 3
         terminal.say("/reset")
         terminal.wait_for("A new conversation.")
         terminal.say("/save again")

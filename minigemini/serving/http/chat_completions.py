@@ -15,8 +15,8 @@ from pydantic import Field
 
 from minigemini.engine.many import Closed
 from minigemini.engine.request import Decoding, Draw
-from minigemini.serving.chat_session import ImageDrawn, Notice, TextDelta
-from minigemini.serving.http.answer import Done, Event, ImageFailed, ImageSettings, answer_events
+from minigemini.serving.events import Done, Event, ImageDrawn, ImageFailed, Notice, TextDelta
+from minigemini.serving.http.answer import answer_events
 from minigemini.serving.http.errors import ApiError
 from minigemini.serving.http.feed import unless_gone
 from minigemini.serving.http.messages import ChatMessage, Given, turns_of
@@ -24,6 +24,8 @@ from minigemini.serving.http.picture_size import MAX_STEPS, Size, as_size
 from minigemini.serving.http.pictures import data_url, png
 from minigemini.serving.http.served import Served, served_by
 from minigemini.serving.http.server_sent import server_sent
+from minigemini.serving.picture_events import DrawingOptions
+from minigemini.serving.reply_events import ReplyOptions
 
 router = APIRouter()
 
@@ -39,14 +41,26 @@ class PlainText(Given):
 
 
 class ImageConfig(Given):
+    """How pictures are drawn; see :class:`DrawingOptions`."""
+
+    action: Literal["auto", "generate", "edit"] = "auto"
+    count: Annotated[int, Field(ge=1, le=4)] = 1
     size: Size | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     guidance: Annotated[float, Field(ge=0, le=100)] | None = None
     negative_prompt: str | None = None
 
-    def settings(self) -> ImageSettings:
-        return ImageSettings(as_size(self.size), self.seed, self.steps, self.guidance, self.negative_prompt)
+    def options(self) -> DrawingOptions:
+        return DrawingOptions(
+            self.action,
+            self.count,
+            as_size(self.size),
+            self.seed,
+            steps=self.steps,
+            guidance=self.guidance,
+            negative_prompt=self.negative_prompt,
+        )
 
 
 class ChatRequest(Given):
@@ -86,33 +100,27 @@ async def complete(asked: ChatRequest, request: Request) -> Response | dict[str,
     served.check_model(asked.model)
     answered = Completion(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), served.name)
     cancelled = Flag()
-    events = served.feed.items(lambda: answer_events(**_request(asked, served), cancelled=cancelled), cancelled)
+    turns, options = turns_of(asked.messages), _options(asked, served)
+    events = served.feed.items(lambda: answer_events(served, turns, options, cancelled), cancelled)
     if asked.stream:
         return await server_sent(answered.chunks(events, asked.stream_options.include_usage))
     return await unless_gone(request, answered.whole(events))
 
 
-def _request(asked: ChatRequest, served: Served) -> dict[str, Any]:
+def _options(asked: ChatRequest, served: Served) -> ReplyOptions:
     if asked.max_tokens is not None and asked.max_completion_tokens is not None:
-        raise ApiError(
-            400, "max_tokens: is the old name of max_completion_tokens; give one of them", param="max_tokens"
-        )
-    draw: dict[str, Draw] = {"auto": "auto", "always": True, "never": False}
-    if "image" not in asked.modalities and asked.draw == "always":
+        raise ApiError(400, "max_tokens: the old name of max_completion_tokens; give one of them", param="max_tokens")
+    draws = "image" in asked.modalities
+    if asked.draw == "always" and not draws:
         raise ApiError(400, "draw: always, and modalities has no image", param="draw")
-    return {
-        "served": served,
-        "turns": turns_of(asked.messages),
-        "decoding": Decoding(
-            asked.max_completion_tokens or asked.max_tokens or served.max_new_tokens,
-            asked.temperature,
-            asked.top_p,
-            stop=(asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop),
-        ),
-        "seed": asked.seed,
-        "draw": draw[asked.draw] if "image" in asked.modalities else False,
-        "settings": asked.image_config.settings(),
-    }
+    draw: dict[str, Draw] = {"auto": "auto", "always": True, "never": False}
+    decoding = Decoding(
+        asked.max_completion_tokens or asked.max_tokens or served.max_new_tokens,
+        asked.temperature,
+        asked.top_p,
+        stop=(asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop),
+    )
+    return ReplyOptions(decoding, draw[asked.draw] if draws else False, asked.seed, asked.image_config.options())
 
 
 @dataclass
@@ -187,11 +195,11 @@ def finish_reason(done: Done) -> str:
     Raises:
         Closed: it was ended by the server, not by the model.
     """
-    if done.answer.finish_reason == "cancelled":
+    if done.finish_reason == "cancelled":
         raise Closed("the server is shutting down")
-    return done.answer.finish_reason
+    return done.finish_reason
 
 
 def usage(done: Done) -> dict[str, int]:
-    read, written = done.prompt_tokens, done.answer_tokens
+    read, written = done.prompt_tokens, done.new_tokens
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}

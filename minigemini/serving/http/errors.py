@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,6 +15,8 @@ from minigemini.engine.many import Busy, Closed
 
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 """By status; other faults of the client are ``invalid_request_error``, and the server's are ``server_error``."""
+
+KINDS = ("system", "developer", "user", "assistant", "text", "image_url")
 
 log = logging.getLogger(__name__)
 
@@ -87,19 +90,25 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def _first_of(error: RequestValidationError) -> ApiError:
     first = error.errors()[0]
-    where = _written([part for part in first["loc"] if part != "body"])
+    where = _written(first["loc"][1:])
+    named = where or None
     if first["type"] == "json_invalid":
         return ApiError(400, f"the body is not JSON: {first.get('ctx', {}).get('error', first['msg'])}")
+    if not where:
+        return ApiError(400, "the body must be an object, sent as Content-Type: application/json")
     if first["type"] == "extra_forbidden":
         return ApiError(400, f"{where}: this server has no such option", param=where, code="unsupported_parameter")
     if first["type"] == "missing":
-        return ApiError(
-            400, f"{where or 'the body'} is missing", param=where or None, code="missing_required_parameter"
-        )
-    return ApiError(400, f"{where}: {first['msg']}", param=where or None, code="invalid_value")
+        return ApiError(400, f"{where} is missing", param=named, code="missing_required_parameter")
+    return ApiError(400, f"{where}: {first['msg']}", param=named, code="invalid_value")
 
 
-def _written(location: list[Any]) -> str:
-    """``messages[0].content``"""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+def _written(location: Sequence[int | str]) -> str:
+    """``messages[0].content``; without the kind of a message or part, which pydantic names behind its number."""
+    text = ""
+    for before, part in zip((None, *location), location, strict=False):
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif not (isinstance(before, int) and part in KINDS):
+            text += f".{part}"
     return text.removeprefix(".")

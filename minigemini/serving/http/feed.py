@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Flag
@@ -20,10 +21,12 @@ class Feed:
 
     Args:
         most: requests that are being answered at one time, those that wait for the model included; more are refused.
+        seconds: time limit of one of them, waiting and drawing included.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, seconds: float) -> None:
         self.most = most
+        self.seconds = seconds
         self.running = 0
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="request")
         self._closed = False
@@ -37,6 +40,7 @@ class Feed:
         Raises:
             Busy: too many requests are being answered.
             Closed: :meth:`close` was called.
+            TimeoutError: it took longer than it may.
             Exception: of ``make``.
         """
         if self._closed:
@@ -61,8 +65,15 @@ class Feed:
 
         self.running += 1
         self._threads.submit(run)
+        ends = time.monotonic() + self.seconds
         try:
-            while (next_one := await arrived.get()) is not None:
+            while True:
+                try:
+                    next_one = await asyncio.wait_for(arrived.get(), ends - time.monotonic())
+                except TimeoutError:
+                    raise TimeoutError(f"no answer within {self.seconds:g} seconds") from None
+                if next_one is None:
+                    return
                 if isinstance(next_one, Exception):
                     raise next_one
                 yield next_one[0]

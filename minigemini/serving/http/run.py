@@ -24,6 +24,11 @@ from minigemini.serving.options import ChatOptions
 SECONDS_TO_FINISH = 30
 """How long the requests that are being answered may take when the server is told to end."""
 
+MOST = 128
+"""Requests that are being answered at one time, those that wait for a place in the batch included."""
+TIME_LIMIT = 600.0
+"""Seconds that the answer to one request may take."""
+
 
 def serve(options: ServeOptions) -> int:
     """Load a model and answer requests until SIGINT or SIGTERM.
@@ -40,11 +45,11 @@ def serve(options: ServeOptions) -> int:
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     with socket.create_server((options.host, options.port), family=family, backlog=1024) as listener:
         logging.disable_progress_bar()
-        engine = EngineForMany(LocalEngine(*load(options.model)))
+        engine = EngineForMany(LocalEngine(*load(options.model)), waiting=MOST)
         generator = None if named is None else load_generator(named)
         local = Path(options.model).is_dir()
         name = Path(options.model).resolve().name if local else options.model
-        served = Served(name, engine, generator, Feed(engine.slots + engine.waiting))
+        served = Served(name, engine, generator, Feed(MOST, TIME_LIMIT))
         on_loopback = options.host in LOOPBACK
         app = new_app(served, keys, LOOPBACK if on_loopback else None)
         port = listener.getsockname()[1]

@@ -25,7 +25,6 @@ class Served:
         generator: None: this server draws nothing.
         drawing: the one thread in which pictures are drawn.
         feed: the requests that are being answered.
-        seconds: time limit of one request.
         created: when it began, in seconds since 1970.
     """
 
@@ -33,9 +32,13 @@ class Served:
     engine: EngineForMany
     generator: ImageGenerator | None
     feed: Feed
-    seconds: float = 600.0
     drawing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="drawing"))
     created: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def seconds(self) -> float:
+        """Time limit of one request."""
+        return self.feed.seconds
 
     @property
     def max_new_tokens(self) -> int:
