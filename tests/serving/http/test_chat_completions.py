@@ -28,7 +28,10 @@ def url(image, kind="PNG"):
 def user(text, *urls):
     return {
         "role": "user",
-        "content": [*({"type": "image_url", "image_url": {"url": one}} for one in urls), {"type": "text", "text": text}],
+        "content": [
+            *({"type": "image_url", "image_url": {"url": one}} for one in urls),
+            {"type": "text", "text": text},
+        ],
     }
 
 
@@ -213,7 +216,10 @@ def test_keys_hosts_and_sizes(client, address):
         missing = http.get("/v1/nothing")
         assert (missing.status_code, missing.json()["error"]["type"]) == (404, "not_found_error")
         assert http.get("/v1/chat/completions").status_code == 405
-        assert "not JSON" in http.post("/v1/chat/completions", content=b"{", headers={"Content-Type": "application/json"}).text
+        assert (
+            "not JSON"
+            in http.post("/v1/chat/completions", content=b"{", headers={"Content-Type": "application/json"}).text
+        )
     with pytest.raises(openai.NotFoundError, match="gpt-6") as unknown:
         client.chat.completions.create(model="gpt-6", messages=[user("hello")])
     assert unknown.value.code == "model_not_found"
