@@ -1,0 +1,171 @@
+"""The web page in a real Chromium, on a real server with the nano."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import running  # the one beside
+
+from minigemini.serving.http.app import new_app
+from minigemini.serving.http.door import LOOPBACK
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+SCREENSHOTS = os.environ.get("SCREENSHOTS")  # a folder to keep pictures of the page in
+PICTURE = Path(__file__).parents[3] / "minigemini" / "serving" / "page" / "examples" / "tags.png"
+
+
+@pytest.fixture(scope="module")
+def address(served):
+    with running(new_app(served, hosts=LOOPBACK)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """A new visitor's. No request of it leaves the machine, and it complains of nothing."""
+    context = browser.new_context(viewport={"width": 1100, "height": 800})
+    page = context.new_page()
+    asked, complaints = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.goto(address)
+    yield page
+    context.close()
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert complaints == []
+
+
+def say(page, words, answers):
+    """And wait until there are as many answers on the page."""
+    page.fill("#words", words)
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "n => document.querySelectorAll('article.assistant[aria-busy=false]').length === n", arg=answers, timeout=30_000
+    )
+    page.wait_for_selector("#send:not([hidden])")
+
+
+def prompts(page):
+    return page.locator("article.assistant .prompt").all_inner_texts()
+
+
+def keep_screenshot(page, name):
+    if SCREENSHOTS:
+        page.wait_for_timeout(500)
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+
+
+def test_a_picture_is_asked_about(page):
+    keep_screenshot(page, "welcome")
+    page.set_input_files("#files", PICTURE)
+    page.wait_for_selector("#attached img[src]")
+    say(page, "what is the tag of the yellow circle?", 1)
+    assert page.locator("article.assistant").inner_text().split() == ["Answer", "R8"]
+    assert page.locator("article.user img").get_attribute("alt") == f"your picture {PICTURE.name}"
+
+
+def test_draw_edit_twice_undo_branch_and_reload(page):
+    say(page, "draw a large red circle at the top left", 1)
+    say(page, "make it blue", 2)
+    say(page, "move it to the center", 3)
+    drawn = [
+        "a large red circle at the top left",
+        "a large blue circle at the top left",
+        "a large blue circle at the center",
+    ]
+    assert prompts(page) == drawn
+    assert [picture.get_attribute("alt") for picture in page.locator("figure img").all()] == drawn
+    assert "seed" in page.locator("figure .made").first.inner_text()
+    keep_screenshot(page, "drawing")
+
+    page.click("#undo")
+    assert prompts(page) == drawn[:2]
+    assert page.input_value("#words") == "move it to the center"
+    page.click("#redo")
+    assert prompts(page) == drawn
+
+    page.locator("article.user", has_text="make it blue").get_by_label("Change this message").click()
+    say(page, "make it green", 2)
+    assert prompts(page) == [drawn[0], "a large green circle at the top left"]
+    page.locator("article.user", has_text="make it green").get_by_label("Branch before").click()
+    assert prompts(page) == drawn
+
+    page.reload()
+    page.wait_for_selector("article.assistant >> nth=2")
+    assert prompts(page) == drawn
+    page.wait_for_function("[...document.querySelectorAll('figure img')].every(one => one.naturalWidth > 0)")
+    page.click("#show-gallery")
+    assert page.locator("#drawings img").count() == 4  # of both branches
+    keep_screenshot(page, "gallery")
+
+
+def test_a_prompt_is_changed_by_hand(page):
+    say(page, "draw a large red circle at the top left", 1)
+    page.get_by_label("Change the prompt and draw again").click()
+    page.get_by_label("Prompt of the drawing").fill("a small green cross at the bottom")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.wait_for_function("document.querySelector('.prompt')?.textContent === 'a small green cross at the bottom'")
+    page.wait_for_selector("#send:not([hidden])")
+    assert page.locator("article.assistant .branch").inner_text() == "2/2"
+
+
+def test_an_answer_is_stopped(page, served, generator):
+    served.generator = generator.with_settings(steps=60)
+    try:
+        page.fill("#words", "draw a large red circle at the top left")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("progress[value]")
+        keep_screenshot(page, "underway")
+        page.keyboard.press("Escape")
+        page.get_by_text("Stopped.").wait_for()
+    finally:
+        served.generator = generator
+    say(page, "draw a small blue square at the center", 2)
+    assert prompts(page)[-1] == "a small blue square at the center"
+
+
+def test_what_the_server_refuses_is_said_in_words(page):
+    page.click("#show-settings")
+    page.fill("[name=size]", "4000x4000")
+    say(page, "draw a large red circle at the top left", 1)
+    assert "2048" in page.get_by_role("alert").filter(has_text="size").inner_text()
+    assert page.get_by_role("button", name="Try again").is_visible()
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_a_phone(browser, address, colours):
+    context = browser.new_context(viewport={"width": 380, "height": 720}, color_scheme=colours, has_touch=True)
+    page = context.new_page()
+    page.goto(address)
+    say(page, "draw a large red circle at the top left", 1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+    keep_screenshot(page, f"phone-{colours}")
+    light = page.evaluate("Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]) > 128")
+    assert light == (colours == "light")
+    context.close()
+
+
+def test_everything_has_a_name(page):
+    """For those who hear the page: buttons and fields are named, and every picture has a text."""
+    say(page, "draw a large red circle at the top left", 1)
+    page.click("#show-settings")
+    assert page.locator("img:not([alt])").count() == 0
+    tree = page.locator("body").aria_snapshot()
+    nameless = re.findall(r"^\s*- (?:button|textbox|combobox|spinbutton|link)(?!.* \").*$", tree, re.MULTILINE)
+    assert nameless == []
+    page.focus("#words")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "choose"
