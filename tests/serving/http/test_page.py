@@ -73,7 +73,7 @@ def test_a_picture_is_asked_about(page):
     page.set_input_files("#files", PICTURE)
     page.wait_for_selector("#attached img[src]")
     say(page, "what is the tag of the yellow circle?", 1)
-    assert page.locator("article.assistant").inner_text().split() == ["Answer", "R8"]
+    assert page.locator("article.assistant").inner_text().split() == ["Answer", "K7"]
     assert page.locator("article.user img").get_attribute("alt") == f"your picture {PICTURE.name}"
 
 
