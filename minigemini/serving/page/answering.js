@@ -46,7 +46,7 @@ async function ended(message, signal, onChange, work) {
 
 async function apply(message, delta) {
   message.text += delta.content ?? "";
-  // progress: first {prompt}, then {step, steps} and {preview} any number of times
+  // first {prompt}, then {step, steps} any number of times
   if (delta.drawing) message.underway = { offset: message.text.length, ...message.underway, ...delta.drawing };
   for (const image of delta.images ?? []) {
     const png = pngOfBase64(image.image_url.url.split(",")[1]);

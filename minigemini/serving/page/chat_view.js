@@ -36,7 +36,7 @@ const atEnd = () => byId("scroll").scrollHeight - byId("scroll").scrollTop - byI
 export function toEnd() {
   byId("scroll").scrollTop = byId("scroll").scrollHeight;
   // a picture has its height when it is decoded
-  for (const picture of byId("messages").querySelectorAll("img:not([src]), img")) {
+  for (const picture of byId("messages").querySelectorAll("img")) {
     if (!picture.complete || !picture.src) picture.addEventListener("load", () => (byId("scroll").scrollTop = byId("scroll").scrollHeight), { once: true });
   }
 }
@@ -49,7 +49,7 @@ export function announce(text) {
 export function showExamples(take) {
   byId("examples").replaceChildren(
     ...EXAMPLES.map((example) => {
-      const picture = element("img", { src: example.picture ? `page/examples/${example.picture}` : "page/examples/drawing.svg", alt: "", class: example.picture ? "tiny" : "" });
+      const picture = element("img", { src: example.picture ? `page/examples/${example.picture}` : "page/examples/drawing.svg", alt: "" });
       return element("li", {}, element("button", { type: "button", onclick: () => take(example) }, picture, element("span", {}, example.text, element("small", {}, example.about))));
     }),
   );

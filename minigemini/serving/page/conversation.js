@@ -1,11 +1,12 @@
 // A conversation is a tree of messages: each has a parent, and of the children of each one is chosen. Those from the root on are the
-// branch that is shown and that the model reads. Nothing is ever taken out of the tree: undo, retry and edits choose otherwise.
+// branch that is shown and that the model reads. Undo, retry and edits take
+// nothing out of the tree: they choose otherwise.
 //
 // A question:  {id, conversation, parent, made, role: "user", text, pictures: [{id, name}]}
 // An answer:   {..., role: "assistant", text, drawings: [{picture, offset, prompt, record}], notices: [text], state, error}
 //   state: "answering", "done", "stopped" by the user, or "failed" for the reason in `error`
 //   offset: how much of the text stands before the drawing, in units of JavaScript's strings
-//   underway: what is being drawn now, {prompt, offset, step, steps, preview}; is not kept
+//   underway: what is being drawn now, {prompt, offset, step, steps}; is not kept
 
 /** Not crypto.randomUUID, which a page has only over https or on this machine. */
 export function newId() {
@@ -66,6 +67,12 @@ export class Conversation {
     this.messages.set(message.id, message);
     this.choose(message);
     return message;
+  }
+
+  /** Without a message that nothing follows; `instead`, one of its siblings, is shown. */
+  remove(message, instead) {
+    this.messages.delete(message.id);
+    this.choose(instead);
   }
 
   /** Show the branch that goes through `message`. */

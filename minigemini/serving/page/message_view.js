@@ -105,9 +105,9 @@ function promptForm(message, drawing, index, does, figure) {
   return form;
 }
 
-function drawingUnderway({ prompt, step, steps, preview }) {
+function drawingUnderway({ prompt, step, steps }) {
   const bar = element("progress", { "aria-label": `Drawing ${prompt}`, max: steps ?? null, value: steps ? step : null });
-  const canvas = element("div", { class: "canvas" }, preview ? element("img", { src: preview, alt: `preview of ${prompt}` }) : null, bar);
+  const canvas = element("div", { class: "canvas" }, bar);
   const caption = element("figcaption", {}, element("p", { class: "prompt" }, prompt), element("p", { class: "made" }, steps ? `step ${step} of ${steps}` : "drawing"));
   return element("figure", { class: "underway" }, canvas, caption);
 }

@@ -12,7 +12,7 @@ import { answerRequest, drawingRequest } from "./requests.js";
 import { askForKeyBy, model } from "./server.js";
 import { settingsNow, startSettings } from "./settings.js";
 import { showConversations, startSidebar } from "./sidebar.js";
-import { forget, keepConversation, keepMessage, keptConversations, messagesOf } from "./store.js";
+import { dropMessage, forget, keepConversation, keepMessage, keptConversations, messagesOf } from "./store.js";
 
 let shown = new Conversation();
 let changing = null; // the earlier message that is being changed
@@ -39,7 +39,15 @@ const does = {
       const { record } = message.drawings[index];
       const anew = { role: "assistant", text: message.text, drawings: [...message.drawings], notices: [], state: "answering" };
       const request = drawingRequest(await modelName(), prompt, record, settings);
-      await write(shown.add(message.parent, anew), (one, signal, onChange) => fillDrawing(one, index, request, signal, onChange));
+      const conversation = shown;
+      const other = shown.add(message.parent, anew);
+      await write(other, (one, signal, onChange) => fillDrawing(one, index, request, signal, onChange));
+      if (other.state === "done") return;
+      conversation.remove(other, message); // all of it would be as before
+      await dropMessage(other);
+      await keep(conversation);
+      if (shown === conversation) show();
+      if (other.error) throw new Error(other.error);
     });
   },
 };

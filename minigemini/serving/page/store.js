@@ -36,6 +36,8 @@ export function keepMessage({ underway, ...message }) {
   return inside(["messages"], "readwrite", (store) => store.put(message));
 }
 
+export const dropMessage = ({ id }) => inside(["messages"], "readwrite", (store) => store.delete(id));
+
 export const pictureFile = (id) => inside(["pictures"], "readonly", (store) => store.get(id));
 export const keepPictureFile = (id, file) => inside(["pictures"], "readwrite", (store) => store.put(file, id));
 
