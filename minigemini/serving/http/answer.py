@@ -13,6 +13,7 @@ from jinja2 import TemplateError
 from minigemini.serving.conversation import Turn, as_read, as_typed, parents_in
 from minigemini.serving.events import Event, Notice
 from minigemini.serving.http.served import Served
+from minigemini.serving.picture_events import DrawingOptions
 from minigemini.serving.reply_events import ReplyOptions, reply_events
 
 
@@ -36,7 +37,7 @@ def answer_events(served: Served, turns: Sequence[Turn], options: ReplyOptions, 
             partial(served.engine.stream, seconds=served.seconds),
             served.generator,
             as_read(turns),
-            replace(options, drawing=replace(options.drawing, new_seed=secrets.randbelow(2**31))),
+            replace(options, drawing=own_seed(options.drawing)),
             parents=parents_in(turns),
             cancelled=cancelled,
             thread=served.drawing,
@@ -46,3 +47,8 @@ def answer_events(served: Served, turns: Sequence[Turn], options: ReplyOptions, 
     for notice in dict.fromkeys(notice for turn in turns for notice in turn.notices):
         yield Notice(notice)
     yield from events
+
+
+def own_seed(options: DrawingOptions) -> DrawingOptions:
+    """A new picture without a seed gets one that nobody knows beforehand."""
+    return replace(options, new_seed=secrets.randbelow(2**31))

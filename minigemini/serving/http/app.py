@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from minigemini.serving.http import chat_completions, models
+from minigemini.serving.http import chat_completions, images, models, page
 from minigemini.serving.http.door import Door
 from minigemini.serving.http.errors import add_error_handlers
 from minigemini.serving.http.served import Served
@@ -23,6 +23,7 @@ def new_app(served: Served, keys: Sequence[str] = (), hosts: Sequence[str] | Non
     app.state.served = served
     app.add_middleware(Door, keys=keys, hosts=hosts)
     add_error_handlers(app)
-    for endpoints in (chat_completions, models):
+    for endpoints in (chat_completions, images, models, page):
         app.include_router(endpoints.router)
+    app.mount("/page", page.PageFiles())
     return app

@@ -15,7 +15,16 @@ from pydantic import Field
 
 from minigemini.engine.many import Closed
 from minigemini.engine.request import Decoding, Draw
-from minigemini.serving.events import Done, Event, ImageDrawn, ImageFailed, Notice, TextDelta
+from minigemini.serving.events import (
+    Done,
+    Event,
+    ImageDrawn,
+    ImageFailed,
+    ImageProgress,
+    ImageStarted,
+    Notice,
+    TextDelta,
+)
 from minigemini.serving.http.answer import answer_events
 from minigemini.serving.http.errors import ApiError
 from minigemini.serving.http.feed import unless_gone
@@ -64,13 +73,14 @@ class ImageConfig(Given):
 
 
 class ChatRequest(Given):
-    """What of OpenAI's request is honoured, and two fields of ours.
+    """What of OpenAI's request is honoured, and three fields of ours.
 
     Attributes:
         temperature: 0 unless given: the likeliest token each time. OpenAI's is 1.
         modalities: ``["text"]``: no drawing. ``["text", "image"]``: as the model thinks right, as when nothing is said.
         draw: of ours: exactly one picture, none, or what the model thinks right.
         image_config: of ours: how pictures are drawn.
+        progress: of ours: a stream says in ``delta.drawing`` how far a picture is: ``{prompt}`` first, then ``{step, steps}``.
     """
 
     model: str
@@ -86,6 +96,7 @@ class ChatRequest(Given):
     modalities: list[Literal["text", "image"]] = ["text", "image"]
     draw: Literal["auto", "always", "never"] = "auto"
     image_config: ImageConfig = ImageConfig()
+    progress: bool = False
     # those that every client may send, at the value that they have here
     n: Literal[1] = 1
     logprobs: Literal[False] = False
@@ -98,7 +109,9 @@ class ChatRequest(Given):
 async def complete(asked: ChatRequest, request: Request) -> Response | dict[str, Any]:
     served = served_by(request)
     served.check_model(asked.model)
-    answered = Completion(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), served.name)
+    if asked.progress and not asked.stream:
+        raise ApiError(400, "progress: is told in a stream; there is none without stream: true", param="progress")
+    answered = Completion(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), served.name, asked.progress)
     cancelled = Flag()
     turns, options = turns_of(asked.messages), _options(asked, served)
     events = served.feed.items(lambda: answer_events(served, turns, options, cancelled), cancelled)
@@ -130,6 +143,7 @@ class Completion:
     id: str
     created: int
     model: str
+    progress: bool = False
     text: str = ""
     images: list[dict[str, Any]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -184,6 +198,10 @@ class Completion:
             notice = event.text if isinstance(event, Notice) else f"not drawn: {event.reason}"
             self.notices.append(notice)
             return {"notices": [notice]}
+        if self.progress and isinstance(event, ImageStarted):
+            return {"drawing": {"prompt": event.prompt}}
+        if self.progress and isinstance(event, ImageProgress):
+            return {"drawing": {"step": event.step, "steps": event.steps}}
         return None
 
     def _head(self, kind: str) -> dict[str, Any]:

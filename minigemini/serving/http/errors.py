@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,6 +15,8 @@ from minigemini.engine.many import Busy, Closed
 
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 """By status; other faults of the client are ``invalid_request_error``, and the server's are ``server_error``."""
+
+KINDS = ("system", "developer", "user", "assistant", "text", "image_url")
 
 log = logging.getLogger(__name__)
 
@@ -80,45 +83,32 @@ def add_error_handlers(app: FastAPI) -> None:
             error = ApiError(error.status_code, f"{request.method} {request.url.path}: {error.detail}", headers=headers)
         return response(error)
 
+    @app.exception_handler(Exception)
     async def of_anything(request: Request, error: Exception) -> JSONResponse:
         return response(error)
-
-    for kind in (
-        ValueError,
-        TimeoutError,
-        Busy,
-        Closed,
-        Exception,
-    ):  # of Exception alone the framework breaks the connection too
-        app.add_exception_handler(kind, of_anything)
 
 
 def _first_of(error: RequestValidationError) -> ApiError:
     first = error.errors()[0]
-    where = _written([part for part in first["loc"] if part != "body"])
-    if first["type"] == "model_attributes_type" and not where:
-        return ApiError(400, "the body is not JSON, or no object of it; send Content-Type: application/json")
+    where = _written(first["loc"][1:])
+    named = where or None
     if first["type"] == "json_invalid":
         return ApiError(400, f"the body is not JSON: {first.get('ctx', {}).get('error', first['msg'])}")
+    if not where:
+        return ApiError(400, "the body must be an object, sent as Content-Type: application/json")
     if first["type"] == "extra_forbidden":
         return ApiError(400, f"{where}: this server has no such option", param=where, code="unsupported_parameter")
     if first["type"] == "missing":
-        return ApiError(
-            400, f"{where or 'the body'} is missing", param=where or None, code="missing_required_parameter"
-        )
-    return ApiError(400, f"{where}: {first['msg']}", param=where or None, code="invalid_value")
+        return ApiError(400, f"{where} is missing", param=named, code="missing_required_parameter")
+    return ApiError(400, f"{where}: {first['msg']}", param=named, code="invalid_value")
 
 
-TAGS = {"system", "developer", "user", "assistant", "tool", "text", "image_url"}
-"""By which the validator chose among the forms of a list's element; it writes them behind the index."""
-
-
-def _written(location: list[Any]) -> str:
-    """``messages[0].content``"""
+def _written(location: Sequence[int | str]) -> str:
+    """``messages[0].content``; without the kind of a message or part, which pydantic names behind its number."""
     text = ""
-    for before, part in zip([None, *location], location, strict=False):
+    for before, part in zip((None, *location), location, strict=False):
         if isinstance(part, int):
             text += f"[{part}]"
-        elif not (isinstance(before, int) and part in TAGS):
+        elif not (isinstance(before, int) and part in KINDS):
             text += f".{part}"
     return text.removeprefix(".")

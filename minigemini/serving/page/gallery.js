@@ -1,0 +1,49 @@
+// All drawings, each after the one it was made from: the branches of a conversation as a tree of pictures.
+
+import { byId, element } from "./element.js";
+import { pictureUrl } from "./pictures.js";
+
+/**
+ * @param conversations those to show
+ * @param go opens a conversation at a message
+ */
+export function showGallery(conversations, go) {
+  const shown = conversations.map((conversation) => [conversation, trees(conversation)]).filter(([, roots]) => roots.length);
+  byId("drawings").replaceChildren(
+    ...shown.map(([conversation, roots]) => {
+      const current = new Set(conversation.branch().map((message) => message.id));
+      const title = conversation.title || "New conversation";
+      const tree = element("ul", { class: "tree" }, ...roots.map((root) => branchView(root, conversation, current, go)));
+      return element("section", { "aria-label": title }, element("h3", {}, title), tree);
+    }),
+  );
+  if (!shown.length) byId("drawings").append(element("p", { class: "notice" }, "Nothing is drawn yet."));
+}
+
+/** {drawing, message, after: [...]}; the same picture in several branches stands once after the same one. */
+function trees(conversation) {
+  const roots = [];
+  const walk = (parent, place) => {
+    for (const message of conversation.childrenOf(parent)) {
+      let here = place;
+      for (const drawing of message.drawings ?? []) {
+        let node = here.find((one) => one.drawing.picture === drawing.picture);
+        if (!node) here.push((node = { drawing, message, after: [] }));
+        here = node.after;
+      }
+      walk(message.id, here);
+    }
+  };
+  walk("", roots);
+  return roots;
+}
+
+function branchView({ drawing, message, after }, conversation, current, go) {
+  const picture = element("img", { alt: drawing.prompt });
+  pictureUrl(drawing.picture).then((url) => (picture.src = url), () => {});
+  picture.addEventListener("load", () => picture.classList.toggle("tiny", Math.max(picture.naturalWidth, picture.naturalHeight) <= 128));
+  const chosen = current.has(message.id) ? "true" : null;
+  const button = element("button", { type: "button", "aria-current": chosen, title: drawing.prompt, onclick: () => go(conversation.id, message.id) }, picture, element("span", {}, drawing.prompt));
+  const rest = after.length ? element("ul", {}, ...after.map((one) => branchView(one, conversation, current, go))) : null;
+  return element("li", {}, button, rest);
+}
