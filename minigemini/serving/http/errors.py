@@ -83,9 +83,17 @@ def add_error_handlers(app: FastAPI) -> None:
             error = ApiError(error.status_code, f"{request.method} {request.url.path}: {error.detail}", headers=headers)
         return response(error)
 
-    @app.exception_handler(Exception)
     async def of_anything(request: Request, error: Exception) -> JSONResponse:
         return response(error)
+
+    for kind in (
+        ValueError,
+        TimeoutError,
+        Busy,
+        Closed,
+        Exception,
+    ):  # of Exception alone the framework breaks the connection too
+        app.add_exception_handler(kind, of_anything)
 
 
 def _first_of(error: RequestValidationError) -> ApiError:

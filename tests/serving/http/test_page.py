@@ -17,7 +17,9 @@ from minigemini.serving.http.door import LOOPBACK
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
-SCREENSHOTS = os.environ.get("SCREENSHOTS")  # a folder to keep pictures of the page in; drawings take all their steps then
+SCREENSHOTS = os.environ.get(
+    "SCREENSHOTS"
+)  # a folder to keep pictures of the page in; drawings take all their steps then
 PICTURE = Path(__file__).parents[3] / "minigemini" / "serving" / "page" / "examples" / "tags.png"
 
 
@@ -58,7 +60,9 @@ def visit(browser, address, refused=0, **options):
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     page.goto(address)
-    page.wait_for_function("() => document.getElementById('model').textContent || document.querySelector('dialog[open]')")
+    page.wait_for_function(
+        "() => document.getElementById('model').textContent || document.querySelector('dialog[open]')"
+    )
     yield page
     context.close()
     assert len(asked) > 10
@@ -135,7 +139,9 @@ def test_a_prompt_is_changed_by_hand(page):
     page.get_by_label("Change the prompt and draw again").click()
     page.get_by_label("Prompt of the drawing").fill("a small green cross at the bottom")
     page.get_by_role("button", name="Draw", exact=True).click()
-    page.wait_for_function("() => document.querySelector('.prompt')?.textContent === 'a small green cross at the bottom'")
+    page.wait_for_function(
+        "() => document.querySelector('.prompt')?.textContent === 'a small green cross at the bottom'"
+    )
     page.wait_for_selector("#send:not([hidden])")
     assert page.locator("article.assistant .branch").inner_text() == "2/2"
 
