@@ -8,7 +8,9 @@
 ``feed``              from the threads that answer to the loop that serves
 ``answer``            a conversation without a session -> the events of its answer
 ``chat_completions``  /v1/chat/completions, its messages in ``messages``
+``images``            /v1/images/generations
 ``models``            /v1/models, /health
+``page``              the web page at /
 ``server_sent``       streams
 ``pictures``          as they travel in JSON; ``picture_size`` says how large one may be
 ``errors``            what goes wrong, in OpenAI's form

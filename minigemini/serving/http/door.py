@@ -37,6 +37,7 @@ class Door:
             return
         headers = Headers(scope=scope)
         if refused := self._refused(scope["path"], headers):
+            await _read_away(receive)
             await response(refused)(scope, receive, send)
             return
         scope["key"] = headers.get("authorization", "") if self.keys else ""
@@ -48,10 +49,8 @@ class Door:
             message = await receive()
             read += len(message.get("body", b""))
             if read > MAX_BODY:
-                # Most clients look for an answer when they have sent all: the rest of what is not much too large is taken from them.
-                while message.get("more_body") and read <= 2 * MAX_BODY:
-                    message = await receive()
-                    read += len(message.get("body", b""))
+                if message.get("more_body"):
+                    await _read_away(receive)
                 raise _too_large()
             return message
 
@@ -95,6 +94,15 @@ def read_keys(file: str | Path) -> list[str]:
     if spaced := [number for number, key in enumerate(keys, 1) if " " in key or "\t" in key]:
         raise ValueError(f"{file}: key {spaced[0]} has a blank in it")
     return keys
+
+
+async def _read_away(receive: Receive) -> None:
+    """The rest of a body that is refused, if it is not huge: clients look for an answer when they have sent all."""
+    read, more = 0, True
+    while more and read <= MAX_BODY:
+        message = await receive()
+        read += len(message.get("body", b""))
+        more = message.get("more_body", False)
 
 
 def _without_port(host: str) -> str:
