@@ -334,5 +334,7 @@ def peak_rss() -> int:
     """Bytes; the most that this process ever held."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux counts into ru_maxrss what the process that started this one held then
-        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return next(
+            int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM:")
+        )
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
