@@ -180,7 +180,7 @@ def test_what_the_server_refuses_is_said_in_words_and_can_be_tried_again(browser
 def test_the_key_is_asked_for_once(browser, served):
     with running(new_app(served, KEYS, LOOPBACK)) as address, visit(browser, address, refused=401) as page:
         for key in ("wrong", KEYS[1]):
-            page.wait_for_function("() => document.querySelector('dialog[open] input').value === ''")
+            page.wait_for_function("() => document.querySelector('dialog[open] input:focus')?.value === ''")
             page.keyboard.type(key)
             page.keyboard.press("Enter")
         page.wait_for_function("() => document.getElementById('model').textContent === 'nano'")
