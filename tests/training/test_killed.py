@@ -52,8 +52,9 @@ def test_a_killed_run_ends_as_the_uninterrupted_one(align, tmp_path):
         [],
         ["trainer.dataloader_num_workers=2"],
         ["trainer.train_sampling_strategy=group_by_length"],
+        ["data.packing=200", "trainer.per_device_train_batch_size=1", "trainer.gradient_accumulation_steps=2"],
     ],
-    ids=["one process", "two workers", "grouped"],
+    ids=["one process", "two workers", "grouped", "packed"],
 )
 def test_twenty_runs_killed_at_random_moments(align, tmp_path, setting):
     """Each is killed three times: at two steps of the work with files, reading and saving, and after some time."""
