@@ -1,7 +1,8 @@
 """README's "Train it on your data", command by command, on a few records of the tabletop: a stage, the next one, a chat, and two processes
-in place of eight."""
+in place of eight, which go on from where they were stopped."""
 
 import shlex
+import shutil
 from pathlib import Path
 
 import launched
@@ -34,8 +35,17 @@ def test_the_commands_of_the_readme(tmp_path, monkeypatch):
     (full,) = commands("torchrun")
     assert full[:6] == ["torchrun", "--nproc_per_node", "8", "-m", "minigemini", "train"]
     command = [*full[5:], *FEW, "trainer.max_steps=3", "trainer.save_steps=1"]
-    for attempt in ("first", "again"):  # the second time it is finished, and is left alone
-        done = launched.launch(main, command, folder=tmp_path / attempt)
-        assert done.code == 0, done.stderr[-3000:]
-    assert Path("runs/mine/full/checkpoint-3/whole.json").exists()
-    assert Path("runs/mine/full/model.safetensors").exists()
+    done = launched.launch(main, command, folder=tmp_path / "whole")
+    assert done.code == 0, done.stderr[-3000:]
+    run = Path("runs/mine/full")
+    second = run / "checkpoint-2" / "whole.json"
+    made = second.stat().st_mtime_ns
+    learnt = (run / "model.safetensors").read_bytes()
+
+    shutil.rmtree(run / "checkpoint-3")  # as if something had stopped it in its last step
+    for file in [file for file in run.iterdir() if file.is_file() and file.name not in ("run.json", "recipe.yaml")]:
+        file.unlink()
+    done = launched.launch(main, command, folder=tmp_path / "again")
+    assert done.code == 0, done.stderr[-3000:]
+    assert second.stat().st_mtime_ns == made  # it went on from there
+    assert (run / "model.safetensors").read_bytes() == learnt
