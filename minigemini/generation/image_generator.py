@@ -16,12 +16,7 @@ from typing import Any, Literal
 
 import diffusers
 import torch
-from diffusers import DiffusionPipeline, FluxKontextInpaintPipeline
-from diffusers.pipelines.auto_pipeline import (
-    AUTO_IMAGE2IMAGE_PIPELINES_MAPPING,
-    AUTO_INPAINT_PIPELINES_MAPPING,
-    AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
-)
+from diffusers import DiffusionPipeline
 from PIL import Image
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
@@ -30,15 +25,13 @@ from minigemini.generation.families import family_settings, reads_guidance
 from minigemini.generation.generation_record import PICTURE_EDITS, GenerationRecord
 from minigemini.generation.load_pipeline import Offload, load_pipeline
 from minigemini.generation.previews import can_preview, clean_latents, preview
+from minigemini.generation.tasks import IMAGE_TO_IMAGE, INPAINTING, TEXT_TO_IMAGE
 
 OnStep = Callable[[int, int], None]
 """Called after each denoising step with the steps done and the steps in all; what it raises ends the drawing."""
 
 OnPreview = Callable[[Image.Image], None]
 """Called with a small picture of what is being drawn, see :func:`~minigemini.generation.previews.preview`."""
-
-INPAINTING: dict[str, type] = {**AUTO_INPAINT_PIPELINES_MAPPING, "flux-kontext": FluxKontextInpaintPipeline}
-"""By diffusers' key of the family."""
 
 NANO = "nano"
 """Name of the generator that is shipped with this package."""
@@ -165,11 +158,11 @@ class ImageGenerator:
     @property
     def needs_picture(self) -> bool:
         """The pipeline cannot draw from a prompt alone."""
-        return "image" in self._defaults and type(self.pipeline) not in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()
+        return "image" in self._defaults and type(self.pipeline) not in TEXT_TO_IMAGE.values()
 
     def image_to_image(self) -> ImageGenerator | None:
         """The same weights and settings behind the family's image-to-image pipeline; None if diffusers has none."""
-        return self._behind(AUTO_IMAGE2IMAGE_PIPELINES_MAPPING)
+        return self._behind(IMAGE_TO_IMAGE)
 
     def inpainting(self) -> ImageGenerator | None:
         """Likewise behind the pipeline that changes a part of a picture."""
@@ -179,7 +172,7 @@ class ImageGenerator:
 
     def _behind(self, pipelines: Mapping[str, type]) -> ImageGenerator | None:
         """The same weights behind a pipeline of another purpose: the one of the same key; None if there is none."""
-        keys = {**_by_class(AUTO_IMAGE2IMAGE_PIPELINES_MAPPING), **_by_class(AUTO_TEXT2IMAGE_PIPELINES_MAPPING)}
+        keys = {**_by_class(IMAGE_TO_IMAGE), **_by_class(TEXT_TO_IMAGE)}
         pipeline = pipelines.get(keys.get(type(self.pipeline), ""))
         if pipeline is None:
             return None

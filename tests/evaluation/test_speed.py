@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUN = ROOT / "eval" / "speed" / "run.py"
-BENCHMARKS = ["mining", "encoder", "flops", "generation", "preprocessing"]
+BENCHMARKS = ["mining", "encoder", "flops", "generation", "preprocessing", "train_step", "real_size"]
 
 
 def run(*arguments):
