@@ -4,11 +4,12 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+import launched
 import pytest
 import torch
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
-from small_run import align_recipe
+from small_run import align_recipe, write_data
 from transformers import TrainingArguments
 from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
@@ -137,3 +138,26 @@ def test_more_tokens_than_the_language_model_has_room_for_are_warned_of(align, c
         "data.max_length 600 is more than the language model's context of 512 tokens; 0 of 16 records are longer"
         in words
     )
+
+
+def main_on_hosts(hosts: list[Path], command: list[str]) -> int:
+    """Each process in a folder of its own, as on hosts of their own."""
+    os.chdir(hosts[int(os.environ["RANK"])])
+    return cli.main(command)
+
+
+def test_what_fails_in_one_process_alone_is_said_with_its_rank(tiny_parts, tmp_path):
+    """The second host has one picture that breaks off in the middle; only its own process ever reads it."""
+    hosts = [tmp_path / "first", tmp_path / "second"]
+    for host in hosts:
+        write_data(host, 8)
+    broken = hosts[1] / "1-0.png"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    recipe = align_recipe(tiny_parts, Path("data.json"), tmp_path / "out")
+    recipe["trainer"] |= {"per_device_train_batch_size": 1, "train_sampling_strategy": "sequential"}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    done = launched.launch(main_on_hosts, hosts, ["train", str(tmp_path / "recipe.yaml")], folder=tmp_path / "said")
+    assert done.code == 1
+    (told,) = [line for line in done.stderr.splitlines() if "1-0.png" in line]
+    assert told.startswith("minigemini: process 1 of 2: ")
+    assert not (tmp_path / "out" / "model.safetensors").exists()
