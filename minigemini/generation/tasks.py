@@ -6,7 +6,9 @@ import warnings
 
 from diffusers import FluxKontextInpaintPipeline
 
-with warnings.catch_warnings():  # this imports every family, and Kolors compiles a function by a name that torch gives up
+with (
+    warnings.catch_warnings()
+):  # this imports every family, and Kolors compiles a function by a name that torch gives up
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
     from diffusers.pipelines.auto_pipeline import (
         AUTO_IMAGE2IMAGE_PIPELINES_MAPPING,
