@@ -190,7 +190,7 @@ def run_merge(parsed: argparse.Namespace) -> int:
 
 
 def add_data(commands: argparse._SubParsersAction) -> None:
-    kinds = commands.add_parser("data", help="make or check training data").add_subparsers(
+    kinds = commands.add_parser("data", help="make, check or describe training data").add_subparsers(
         metavar="COMMAND", required=True
     )
     tabletop = kinds.add_parser(
@@ -232,6 +232,28 @@ def add_data(commands: argparse._SubParsersAction) -> None:
         parser.add_argument(
             "--list", type=output_file, default=Path("bad_records.txt"), help="where to list bad records, if any"
         )
+
+    card = kinds.add_parser(
+        "card",
+        help="what a mixture is made of: licences, origins, and which of its files are there",
+        description="Print a data recipe of data_recipes/: the licences, where each part is from and where its files go. Exit code 1 if "
+        "any of them is not there.",
+    )
+    card.add_argument("recipe", help="a data recipe by name (mgm_finetune), or a YAML file")
+    card.add_argument(
+        "--data", type=Path, default=Path("data"), metavar="FOLDER", help="where its files lie (default: %(default)s)"
+    )
+    card.set_defaults(run=run_data_card)
+
+
+def run_data_card(parsed: argparse.Namespace) -> int:
+    """Exit code 1 if a file is missing."""
+    from minigemini.data.card import load_card, print_card
+
+    missing = print_card(load_card(parsed.recipe), parsed.data)
+    if missing:
+        print(f"{missing} of its files are not in {parsed.data}")
+    return 1 if missing else 0
 
 
 def run_data_tabletop(parsed: argparse.Namespace) -> int:

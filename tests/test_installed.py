@@ -100,7 +100,9 @@ def test_the_wheel_holds_the_package_and_what_is_found_by_name(wheel):
         return {file.relative_to(ROOT).as_posix() for file in files if "__pycache__" not in file.parts}
 
     choices = below("eval/suites/*", "eval/smoke/*.jsonl", "eval/smoke/images/*", "eval/expected/*", "eval/*.jsonl")
-    choices |= below("train/recipes/**/*", "train/deepspeed/*", "train/accelerate/*", "train/fsdp/*")
+    choices |= below(
+        "train/recipes/**/*", "train/deepspeed/*", "train/accelerate/*", "train/fsdp/*", "data_recipes/*.yaml"
+    )
     assert len(choices) > 50
     wanted = below("minigemini/**/*") | {f"minigemini/shipped/{name}" for name in choices}
     assert {name for name in contents(wheel) if ".dist-info/" not in name} == wanted

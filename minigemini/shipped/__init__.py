@@ -1,6 +1,7 @@
-"""The choices that commands take by name: suites, expected numbers, small data sets, recipes, DeepSpeed's settings.
+"""The choices that commands take by name: suites, expected numbers, small data sets, recipes of training and of data, DeepSpeed's settings.
 
-People read and edit them in the repository's ``eval/`` and ``train/``; a wheel carries copies beside this file, in the same tree.
+People read and edit them in the repository's ``eval/``, ``train/`` and ``data_recipes/``; a wheel carries copies beside this file, in the
+same tree.
 """
 
 from pathlib import Path
