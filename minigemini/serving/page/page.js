@@ -107,12 +107,12 @@ async function write(message, fill) {
   clearInterval(keeping);
   answering.delete(conversation.id);
   conversation.changed = Date.now();
+  if (shown === conversation) showState(); // before it is kept: one may send as soon as the answer is seen to have ended
   await keepMessage(message);
   await keep(conversation);
   end();
   if (shown === conversation) {
     showMessage(conversation, message, does);
-    showState();
     const drawn = message.drawings.map((one) => `Drawn: ${one.prompt}.`);
     announce([message.text, ...drawn, ...message.notices, message.error ?? ""].join(" "));
   }

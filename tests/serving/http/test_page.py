@@ -74,6 +74,7 @@ def say(page, words, answers):
     """And wait until there are as many answers on the page."""
     page.fill("#words", words)
     page.keyboard.press("Enter")
+    page.wait_for_function("() => document.getElementById('words').value === ''")  # taken: its answer is begun
     page.wait_for_function(
         "n => document.querySelectorAll('article.assistant[aria-busy=false]').length === n", arg=answers, timeout=30_000
     )
