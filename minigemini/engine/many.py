@@ -80,6 +80,11 @@ class EngineForMany:
         """Whether requests are taken and answered."""
         return self._thread.is_alive() and not self._closing
 
+    @property
+    def queued(self) -> int:
+        """Requests that wait for a slot."""
+        return len(self._rows)
+
     def close(self, cancel: bool = False) -> None:
         """Takes no more requests, and returns when those it has are answered.
 

@@ -9,7 +9,8 @@
 ``answer``            a conversation without a session -> the events of its answer
 ``chat_completions``  /v1/chat/completions, its messages in ``messages``
 ``images``            /v1/images/generations
-``models``            /v1/models, /health
+``models``            /v1/models, /health, /metrics
+``metrics``           what is counted, and how a request ended
 ``page``              the web page at /
 ``server_sent``       streams
 ``pictures``          as they travel in JSON; ``picture_size`` says how large one may be

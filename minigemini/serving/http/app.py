@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from minigemini.serving.http import chat_completions, images, models, page
 from minigemini.serving.http.door import Door
 from minigemini.serving.http.errors import add_error_handlers
+from minigemini.serving.http.metrics import Counting
 from minigemini.serving.http.served import Served
 
 
@@ -22,6 +23,7 @@ def new_app(served: Served, keys: Sequence[str] = (), hosts: Sequence[str] | Non
     app = FastAPI(title="minigemini", version=version("minigemini"), docs_url=None, redoc_url=None)
     app.state.served = served
     app.add_middleware(Door, keys=keys, hosts=hosts)
+    app.add_middleware(Counting, metrics=served.feed.metrics)  # around the door: the last one added is the outermost
     add_error_handlers(app)
     for endpoints in (chat_completions, images, models, page):
         app.include_router(endpoints.router)

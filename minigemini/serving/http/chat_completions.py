@@ -116,7 +116,7 @@ async def complete(asked: ChatRequest, request: Request) -> Response | dict[str,
     turns, options = turns_of(asked.messages), _options(asked, served)
     events = served.feed.items(lambda: answer_events(served, turns, options, cancelled), cancelled)
     if asked.stream:
-        return await server_sent(answered.chunks(events, asked.stream_options.include_usage))
+        return await unless_gone(request, server_sent(answered.chunks(events, asked.stream_options.include_usage)))
     return await unless_gone(request, answered.whole(events))
 
 

@@ -21,7 +21,7 @@ class Door:
     """Middleware in front of the application.
 
     Args:
-        keys: those that open ``/v1``; none: it is open to all.
+        keys: those that open ``/v1`` and ``/metrics``; none: it is open to all.
         hosts: names that the server answers to, without port. Where it listens on loopback alone, a page of another site could else
             give its own name this machine's address (DNS rebinding) and read along. None: any.
     """
@@ -63,7 +63,7 @@ class Door:
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != headers.get("host"):
             return ApiError(403, f"a page of {origin} may not ask this server", code="foreign_origin")
-        if self.keys and path.startswith("/v1/") and not self._opens(headers.get("authorization", "")):
+        if self.keys and path.startswith(("/v1/", "/metrics")) and not self._opens(headers.get("authorization", "")):
             return ApiError(
                 401, "a valid API key is needed: Authorization: Bearer KEY", headers={"WWW-Authenticate": "Bearer"}
             )

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from minigemini.engine.many import Busy, Closed
+from minigemini.serving.http.metrics import Metrics, tell_failed
 
 Item = TypeVar("Item")
 
@@ -22,12 +23,16 @@ class Feed:
     Args:
         most: requests that are being answered at one time, those that wait for the model included; more are refused.
         seconds: time limit of one of them, waiting and drawing included.
+
+    Attributes:
+        metrics: count what passes.
     """
 
     def __init__(self, most: int, seconds: float) -> None:
         self.most = most
         self.seconds = seconds
         self.running = 0
+        self.metrics = Metrics()
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="request")
         self._closed = False
 
@@ -48,12 +53,13 @@ class Feed:
         if self.running >= self.most:
             raise Busy(f"{self.most} requests are being answered already")
         loop = asyncio.get_running_loop()
+        began = time.monotonic()
         arrived: asyncio.Queue[tuple[Item] | Exception | None] = asyncio.Queue()
 
         def run() -> None:
             last: Exception | None = None
             try:
-                for item in make():
+                for item in self.metrics.counted(make, began):
                     loop.call_soon_threadsafe(arrived.put_nowait, (item,))
             except Exception as error:
                 last = error
@@ -65,16 +71,18 @@ class Feed:
 
         self.running += 1
         self._threads.submit(run)
-        ends = time.monotonic() + self.seconds
         try:
             while True:
                 try:
-                    next_one = await asyncio.wait_for(arrived.get(), ends - time.monotonic())
+                    next_one = await asyncio.wait_for(arrived.get(), began + self.seconds - time.monotonic())
                 except TimeoutError:
+                    tell_failed()
                     raise TimeoutError(f"no answer within {self.seconds:g} seconds") from None
                 if next_one is None:
+                    self.metrics.answer.observe(time.monotonic() - began)
                     return
                 if isinstance(next_one, Exception):
+                    tell_failed()
                     raise next_one
                 yield next_one[0]
         finally:

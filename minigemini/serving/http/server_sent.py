@@ -9,6 +9,7 @@ from typing import Any
 from fastapi.responses import StreamingResponse
 
 from minigemini.serving.http.errors import as_api_error, body
+from minigemini.serving.http.metrics import tell_failed
 
 
 async def server_sent(events: AsyncIterator[tuple[str | None, Any]]) -> StreamingResponse:
@@ -27,6 +28,7 @@ async def server_sent(events: AsyncIterator[tuple[str | None, Any]]) -> Streamin
             async for event in events:
                 yield _frame(*event)
         except Exception as error:
+            tell_failed()
             yield _frame("error", body(as_api_error(error)))
 
     return StreamingResponse(frames(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
