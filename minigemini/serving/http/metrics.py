@@ -35,7 +35,9 @@ class Metrics:
             registry=registry,
         )
         self.running = Gauge(
-            "minigemini_requests_running", "Requests that are being answered, those that wait included", registry=registry
+            "minigemini_requests_running",
+            "Requests that are being answered, those that wait included",
+            registry=registry,
         )
         self.running_limit = Gauge(
             "minigemini_requests_running_limit", "So many at one time; more are rejected with 429", registry=registry

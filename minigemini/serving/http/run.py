@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -31,7 +34,7 @@ TIME_LIMIT = 600.0
 
 
 def serve(options: ServeOptions) -> int:
-    """Load a model and answer requests until SIGINT or SIGTERM.
+    """Load a model and answer requests until SIGINT or SIGTERM; what is being answered then is finished, within a limit.
 
     Raises:
         ValueError: the model, the generator or the keys cannot be loaded.
@@ -58,7 +61,19 @@ def serve(options: ServeOptions) -> int:
         if not on_loopback and not keys:
             print("minigemini: everybody who reaches this address may use it; see --api-key-file", file=sys.stderr)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SECONDS_TO_FINISH)
-        uvicorn.Server(config).run(sockets=[listener])
+        with signals_that_end_nothing():
+            uvicorn.Server(config).run(sockets=[listener])
         served.feed.close()
         engine.close(cancel=True)
     return 0
+
+
+@contextmanager
+def signals_that_end_nothing() -> Iterator[None]:
+    """uvicorn ends at a signal as it should, and then raises it once more: the exit status would be that of a process that was killed."""
+    before = {ending: signal.signal(ending, lambda *_: None) for ending in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for ending, handler in before.items():
+            signal.signal(ending, handler)
