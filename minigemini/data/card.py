@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.box import HORIZONTALS
 from rich.console import Console
@@ -71,6 +72,7 @@ class Card:
     Attributes:
         licence: what the parts' licences mean for the whole.
         held_out: what is left to evaluation, by name.
+        filters: rules of `minigemini data filter`, in order; minigemini/filtering/rules.py reads them.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Card:
     licence: str
     sources: list[CardSource]
     held_out: dict[str, str] = field(default_factory=dict)
+    filters: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.sources:

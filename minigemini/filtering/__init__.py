@@ -1,0 +1,12 @@
+"""Rules that records must pass to be trained on: measured first, previewed, then applied, with a line for every drop.
+
+rule            what a rule is: a measure and its thresholds
+rules           the rules by name, and the list of them in a file
+sample          a record whose pictures are opened once, when a rule asks
+text_rules      words: how many, how often the same
+picture_rules   pictures: readable, large enough, not blank
+measure         first pass: each record by itself, on all cores
+measured_files  what has been measured is kept
+judge           second pass: rules in their order
+apply           what is kept, and the log of what is not
+"""
