@@ -240,7 +240,7 @@ def add_data(commands: argparse._SubParsersAction) -> None:
         "data_recipes/README.md has the rules. OUT gets kept.jsonl, and dropped.jsonl with rule, value and threshold of every other. "
         "What is measured is kept there too: another threshold measures nothing again, and whoever is interrupted goes on.",
     )
-    filtering.add_argument("rules", help="a YAML file with `filters:`; a data recipe may be one")
+    filtering.add_argument("rules", help="a YAML file with `filters:`, or a data recipe whose part has them")
     filtering.add_argument("file", type=Path, help="data: a JSON, parquet or tar file, or their folder")
     filtering.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the YAML file")
     filtering.add_argument("--image-folder", type=Path, help="what image paths are relative to")
@@ -266,7 +266,7 @@ def run_data_filter(parsed: argparse.Namespace) -> int:
     from minigemini.filtering.measure import measure, parts_of
     from minigemini.filtering.rules import load_rules
 
-    rules = load_rules(parsed.rules, parsed.overrides)
+    rules = load_rules(parsed.rules, parsed.file, parsed.overrides)
     folder = None if parsed.image_folder is None else str(parsed.image_folder)
     parts = measure(parts_of(parsed.file), folder, [named.rule for named in rules], parsed.out / "measured", cores())
     print_filtered(apply_rules(parts, rules, parsed.out))

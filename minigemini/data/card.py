@@ -45,6 +45,7 @@ class CardSource:
     Attributes:
         origin: addresses of web pages, ``hub:`` and the id of a data set, or the command that makes it.
         records: as published; None: no exact number is.
+        filters: the rules, in their order, by which its records are to be chosen.
         dead: addresses that no longer answer, and what takes their place.
         known: what else is worth knowing.
     """
@@ -54,6 +55,7 @@ class CardSource:
     licence: str
     files: list[CardFile]
     records: int | None = None
+    filters: list[dict[str, Any]] = field(default_factory=list)
     dead: str | None = None
     known: str | None = None
 
@@ -72,7 +74,6 @@ class Card:
     Attributes:
         licence: what the parts' licences mean for the whole.
         held_out: what is left to evaluation, by name.
-        filters: rules of `minigemini data filter`, in order; minigemini/filtering/rules.py reads them.
     """
 
     name: str
@@ -80,7 +81,6 @@ class Card:
     licence: str
     sources: list[CardSource]
     held_out: dict[str, str] = field(default_factory=dict)
-    filters: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.sources:

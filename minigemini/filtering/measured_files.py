@@ -37,7 +37,8 @@ def file_of(folder: Path, key: str, rule: Rule) -> Path:
 def settings_of(rule: Rule) -> list[Any]:
     """All of a rule but its thresholds; of what is a file or a folder, its state too."""
     settings = [[name, value] for name, value in dataclasses.asdict(rule).items() if name not in THRESHOLDS]
-    return [*settings, *([path, states_of(Path(path))] for path in paths_in([value for _, value in settings]))]
+    paths = [*paths_in([value for _, value in settings]), *rule.depends_on()]
+    return [*settings, *([path, states_of(Path(path))] for path in paths)]
 
 
 def paths_in(values: Any) -> list[str]:

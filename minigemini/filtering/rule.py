@@ -43,6 +43,10 @@ class Rule:
         """The threshold that the record is dropped for, ``"min 3"``, or that it could not be measured; None: it stays."""
         return "must be measured" if measured.failed else None
 
+    def depends_on(self) -> list[str]:
+        """Files that its values depend on, beside those that its fields name."""
+        return []
+
     def bounds(self) -> list[tuple[str, float]]:
         """``("min", 3.0)``: each threshold that is set."""
         return []

@@ -16,8 +16,9 @@ import pytest
 from filtering_data import captioned, lines, noise, rules_file
 from PIL import Image
 
+from minigemini import shipped
 from minigemini.cli import main
-from minigemini.data.card import load_card
+from minigemini.data.card import CARDS, load_card
 from minigemini.data.records import Record, read_records
 from minigemini.filtering import measure
 from minigemini.filtering.rules import load_rules
@@ -199,6 +200,22 @@ def test_what_is_wrong_in_rules_is_said(tmp_path, capsys, rules, wrong):
 def test_a_data_recipe_holds_filters(tmp_path):
     card = (Path(__file__).parents[2] / "data_recipes" / "yours.yaml").read_text()
     file = tmp_path / "recipe.yaml"
-    file.write_text(card.split("\nfilters:")[0] + "\nfilters:\n  - {rule: length, min: 3}\n")
-    assert [named.name for named in load_rules(file, [])] == ["filters.0 length"]
-    assert load_card(str(file)).filters == [{"rule": "length", "min": 3}]
+    file.write_text(card)
+    questions = tmp_path / "anywhere" / "shelf" / "questions.json"
+    assert [named.name for named in load_rules(file, questions, [])] == [
+        "filters.0 unreadable",
+        "filters.1 resolution",
+        "filters.2 length",
+    ]
+    with pytest.raises(ValueError, match=r"other.json is a file of 0 of its sources"):
+        load_rules(file, tmp_path / "other.json", [])
+    file.write_text(card.replace("min: 64", "mim: 64"))
+    with pytest.raises(ValueError, match=r"recipe.yaml: sources.0.filters.1.mim: unknown name"):
+        load_rules(file, questions, [])
+
+
+@pytest.mark.parametrize("name", shipped.names(CARDS))
+def test_the_filters_of_the_repository_are_whole(name):
+    for source in load_card(name).sources:
+        if source.filters:
+            assert load_rules(CARDS / f"{name}.yaml", Path("data") / source.files[0].path, [])
