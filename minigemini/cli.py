@@ -245,6 +245,11 @@ def add_data(commands: argparse._SubParsersAction) -> None:
     filtering.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the YAML file")
     filtering.add_argument("--image-folder", type=Path, help="what image paths are relative to")
     filtering.add_argument("--out", type=output_folder, required=True, help="folder to write")
+    filtering.add_argument(
+        "--preview",
+        action="store_true",
+        help="drop nothing: print what each rule would drop at several thresholds, and write OUT/preview.html with examples",
+    )
     filtering.set_defaults(run=run_data_filter)
 
     card = kinds.add_parser(
@@ -269,6 +274,15 @@ def run_data_filter(parsed: argparse.Namespace) -> int:
     rules = load_rules(parsed.rules, parsed.file, parsed.overrides)
     folder = None if parsed.image_folder is None else str(parsed.image_folder)
     parts = measure(parts_of(parsed.file), folder, [named.rule for named in rules], parsed.out / "measured", cores())
+    if parsed.preview:
+        from minigemini.filtering.preview import preview
+        from minigemini.filtering.preview_page import print_preview, write_preview
+
+        found = preview(parts, rules)
+        print_preview(found)
+        write_preview(found, parts, parsed.out / "preview.html")
+        print(f"examples are in {parsed.out / 'preview.html'}; without --preview it is done")
+        return 0
     print_filtered(apply_rules(parts, rules, parsed.out))
     print(f"train on {parsed.out / 'kept.jsonl'} with image_folder: {folder or parsed.file.parent}")
     return 0

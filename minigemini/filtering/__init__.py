@@ -15,5 +15,7 @@ safety          a callable that refuses
 measure         first pass: each record by itself, on all cores
 measured_files  what has been measured is kept
 judge           second pass: rules in their order
+preview         what each rule would drop, at its threshold and others (preview_page: as a table and a page)
+preview_page    a preview, to be looked at
 apply           what is kept, and the log of what is not
 """

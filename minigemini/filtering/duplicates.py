@@ -37,6 +37,7 @@ class NearDuplicate(Bounded, CorpusRule):
     """
 
     UNIT: ClassVar[str] = "similarity"
+    SEEN_FROM_THRESHOLD: ClassVar[bool] = True
     of: Of = "both"
 
     def __post_init__(self) -> None:

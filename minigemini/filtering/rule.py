@@ -35,9 +35,11 @@ class Rule:
     """
     Attributes:
         UNIT: of its value, for people.
+        SEEN_FROM_THRESHOLD: values that its threshold lets pass are not all told as they are, so that no looser one can be previewed.
     """
 
     UNIT: ClassVar[str] = ""
+    SEEN_FROM_THRESHOLD: ClassVar[bool] = False
 
     def threshold(self, measured: Measured) -> str | None:
         """The threshold that the record is dropped for, ``"min 3"``, or that it could not be measured; None: it stays."""
