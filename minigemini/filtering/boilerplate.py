@@ -27,15 +27,17 @@ class Boilerplate(Bounded, CorpusRule):
 
     Attributes:
         words: of a phrase. Captions by a template repeat short ones.
+        at_least: records; what stands in fewer is not boilerplate, however few records there are.
     """
 
     UNIT: ClassVar[str] = "share of records"
     words: int = 8
+    at_least: int = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.words < 1:
-            raise ValueError(f"words: must be positive, got {self.words}")
+        if self.words < 1 or self.at_least < 1:
+            raise ValueError("words and at_least must be positive")
 
     def fingerprint(self, sample: Sample) -> list[list[Any]]:
         """Each phrase once: hash, phrase."""
@@ -44,7 +46,7 @@ class Boilerplate(Bounded, CorpusRule):
         return [[crc32(phrase.encode()), crc32(phrase[::-1].encode()), phrase] for phrase in phrases]
 
     def compare(self, fingerprints: Callable[[], Iterable[Any]]) -> PhraseCounts:
-        counts = PhraseCounts()
+        counts = PhraseCounts(self.at_least)
         for one in fingerprints():
             counts.add(one or [])
         return counts
@@ -53,7 +55,8 @@ class Boilerplate(Bounded, CorpusRule):
 class PhraseCounts(Corpus):
     """In how many records each phrase stands; [ROWS, COUNTERS] int32."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_least: int) -> None:
+        self.at_least = at_least
         self.counts = np.zeros((ROWS, COUNTERS), np.int32)
         self.records = 0
 
@@ -69,4 +72,5 @@ class PhraseCounts(Corpus):
         number, phrase = max(
             (min(int(self.counts[row, one[row] % COUNTERS]) for row in range(ROWS)), one[ROWS]) for one in fingerprint
         )
-        return Measured(number / self.records, f"{phrase!r} in {number} records")
+        share = number / self.records if number >= self.at_least else 0.0
+        return Measured(share, f"{phrase!r} in {number} records")

@@ -32,18 +32,24 @@ class NearDuplicate(Bounded, CorpusRule):
 
     Attributes:
         of: pictures: the share of bits in which their hashes agree (of several pictures the least, and in their order); text: the estimate
-            above, of all that is said; both: the smaller of the two, for pictures about which several things are asked.
-            Without pictures the text alone decides where it is both, and a record passes where it is pictures.
+            above, of all that is said; both: that of the text, among records of nearly the same pictures, about which several things may be
+            asked. Without pictures the text alone decides where it is both, and a record passes where it is pictures.
+        same_picture: both: the share of bits from which on pictures are nearly the same.
     """
 
     UNIT: ClassVar[str] = "similarity"
     SEEN_FROM_THRESHOLD: ClassVar[bool] = True
     of: Of = "both"
+    same_picture: float = 0.92
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0.75 <= self.same_picture <= 1:
+            raise ValueError("same_picture: from 0.75 to 1: with less most pictures would be compared with each other")
         if self.min is not None or self.max is None or not 0.5 <= self.max < 1:
             raise ValueError("max, from 0.5 to less than 1, is its only threshold: what is more alike is dropped")
+        if self.of == "pictures" and self.max < 0.75:
+            raise ValueError("max: from 0.75 on for pictures: with less most would be compared with each other")
 
     def fingerprint(self, sample: Sample) -> list[Any]:
         """Hashes of the pictures in hexadecimal digits, None where they are not compared; and the text's, or None."""
@@ -51,8 +57,11 @@ class NearDuplicate(Bounded, CorpusRule):
         return [hashes, None if self.of == "pictures" else text_hash(sample.text)]
 
     def compare(self, fingerprints: Callable[[], Iterable[Any]]) -> Alike:
+        return Alike(self.known())
+
+    def known(self) -> SimilarRecords:
         assert self.max is not None
-        return Alike(self.max)
+        return SimilarRecords(self.max, self.max if self.of == "pictures" else self.same_picture)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +90,7 @@ class EvaluationOverlap(NearDuplicate):
         Raises:
             ValueError: an evaluation set cannot be read, or one of its pictures cannot.
         """
-        assert self.max is not None
-        alike = Alike(self.max, of_evaluation=True)
+        alike = Alike(self.known(), of_evaluation=True)
         for file in self.files:
             for name, sample in evaluation_samples(file, self.image_folder):
                 if self.of != "pictures" and not sample.text:
@@ -96,12 +104,12 @@ class EvaluationOverlap(NearDuplicate):
 class Alike(Corpus):
     """
     Args:
-        similarity: what is less alike than this is told as 0, or as what it is, if it was come upon.
+        known: to compare with.
         of_evaluation: what is known does not grow, and each picture of a record is compared by itself.
     """
 
-    def __init__(self, similarity: float, of_evaluation: bool = False) -> None:
-        self.known = SimilarRecords(similarity)
+    def __init__(self, known: SimilarRecords, of_evaluation: bool = False) -> None:
+        self.known = known
         self.of_evaluation = of_evaluation
 
     def measure(self, fingerprint: Any) -> Measured:

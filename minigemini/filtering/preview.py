@@ -151,7 +151,7 @@ def thresholds_of(values: np.ndarray, side: str, bound: float, least: float) -> 
         least: of a threshold that can be told.
 
     Returns:
-        Thresholds that drop about each of ``SHARES`` of the records, and ``bound``; with the exact number that each drops, each number once.
+        Thresholds that drop about each of ``SHARES`` of the records, and ``bound``; how many each drops exactly, each number once.
     """
     ordered = np.sort(values) if side == "min" else -np.sort(-values)
     places = [min(round(share * len(values)), len(values) - 1) for share in SHARES] if len(values) else []

@@ -19,17 +19,18 @@ class SimilarRecords:
     are compared, and none is missed. Texts: by `datasketch`'s MinHashLSH, by which a few that are just alike enough are.
 
     Args:
-        similarity: that is asked for, 0 to 1.
+        of_texts, of_pictures: similarities that are asked for, 0 to 1. What is less alike is told as 0, or as what it is, if it was
+            come upon.
     """
 
-    def __init__(self, similarity: float) -> None:
+    def __init__(self, of_texts: float, of_pictures: float) -> None:
         from datasketch import MinHashLSH
 
-        self.radius = int((1 - similarity) * HASH_BITS + 1e-9)
+        self.radius = int((1 - of_pictures) * HASH_BITS + 1e-9)
         edges = np.linspace(0, HASH_BITS, self.radius + 2).round().astype(int).tolist()
         self.pieces = list(zip(edges[:-1], edges[1:], strict=True))
         self.by_piece: list[defaultdict[int, list[int]]] = [defaultdict(list) for _ in self.pieces]
-        self.by_text = MinHashLSH(threshold=similarity - NEAR_MISSES, num_perm=PERMUTATIONS)
+        self.by_text = MinHashLSH(threshold=of_texts - NEAR_MISSES, num_perm=PERMUTATIONS)
         self.names: list[str] = []
         self.hashes: list[list[int]] = []
         self.texts: list[np.ndarray | None] = []
@@ -50,7 +51,10 @@ class SimilarRecords:
             self.by_text.insert(number, as_minhash(text))
 
     def most_alike(self, fingerprint: Any) -> tuple[float, str]:
-        """Similarity and name of the most similar; 0 and no name where nothing like it was come upon."""
+        """Similarity and name of the most similar; 0 and no name where nothing like it was come upon.
+
+        Of texts, where there are any; pictures beside them must then be nearly the same.
+        """
         hashes, text = unpacked(fingerprint)
         if hashes:
             found = {
@@ -72,10 +76,10 @@ class SimilarRecords:
         known, known_text = self.hashes[number], self.texts[number]
         if len(known) != len(hashes):
             return 0.0
-        shares = [1 - (one ^ other).bit_count() / HASH_BITS for one, other in zip(hashes, known, strict=True)]
-        if text is not None and known_text is not None:
-            shares.append(float((text == known_text).mean()))
-        return min(shares)
+        differing = max(((one ^ other).bit_count() for one, other in zip(hashes, known, strict=True)), default=0)
+        if text is None or known_text is None:
+            return 1 - differing / HASH_BITS
+        return float((text == known_text).mean()) if differing <= self.radius else 0.0
 
 
 def unpacked(fingerprint: Any) -> tuple[list[int], np.ndarray | None]:

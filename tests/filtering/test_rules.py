@@ -106,11 +106,13 @@ NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine
 def test_boilerplate_is_what_many_records_hold():
     notice = "this picture belongs to its maker and may not be copied"
     samples = [said(f"{word} hats. {notice if n < 4 else ''}") for n, word in enumerate(NUMBERS)]
-    found = verdicts(Boilerplate(max=0.3), samples)
+    rule = Boilerplate(max=0.3, at_least=4)
+    found = verdicts(rule, samples)
     assert [one is not None for one in found] == [n < 4 for n in range(10)]
-    assert set(verdicts(Boilerplate(max=0.4), samples)) == {None}
-    corpus = Boilerplate(max=0.3).compare(lambda: map(Boilerplate(max=0.3).fingerprint, samples))
-    measured = corpus.measure(Boilerplate(max=0.3).fingerprint(samples[0]))
+    assert set(verdicts(Boilerplate(max=0.4, at_least=4), samples)) == {None}
+    assert set(verdicts(Boilerplate(max=0.3, at_least=5), samples)) == {None}
+    corpus = rule.compare(lambda: map(rule.fingerprint, samples))
+    measured = corpus.measure(rule.fingerprint(samples[0]))
     assert measured.value == 0.4
     assert "in 4 records" in measured.note
 
@@ -129,7 +131,8 @@ def test_near_duplicates_of_pictures_and_text(tmp_path):
         said("only words, and quite some of them, about nothing"),
         said("only words, and quite some of them, about nothing."),
     ]
-    near = {of: verdicts(NearDuplicate(of=of, max=0.6), samples) for of in ("pictures", "text", "both")}
+    least = {"pictures": 0.75, "text": 0.6, "both": 0.6}
+    near = {of: verdicts(NearDuplicate(of=of, max=at, same_picture=0.75), samples) for of, at in least.items()}
     gone = {of: [number for number, one in enumerate(found) if one] for of, found in near.items()}
     assert gone == {"pictures": [1, 3], "text": [2, 3, 5], "both": [3, 5]}
 
@@ -250,6 +253,8 @@ def test_agreement_is_rouge():
         (lambda: NearDuplicate(), "neither min nor max"),
         (lambda: NearDuplicate(min=0.3), "its only threshold"),
         (lambda: NearDuplicate(max=1), "its only threshold"),
+        (lambda: NearDuplicate(max=0.6, of="pictures"), "from 0.75 on for pictures"),
+        (lambda: NearDuplicate(max=0.6, same_picture=0.5), "same_picture: from 0.75 to 1"),
         (lambda: Language(languages=["xx"], min=0.5), "xx: not among"),
         (lambda: Language(languages=[], min=0.5), "languages: there is none"),
         (lambda: Patterns(patterns=["("]), "no regular expression"),
