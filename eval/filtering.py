@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageEnhance
 from rich.box import HORIZONTALS
 from rich.console import Console
@@ -135,10 +136,10 @@ def make_unreadable(rng: random.Random, one: Planted, others: list[Planted]) -> 
 
 
 def make_blank(rng: random.Random, one: Planted, others: list[Planted]) -> None:
-    colour = tuple(rng.randrange(256) for _ in range(3))
-    blank = Image.new("RGB", (rng.randint(80, 160),) * 2, colour)
-    noise = Image.effect_noise(blank.size, rng.uniform(0.1, 3)).convert("RGB")
-    one.picture, one.ending = encoded(rng, Image.blend(blank, noise, rng.choice((0.0, 0.2))))
+    side, colour = rng.randint(80, 160), [rng.randrange(256) for _ in range(3)]
+    noise = np.random.default_rng(rng.randrange(1 << 32)).normal(scale=rng.choice((0.0, 0.6)), size=(side, side, 1))
+    blank = Image.fromarray((colour + noise).round().clip(0, 255).astype(np.uint8))
+    one.picture, one.ending = encoded(rng, blank)
 
 
 def make_small_or_thin(rng: random.Random, one: Planted, others: list[Planted]) -> None:

@@ -133,17 +133,18 @@ def card(example: Example, record: Record, kept: bool) -> str:
     value = "" if example.measured.value is None else f"<b>{example.measured.value:.4g}</b>"
     note = f'<small class="note">{escape(shortened(example.measured.note))}</small>' if example.measured.note else ""
     parts = [part for message in record.messages for part in message.parts]
-    pictures = "".join(shown(part) for part in parts if isinstance(part, Image))
+    pictures = "".join(shown(part, example.measured.note) for part in parts if isinstance(part, Image))
     said = "\n".join(part.text for part in parts if isinstance(part, Text))
     text = f'<div class="text">{escape(shortened(said))}</div>'
     return f"<article{' class=kept' if kept else ''}>{pictures}{value}{note}{text}<small>{escape(record.name)}</small></article>"
 
 
-def shown(picture: Image) -> str:
+def shown(picture: Image, note: str) -> str:
+    """The picture, or why there is none, if the note does not say so already."""
     try:
         return f'<img alt="" src="{data_uri(open_image(picture.source, name_of(picture.source)))}">'
     except ValueError as error:
-        return f'<small class="note">{escape(shortened(str(error)))}</small>'
+        return "" if str(error) in note else f'<small class="note">{escape(shortened(str(error)))}</small>'
 
 
 def shortened(text: str) -> str:

@@ -13,7 +13,7 @@ NEAR_MISSES = 0.1  # so much less alike is still come upon most of the time, and
 
 
 class SimilarRecords:
-    """Grows with what it knows: about 2 KB a record.
+    """Grows with what it knows: 1.5 KB a record with a picture, 5 KB one of text alone (measured at 60,000).
 
     Pictures: two hashes that differ in no more than r of their bits agree in one at least of r + 1 pieces, so only those that share a piece
     are compared, and none is missed. Texts: by `datasketch`'s MinHashLSH, by which a few that are just alike enough are.
