@@ -233,6 +233,25 @@ def add_data(commands: argparse._SubParsersAction) -> None:
             "--list", type=output_file, default=Path("bad_records.txt"), help="where to list bad records, if any"
         )
 
+    filtering = kinds.add_parser(
+        "filter",
+        help="drop records by rules, and log each drop; preview what thresholds would drop first",
+        description="Measure the records of a data file, and keep those that pass the rules of a YAML file, in its order; "
+        "data_recipes/README.md has the rules. OUT gets kept.jsonl, and dropped.jsonl with rule, value and threshold of every other. "
+        "What is measured is kept there too: another threshold measures nothing again, and whoever is interrupted goes on.",
+    )
+    filtering.add_argument("rules", help="a YAML file with `filters:`, or a data recipe whose part has them")
+    filtering.add_argument("file", type=Path, help="data: a JSON, parquet or tar file, or their folder")
+    filtering.add_argument("overrides", nargs="*", metavar=OVERRIDES, help="values that win over the YAML file")
+    filtering.add_argument("--image-folder", type=Path, help="what image paths are relative to")
+    filtering.add_argument("--out", type=output_folder, required=True, help="folder to write")
+    filtering.add_argument(
+        "--preview",
+        action="store_true",
+        help="drop nothing: print what each rule would drop at several thresholds, and write OUT/preview.html with examples",
+    )
+    filtering.set_defaults(run=run_data_filter)
+
     card = kinds.add_parser(
         "card",
         help="what a mixture is made of: licences, origins, and which of its files are there",
@@ -244,6 +263,29 @@ def add_data(commands: argparse._SubParsersAction) -> None:
         "--data", type=Path, default=Path("data"), metavar="FOLDER", help="where its files lie (default: %(default)s)"
     )
     card.set_defaults(run=run_data_card)
+
+
+def run_data_filter(parsed: argparse.Namespace) -> int:
+    from minigemini.data.check import cores
+    from minigemini.filtering.apply import apply_rules, print_filtered
+    from minigemini.filtering.measure import measure, parts_of
+    from minigemini.filtering.rules import load_rules
+
+    rules = load_rules(parsed.rules, parsed.file, parsed.overrides)
+    folder = None if parsed.image_folder is None else str(parsed.image_folder)
+    parts = measure(parts_of(parsed.file), folder, [named.rule for named in rules], parsed.out / "measured", cores())
+    if parsed.preview:
+        from minigemini.filtering.preview import preview
+        from minigemini.filtering.preview_page import print_preview, write_preview
+
+        found = preview(parts, rules)
+        print_preview(found)
+        write_preview(found, parts, parsed.out / "preview.html")
+        print(f"examples are in {parsed.out / 'preview.html'}; without --preview it is done")
+        return 0
+    print_filtered(apply_rules(parts, rules, parsed.out))
+    print(f"train on {parsed.out / 'kept.jsonl'} with image_folder: {folder or parsed.file.parent}")
+    return 0
 
 
 def run_data_card(parsed: argparse.Namespace) -> int:

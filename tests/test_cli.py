@@ -31,6 +31,7 @@ COMMANDS = [
     ["data", "tabletop"],
     ["data", "check"],
     ["data", "prepare"],
+    ["data", "filter"],
     ["data", "card"],
     ["convert"],
     ["draw-again"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.box import HORIZONTALS
 from rich.console import Console
@@ -44,6 +45,7 @@ class CardSource:
     Attributes:
         origin: addresses of web pages, ``hub:`` and the id of a data set, or the command that makes it.
         records: as published; None: no exact number is.
+        filters: the rules, in their order, by which its records are to be chosen.
         dead: addresses that no longer answer, and what takes their place.
         known: what else is worth knowing.
     """
@@ -53,6 +55,7 @@ class CardSource:
     licence: str
     files: list[CardFile]
     records: int | None = None
+    filters: list[dict[str, Any]] = field(default_factory=list)
     dead: str | None = None
     known: str | None = None
 

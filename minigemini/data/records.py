@@ -80,14 +80,21 @@ def records_of_part(
     part: readers.Part, image_folder: str | Path | None = None
 ) -> Iterator[tuple[int, Record | BadRecord]]:
     """Position in the file, and the record."""
+    return ((position, record) for position, _, record in raw_records_of_part(part, image_folder))
+
+
+def raw_records_of_part(
+    part: readers.Part, image_folder: str | Path | None = None
+) -> Iterator[tuple[int, readers.Raw, Record | BadRecord]]:
+    """Position in the file, the record as its reader gives it, and what it is."""
     folder = Path(image_folder) if image_folder is not None else Path(part.file).parent
     for position, raw in enumerate(readers.read(part), part.first):
         identity = f" (id {raw['id']!r})" if isinstance(raw, dict) and "id" in raw else ""
         name = f"{part.file}: record {position}{identity}"
         try:
-            yield position, parse_record(raw, name, folder)
+            yield position, raw, parse_record(raw, name, folder)
         except ValueError as error:
-            yield position, BadRecord(name, str(error))
+            yield position, raw, BadRecord(name, str(error))
 
 
 def parse_record(raw: Any, name: str, image_folder: Path) -> Record:
