@@ -4,8 +4,9 @@ import re
 import string
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from minigemini.filtering.rule import NOTHING, Bounded, Measured, SampleRule
 from minigemini.filtering.sample import Sample
@@ -18,14 +19,33 @@ class Length(Bounded, SampleRule):
     """How long what is learnt of a record is, all its answers together.
 
     Attributes:
-        unit: words are what white space separates.
+        unit: words are what white space separates; tokens are those of a model's tokenizer, markers that it adds by itself not counted.
+        model: of ours, by name or folder; for tokens.
     """
 
-    UNIT: ClassVar[str] = "words or characters"
-    unit: Literal["words", "characters"] = "words"
+    UNIT: ClassVar[str] = "words, characters or tokens"
+    unit: Literal["words", "characters", "tokens"] = "words"
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.unit == "tokens") != (self.model is not None):
+            raise ValueError("model: the one whose tokens are counted goes with unit: tokens, and only with it")
 
     def measure(self, sample: Sample) -> Measured:
-        return Measured(float(len(sample.answers.split() if self.unit == "words" else sample.answers)))
+        if self.unit == "words":
+            return Measured(float(len(sample.answers.split())))
+        if self.unit == "characters":
+            return Measured(float(len(sample.answers)))
+        assert self.model is not None
+        return Measured(float(len(tokenizer_of(self.model)(sample.answers, add_special_tokens=False)["input_ids"])))
+
+
+@cache
+def tokenizer_of(model: str) -> Any:
+    from minigemini.checkpoints.load import load_processor
+
+    return load_processor(model).tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ def said(answer: str, *pictures: Path, question: str = "what is it?") -> Sample:
         (Length(min=3), "two words", "these are three"),
         (Length(max=3), "these are four words", "these are three"),
         (Length(unit="characters", min=5), "four", "fives"),
+        (Length(unit="tokens", model="nano", max=6), "a small red circle at the top left", "a small red circle"),
         (RepeatedCharacters(max=5), "so cooooool", "so cooool   !!!!!"),
         (RepeatedWords(max=0.5), "a red dot and " * 6, "a red dot at the left, a blue dot at the right, and a hat"),
         (RepeatedWords(max=0.5), "fine words of some kind\n" + "no, " * 12, "no, no, no"),  # too short to tell
@@ -250,6 +251,8 @@ def test_agreement_is_rouge():
 @pytest.mark.parametrize(
     ("make", "wrong"),
     [
+        (lambda: Length(min=3, unit="tokens"), "goes with unit: tokens"),
+        (lambda: Length(min=3, model="nano"), "goes with unit: tokens"),
         (lambda: NearDuplicate(), "neither min nor max"),
         (lambda: NearDuplicate(min=0.3), "its only threshold"),
         (lambda: NearDuplicate(max=1), "its only threshold"),
