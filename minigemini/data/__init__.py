@@ -1,6 +1,7 @@
 """Records on disk -> conversations -> batches. The processor is an argument; no model is built here.
 
 card       data_recipes/: what a mixture is made of
+card_parts what a training recipe takes of one
 sources    which files, and where their pictures lie
 readers    files of each format -> raw records
 records    raw records of each form -> records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ SHA256 = re.compile("[0-9a-f]{64}")
 class CardFile:
     """
     Attributes:
-        path: where it goes, below the folder of data; a folder of pictures ends in ``/``.
+        path: where it goes, below the folder of data. A folder of pictures ends in ``/``; all else holds records (a folder too, of
+            tar shards or parquet files).
         holds: in a few words.
         sha256: as its publisher gives it; None: not published.
     """
@@ -32,8 +34,7 @@ class CardFile:
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        if Path(self.path).is_absolute() or ".." in Path(self.path).parts:
-            raise ValueError(f"path: {self.path} leads out of the folder of data")
+        refuse_outside("path", self.path)
         if self.sha256 is not None and not SHA256.fullmatch(self.sha256):
             raise ValueError(f"sha256: {self.sha256!r} is not 64 hexadecimal digits")
 
@@ -45,6 +46,8 @@ class CardSource:
     Attributes:
         origin: addresses of web pages, ``hub:`` and the id of a data set, or the command that makes it.
         records: as published; None: no exact number is.
+        weight: how often an epoch sees each of its records, as in a training recipe.
+        image_folder: what image paths in its records are relative to, below the folder of data; None: the folder of each file.
         filters: the rules, in their order, by which its records are to be chosen.
         dead: addresses that no longer answer, and what takes their place.
         known: what else is worth knowing.
@@ -55,6 +58,8 @@ class CardSource:
     licence: str
     files: list[CardFile]
     records: int | None = None
+    weight: float = 1.0
+    image_folder: str | None = None
     filters: list[dict[str, Any]] = field(default_factory=list)
     dead: str | None = None
     known: str | None = None
@@ -65,6 +70,19 @@ class CardSource:
                 raise ValueError(f"{key}: {self.name} names none")
         if self.records is not None and self.records < 1:
             raise ValueError(f"records: must be positive, got {self.records}")
+        if self.weight <= 0:
+            raise ValueError(f"weight: must be positive, got {self.weight}")
+        if self.image_folder is not None:
+            refuse_outside("image_folder", self.image_folder)
+        if not self.data_files and (self.weight != 1 or self.filters or self.image_folder is not None):
+            raise ValueError(
+                f"weight, filters, image_folder: {self.name} holds pictures alone; they go with the records"
+            )
+
+    @property
+    def data_files(self) -> list[CardFile]:
+        """Those that hold records."""
+        return [file for file in self.files if not file.path.endswith("/")]
 
 
 @dataclass(frozen=True)
@@ -97,7 +115,7 @@ def load_card(name: str) -> Card:
         FileNotFoundError: there is none; those that there are are listed.
         ValueError: it does not fit the schema; the message names file and key.
     """
-    file = shipped.named(name, CARDS)
+    file = shipped.named(shipped.resolve(name), CARDS)
     if file is None:
         raise FileNotFoundError(
             f"{name}: no such file, and no data recipe of that name: {', '.join(shipped.names(CARDS))}"
@@ -105,9 +123,36 @@ def load_card(name: str) -> Card:
     return strict_yaml.load(file, Card)
 
 
-def missing_files(card: Card, folder: Path) -> list[tuple[CardSource, CardFile]]:
-    """What of a card is not below ``folder``; a folder of pictures counts as there when something is in it."""
-    return [(source, file) for source in card.sources for file in source.files if not _is_there(folder / file.path)]
+def refuse_outside(key: str, path: str) -> None:
+    """
+    Raises:
+        ValueError: it leads out of the folder of data.
+    """
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        raise ValueError(f"{key}: {path} leads out of the folder of data")
+
+
+def missing_files(card: Card, folder: Path, parts: Iterable[str] | None = None) -> list[tuple[CardSource, CardFile]]:
+    """What of a card is not below ``folder``; a folder counts as there when something is in it.
+
+    Args:
+        parts: look at these, by their names, and at those that hold pictures alone, which any of them may show; None: at all.
+    """
+    wanted = {source.name for source in card.sources if not source.data_files} | set(parts or ())
+    return [
+        (source, file)
+        for source in card.sources
+        for file in source.files
+        if (parts is None or source.name in wanted) and not _is_there(folder / file.path)
+    ]
+
+
+def words_for_missing(missing: Iterable[tuple[CardSource, CardFile]], folder: Path) -> str:
+    """A line a file: where it would go, what it holds, and where it is from."""
+    return "\n".join(
+        f"  {folder / file.path}: {file.holds} ({source.name}, from {' or '.join(source.origin)})"
+        for source, file in missing
+    )
 
 
 def _is_there(path: Path) -> bool:

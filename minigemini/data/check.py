@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from minigemini.data.card import load_card, missing_files, words_for_missing
 from minigemini.data.prepare import (
     Task,
     clear_abandoned,
@@ -140,8 +141,7 @@ def check(
         assert_marks_answers(processor)
 
     def begin() -> list[list[Task]]:
-        for source in listed:
-            refuse_missing(source)
+        refuse_missing(listed)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             clear_abandoned(folder)
@@ -184,9 +184,22 @@ def task_key(task: Task) -> Any:
     return task.file or (task.part.file, task.part.first, task.image_folder)
 
 
-def refuse_missing(source: Source) -> None:
-    if source.made_by is not None and not Path(source.path).exists():
-        raise FileNotFoundError(f"{source.path}: no such data file; this makes it: {source.made_by}")
+def refuse_missing(listed: Sequence[Source]) -> None:
+    """
+    Raises:
+        FileNotFoundError: a file is not there of which it is known where it comes from. Of a data recipe all such files are told.
+    """
+    for source in listed:
+        if source.made_by is not None and not Path(source.path).exists():
+            raise FileNotFoundError(f"{source.path}: no such data file; this makes it: {source.made_by}")
+    parts: dict[tuple[str, str], list[str]] = {}
+    for source in listed:
+        if source.part_of is not None:
+            parts.setdefault((source.part_of.recipe, source.part_of.folder), []).append(source.part_of.part)
+    for (recipe, folder), names in parts.items():
+        if missing := missing_files(load_card(recipe), Path(folder), names):
+            words = words_for_missing(missing, Path(folder))
+            raise FileNotFoundError(f"{recipe}: {len(missing)} of its files are not there:\n{words}")
 
 
 def together(work: Callable[[], T], gather: Gather) -> list[T]:

@@ -6,6 +6,15 @@ from typing import Literal
 
 
 @dataclass
+class PartOf:
+    """The data recipe that lists a source (:mod:`minigemini.data.card`), the name of the part there, and the folder of its data."""
+
+    recipe: str
+    part: str
+    folder: str
+
+
+@dataclass
 class Source:
     """A data file, where its images are, and how often an epoch sees each record (0.5: a new half each epoch)."""
 
@@ -13,6 +22,7 @@ class Source:
     image_folder: str | None = None  # None: the folder of `path`
     weight: float = 1.0
     made_by: str | None = None  # the command that makes the file, for whoever does not have it
+    part_of: PartOf | None = None  # set where a data recipe is named in its place, see minigemini/data/card_parts.py
 
     def __post_init__(self) -> None:
         if self.weight <= 0:

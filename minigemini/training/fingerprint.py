@@ -47,7 +47,7 @@ def fingerprint_of(recipe: Recipe, arguments: TrainingArguments) -> dict[str, An
     del tree["stage"], tree["samples"]  # a label; only looked at
     del tree["data"]["validation"], tree["data"]["prepared"]  # only looked at; where, not what
     for source in tree["data"]["sources"]:
-        del source["made_by"]
+        del source["made_by"], source["part_of"]
         source["path"] = digest(Path(source["path"]))
     tree["trainer"] = {
         key: value

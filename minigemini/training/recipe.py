@@ -11,6 +11,7 @@ from transformers import TrainingArguments
 from minigemini import shipped, strict_yaml
 from minigemini.checkpoints.assemble import NewModel, Parts
 from minigemini.checkpoints.resolution import Resolution
+from minigemini.data.card_parts import put_parts_in_place
 from minigemini.data.mixture import Order
 from minigemini.data.sources import DataRecipe, source_names
 from minigemini.training.ema import EMA
@@ -86,6 +87,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         )
     tree, place = strict_yaml.read(file, overrides)
     refuse_old_form(tree, place)
+    put_parts_in_place(tree, place)
     recipe = strict_yaml.convert(tree, Recipe, place)
     known = {spec.name: spec for spec in dataclasses.fields(TrainingArguments) if spec.init}
     annotations = get_type_hints(TrainingArguments) | {
