@@ -67,15 +67,14 @@ def put_parts_in_place(tree: Any, where: Where) -> None:
         FileNotFoundError, ValueError: there is no such data recipe, or it does not fit; the message begins with file and key.
     """
     data = tree.get("data") if isinstance(tree, dict) else None
+    if not isinstance(data, dict):
+        return
     for key in ("sources", "validation"):
-        listed = data.get(key) if isinstance(data, dict) else None
-        if not isinstance(listed, list):
-            continue
-        data[key] = [
-            one
-            for number, given in enumerate(listed)
-            for one in _in_place_of(given, where.at("data").at(key).at(str(number)))
-        ]
+        if isinstance(data.get(key), list):
+            places = [where.at("data").at(key).at(str(number)) for number in range(len(data[key]))]
+            data[key] = [
+                one for given, place in zip(data[key], places, strict=True) for one in _in_place_of(given, place)
+            ]
 
 
 def _in_place_of(given: Any, where: Where) -> list[Any]:
