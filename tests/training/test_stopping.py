@@ -12,6 +12,7 @@ from small_run import losses
 from transformers import TrainingArguments
 
 from minigemini.cli import main
+from minigemini.data.collator import Collator
 from minigemini.training.finite import check_losses
 from minigemini.training.run import train
 from minigemini.training.trainer import Progress
@@ -83,6 +84,38 @@ def test_a_loss_that_is_no_number_is_found_at_its_step_with_its_records(align, t
     assert found["step"] == 2
     assert len(found["records"]) == 4
     assert all("record " in name for name in found["records"])
+
+
+def train_blinded_in_the_second(*arguments: str) -> int:
+    if os.environ["RANK"] == "1":
+        collate, seen = Collator.__call__, []
+
+        def without_numbers(self, examples):
+            batch = collate(self, examples)
+            if "pixel_values" in batch:
+                seen.append(batch["names"])
+                if len(seen) == 2:
+                    batch["pixel_values"] = torch.full_like(batch["pixel_values"], float("nan"))
+            return batch
+
+        Collator.__call__ = without_numbers  # type: ignore[method-assign]
+    return main(arguments)
+
+
+@pytest.mark.parametrize("engine", [[], ["trainer.fsdp=true"]], ids=["DDP", "FSDP2"])
+def test_a_loss_of_one_process_that_is_no_number_stops_all_at_its_step(align, tmp_path, engine):
+    """Before the gradients of the other are spoilt by it: no weight of either has moved, nothing is saved after."""
+    options = ["trainer.per_device_train_batch_size=2", "trainer.save_strategy=steps", "trainer.save_steps=1"]
+    done = launch(train_blinded_in_the_second, "train", str(align), *options, *engine, folder=tmp_path / "said")
+    assert done.code == 1, done.stderr
+    assert "process 1 of 2: the loss is nan at step 2" in done.stderr
+    assert "process 0 of 2: the loss of another process is not a number at step 2" in done.stderr
+    output = tmp_path / "align"
+    found = json.loads((output / "not_a_number-1.json").read_text())
+    assert (found["step"], len(found["records"])) == (2, 2)
+    assert not (output / "not_a_number.json").exists()
+    assert [file.name for file in output.glob("checkpoint-*")] == ["checkpoint-1"]
+    assert not (output / "model.safetensors").exists()
 
 
 def test_losses_are_asked_for_once_a_step(align, tmp_path, monkeypatch):
