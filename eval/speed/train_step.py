@@ -49,8 +49,9 @@ WIDE_LLAMA: dict[str, Any] = {
     "num_hidden_layers": 4,
     "num_attention_heads": 8,
 }
-# model, data -> records, samples of a padded micro-batch, tokens of a pack: half of the padded ones' longest, or less
-SIZES = {(NANO, TABLETOP): (128, 32, 2048), (WIDE, TABLETOP): (48, 16, 1024), (WIDE, LONG): (12, 4, 4096)}
+# model, data -> records, samples of a padded micro-batch (fifty of them, and about as many packs: few cannot be filled well),
+# tokens of a pack: half of the padded ones' longest, or less
+SIZES = {(NANO, TABLETOP): (1600, 32, 2048), (WIDE, TABLETOP): (800, 16, 1024), (WIDE, LONG): (200, 4, 4096)}
 
 
 def new_model(kind: str) -> Any:
