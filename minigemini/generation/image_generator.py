@@ -127,6 +127,11 @@ class ImageGenerator:
         """What every call of the pipeline is given: steps, guidance, lengths; see :mod:`minigemini.generation.families`."""
         return dict(self._settings)
 
+    @property
+    def steps(self) -> int:
+        """Of a drawing that is not told how many; some edits take fewer."""
+        return int({**self._defaults, **self._settings}["num_inference_steps"])
+
     def with_settings(self, *, steps: int | None = None, guidance: float | None = None) -> ImageGenerator:
         """The same pipeline with other settings than its family's where they are given.
 

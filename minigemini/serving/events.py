@@ -32,6 +32,13 @@ class ImageProgress:
 
 
 @dataclass(frozen=True)
+class ImagePreview:
+    """What the picture looks like so far, small; only where it was asked for."""
+
+    image: Image.Image
+
+
+@dataclass(frozen=True)
 class ImageDrawn:
     image: Image.Image
     record: GenerationRecord
@@ -103,4 +110,4 @@ class Done:
         return len(self.whole.token_ids)
 
 
-Event = TextDelta | ImageStarted | ImageProgress | ImageDrawn | ImageFailed | Notice | Done
+Event = TextDelta | ImageStarted | ImageProgress | ImagePreview | ImageDrawn | ImageFailed | Notice | Done

@@ -10,6 +10,7 @@ its new drawings are taken for one; by re-prompting that means no more than the 
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -24,11 +25,23 @@ from PIL import Image
 
 from minigemini.conversation import PromptSpan
 from minigemini.generation.generation_record import GenerationRecord
-from minigemini.serving.events import Drawn, Event, ImageDrawn, ImageFailed, ImageProgress, ImageStarted, Notice
+from minigemini.serving.events import (
+    Drawn,
+    Event,
+    ImageDrawn,
+    ImageFailed,
+    ImagePreview,
+    ImageProgress,
+    ImageStarted,
+    Notice,
+)
 from minigemini.serving.safety import Safety, refusal
 
 if TYPE_CHECKING:  # diffusers takes seconds to import
     from minigemini.generation.image_generator import ImageGenerator
+
+Reports = SimpleQueue[ImageProgress | ImagePreview | None]
+"""From the thread that draws to who reads the events; None: it has ended."""
 
 ALIKE = 0.6
 FUNCTION_WORDS = frozenset(["a", "an", "and", "at", "in", "of", "on", "the", "to", "with"])
@@ -46,6 +59,7 @@ class DrawingOptions:
             :func:`~minigemini.generation.edit.edit` chooses.
         new_seed: of the first new picture where there is no ``seed``.
         steps, guidance, negative_prompt: as of :meth:`ImageGenerator.draw`.
+        previews: of each picture while it is drawn, at most; fewer where few steps are taken, none of latents that we cannot show.
     """
 
     action: Literal["auto", "generate", "edit"] = "auto"
@@ -56,6 +70,7 @@ class DrawingOptions:
     steps: int | None = None
     guidance: float | None = None
     negative_prompt: str | None = None
+    previews: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,17 +168,17 @@ class Drawer:
         if options.seed is not None:
             seed = options.seed + self._begun
         index, self._begun = self._begun, self._begun + 1
-        steps: SimpleQueue[ImageProgress | None] = SimpleQueue()
+        reports: Reports = SimpleQueue()
         try:
             if reason := refusal(self.safety, prompt):
                 raise ValueError(reason)
             job_of = self._job(prompt, seed, options.new_seed + index)
             with nullcontext(self.thread) if self.thread else ThreadPoolExecutor(1) as thread:
-                job = thread.submit(job_of, self._reporting_to(steps))
-                job.add_done_callback(lambda _: steps.put(None))
+                job = thread.submit(job_of, reports)
+                job.add_done_callback(lambda _: reports.put(None))
                 try:
-                    while (progress := steps.get()) is not None:
-                        yield progress
+                    while (report := reports.get()) is not None:
+                        yield report
                 except GeneratorExit:  # nobody listens any more: do not wait for the rest of the drawing
                     self.cancelled.set()
                     raise
@@ -187,7 +202,7 @@ class Drawer:
         yield ImageDrawn(image, record)
         return image, record
 
-    def _job(self, prompt: str, seed: int | None, new_seed: int) -> Callable[[Callable[[int, int], None]], Any]:
+    def _job(self, prompt: str, seed: int | None, new_seed: int) -> Callable[[Reports], Any]:
         """What draws one picture when it is told whom to report to."""
         from minigemini.generation.edit import edit, way_to_edit
 
@@ -200,20 +215,41 @@ class Drawer:
         parent = parent_of(prompt, self.parents, options)
         if parent is None:
             new = (new_seed if seed is None else seed) % 2**63
-            return lambda on_step: self.generator.draw(prompt, seed=new, size=options.size, on_step=on_step, **settings)
+            return lambda reports: self.generator.draw(
+                prompt, seed=new, size=options.size, **settings, **self._watched(reports, options.steps)
+            )
         wanted = self.instruction if way_to_edit(self.generator) == "instruction" else prompt
         seed = None if seed is None else seed % 2**63
-        return lambda on_step: edit(
-            self.generator, parent.image, wanted, made_by=parent.record, seed=seed, on_step=on_step, **settings
+        steps = options.steps or (parent.record.steps if parent.record else None)
+        return lambda reports: edit(
+            self.generator,
+            parent.image,
+            wanted,
+            made_by=parent.record,
+            seed=seed,
+            **settings,
+            **self._watched(reports, steps),
         )
 
-    def _reporting_to(self, steps: SimpleQueue[ImageProgress | None]) -> Callable[[int, int], None]:
+    def _watched(self, reports: Reports, steps: int | None) -> dict[str, Any]:
+        """The callbacks of a drawing that takes ``steps``, those that the generator has if None."""
+        from minigemini.generation.previews import can_preview
+
         def on_step(done: int, total: int) -> None:
-            steps.put(ImageProgress(done, total))
+            reports.put(ImageProgress(done, total))
             if self.cancelled.is_set() and done < total:
                 raise _Stopped("the drawing was stopped")
 
-        return on_step
+        def on_preview(image: Image.Image) -> None:
+            if not refusal(self.safety, image):  # the picture itself is judged at the end
+                reports.put(ImagePreview(image))
+
+        if not self.options.previews or not can_preview(self.generator.pipeline):
+            return {"on_step": on_step}
+        steps = steps or self.generator.steps
+        # none after the last step: so there are as many as asked for, or fewer
+        every = math.ceil(steps / (self.options.previews + 1))
+        return {"on_step": on_step, "on_preview": on_preview, "preview_every": every}
 
 
 class _Stopped(Exception):

@@ -1,5 +1,6 @@
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,16 @@ from minigemini.engine.local import LocalEngine, opened, picture
 from minigemini.generation.generation_record import pixel_hash
 from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.conversation import Drawing, Turn, as_read
-from minigemini.serving.events import Done, ImageDrawn, ImageFailed, ImageProgress, ImageStarted, Notice, TextDelta
+from minigemini.serving.events import (
+    Done,
+    ImageDrawn,
+    ImageFailed,
+    ImagePreview,
+    ImageProgress,
+    ImageStarted,
+    Notice,
+    TextDelta,
+)
 from minigemini.serving.picture_events import DrawingOptions
 from minigemini.serving.sample_conversations import ScriptedTurn, play
 
@@ -184,6 +194,22 @@ def test_cancelled_in_the_drawing(session, generator):
     assert [e.reason for e in of(ImageFailed, events)] == ["the drawing was stopped"]
     assert events[-1].finish_reason == "cancelled"
     assert generator.draw("a red circle", seed=0)[0].tobytes() == before.tobytes()
+
+
+def test_previews_are_shown_where_they_are_asked_for_and_pass_the_filter(session):
+    two = DrawingOptions(previews=2)
+    assert len(of(ImagePreview, session.reply("draw a circle", draw=True, drawing=two))) == 2
+    edit = list(session.reply("make it blue", draw=True, drawing=replace(two, action="edit", steps=5)))
+    assert [type(one) for one in edit if isinstance(one, ImageProgress | ImagePreview)] == [
+        *(ImageProgress, ImageProgress, ImagePreview) * 2,
+        ImageProgress,
+    ]
+    assert not of(ImagePreview, session.reply("draw a circle", draw=True))
+    session.reset()
+    session.safety = lambda content: None if isinstance(content, str) else "not that"
+    events = list(session.reply("draw a circle", draw=True, drawing=two))
+    assert not of(ImagePreview, events)
+    assert not of(ImageDrawn, events)
 
 
 def test_an_abandoned_reply_stops_its_threads(session):

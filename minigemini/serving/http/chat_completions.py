@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event as Flag
 from typing import Annotated, Any, Literal
 
@@ -20,6 +20,7 @@ from minigemini.serving.events import (
     Event,
     ImageDrawn,
     ImageFailed,
+    ImagePreview,
     ImageProgress,
     ImageStarted,
     Notice,
@@ -73,7 +74,7 @@ class ImageConfig(Given):
 
 
 class ChatRequest(Given):
-    """What of OpenAI's request is honoured, and three fields of ours.
+    """What of OpenAI's request is honoured, and four fields of ours.
 
     Attributes:
         temperature: 0 unless given: the likeliest token each time. OpenAI's is 1.
@@ -81,6 +82,8 @@ class ChatRequest(Given):
         draw: of ours: exactly one picture, none, or what the model thinks right.
         image_config: of ours: how pictures are drawn.
         progress: of ours: a stream says in ``delta.drawing`` how far a picture is: ``{prompt}`` first, then ``{step, steps}``.
+        partial_images: named as in OpenAI's image API: a stream shows each picture so many times, at most, while it is drawn. It comes in
+            ``delta.partial_images``, of the form of ``images`` with ``partial_image_index``, 0 first, instead of a prompt.
     """
 
     model: str
@@ -97,6 +100,7 @@ class ChatRequest(Given):
     draw: Literal["auto", "always", "never"] = "auto"
     image_config: ImageConfig = ImageConfig()
     progress: bool = False
+    partial_images: Annotated[int, Field(ge=0, le=3)] = 0
     # those that every client may send, at the value that they have here
     n: Literal[1] = 1
     logprobs: Literal[False] = False
@@ -109,8 +113,9 @@ class ChatRequest(Given):
 async def complete(asked: ChatRequest, request: Request) -> Response | dict[str, Any]:
     served = served_by(request)
     served.check_model(asked.model)
-    if asked.progress and not asked.stream:
-        raise ApiError(400, "progress: is told in a stream; there is none without stream: true", param="progress")
+    for param in ("progress", "partial_images"):
+        if getattr(asked, param) and not asked.stream:
+            raise ApiError(400, f"{param}: comes in a stream; there is none without stream: true", param=param)
     answered = Completion(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), served.name, asked.progress)
     cancelled = Flag()
     turns, options = turns_of(asked.messages), _options(asked, served)
@@ -133,7 +138,8 @@ def _options(asked: ChatRequest, served: Served) -> ReplyOptions:
         asked.top_p,
         stop=(asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop),
     )
-    return ReplyOptions(decoding, draw[asked.draw] if draws else False, asked.seed, asked.image_config.options())
+    drawing = replace(asked.image_config.options(), previews=asked.partial_images)
+    return ReplyOptions(decoding, draw[asked.draw] if draws else False, asked.seed, drawing)
 
 
 @dataclass
@@ -147,6 +153,8 @@ class Completion:
     text: str = ""
     images: list[dict[str, Any]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    partial: int = 0
+    """pictures of the drawing that is being made"""
 
     async def whole(self, events: AsyncIterator[Event]) -> dict[str, Any]:
         async for event in events:
@@ -185,24 +193,29 @@ class Completion:
             self.text += text
             return {"content": text} if text else None
         if isinstance(event, ImageDrawn):
-            image = {
-                "type": "image_url",
-                "image_url": {"url": data_url(png(event.image, event.record))},
-                "index": len(self.images),
-                "offset": len(self.text),
-                "revised_prompt": event.record.prompt,
-            }
+            image = self._placed(png(event.image, event.record)) | {"revised_prompt": event.record.prompt}
             self.images.append(image)
             return {"images": [image]}
+        if isinstance(event, ImagePreview):
+            self.partial += 1
+            return {
+                "partial_images": [self._placed(png(event.image, None)) | {"partial_image_index": self.partial - 1}]
+            }
         if isinstance(event, ImageFailed | Notice):
             notice = event.text if isinstance(event, Notice) else f"not drawn: {event.reason}"
             self.notices.append(notice)
             return {"notices": [notice]}
-        if self.progress and isinstance(event, ImageStarted):
-            return {"drawing": {"prompt": event.prompt}}
+        if isinstance(event, ImageStarted):
+            self.partial = 0
+            return {"drawing": {"prompt": event.prompt}} if self.progress else None
         if self.progress and isinstance(event, ImageProgress):
             return {"drawing": {"step": event.step, "steps": event.steps}}
         return None
+
+    def _placed(self, file: bytes) -> dict[str, Any]:
+        """The next picture of the message, at its place."""
+        url = {"url": data_url(file)}
+        return {"type": "image_url", "image_url": url, "index": len(self.images), "offset": len(self.text)}
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}

@@ -46,8 +46,9 @@ async function ended(message, signal, onChange, work) {
 
 async function apply(message, delta) {
   message.text += delta.content ?? "";
-  // first {prompt}, then {step, steps} any number of times
+  // {prompt} when one begins, then {step, steps} any number of times
   if (delta.drawing) message.underway = { offset: message.text.length, ...message.underway, ...delta.drawing };
+  for (const { image_url } of delta.partial_images ?? []) message.underway.preview = image_url.url;
   for (const image of delta.images ?? []) {
     const png = pngOfBase64(image.image_url.url.split(",")[1]);
     const made = { picture: await keep(png), offset: message.text.length, prompt: image.revised_prompt, record: await recordIn(png) };

@@ -6,7 +6,7 @@
 // An answer:   {..., role: "assistant", text, drawings: [{picture, offset, prompt, record}], notices: [text], state, error}
 //   state: "answering", "done", "stopped" by the user, or "failed" for the reason in `error`
 //   offset: how much of the text stands before the drawing, in units of JavaScript's strings
-//   underway: what is being drawn now, {prompt, offset, step, steps}; is not kept
+//   underway: what is being drawn now, {prompt, offset, step, steps, preview: data URL}; is not kept
 
 /** Not crypto.randomUUID, which a page has only over https or on this machine. */
 export function newId() {

@@ -105,18 +105,22 @@ function promptForm(message, drawing, index, does, figure) {
   return form;
 }
 
-function drawingUnderway({ prompt, step, steps }) {
+function drawingUnderway({ prompt, step, steps, preview }) {
   const bar = element("progress", { "aria-label": `Drawing ${prompt}`, max: steps ?? null, value: steps ? step : null });
-  const canvas = element("div", { class: "canvas" }, bar);
+  const picture = preview ? element("img", { src: preview, alt: `Not finished: ${prompt}`, decoding: "sync" }) : null;
+  if (picture) picture.addEventListener("load", () => markTiny(picture));
+  const canvas = element("div", { class: "canvas" }, picture, bar);
   const caption = element("figcaption", {}, element("p", { class: "prompt" }, prompt), element("p", { class: "made" }, steps ? `step ${step} of ${steps}` : "drawing"));
   return element("figure", { class: "underway" }, canvas, caption);
 }
+
+const markTiny = (picture) => picture.classList.toggle("tiny", Math.max(picture.naturalWidth, picture.naturalHeight) <= TINY);
 
 /** A picture that opens in large. */
 function pictureButton(id, alternative) {
   const picture = element("img", { alt: alternative });
   const button = element("button", { type: "button", class: "picture", "aria-label": `Enlarge: ${alternative}`, onclick: () => enlarge(picture.src, alternative) }, picture);
-  picture.addEventListener("load", () => picture.classList.toggle("tiny", Math.max(picture.naturalWidth, picture.naturalHeight) <= TINY));
+  picture.addEventListener("load", () => markTiny(picture));
   pictureUrl(id).then((url) => (picture.src = url), (error) => button.replaceWith(element("p", { class: "notice" }, error.message)));
   return button;
 }

@@ -6,7 +6,7 @@ import { dataUrl } from "./pictures.js";
 export async function answerRequest(model, branch, settings) {
   const messages = settings.system ? [{ role: "system", content: settings.system }] : [];
   for (const message of branch) messages.push(await (message.role === "user" ? question(message) : answer(message)));
-  const request = { model, messages, draw: settings.draw, image_config: imageConfig(settings), progress: true };
+  const request = { model, messages, draw: settings.draw, image_config: imageConfig(settings), progress: true, partial_images: 3 };
   if (settings.temperature !== null) request.temperature = settings.temperature;
   if (settings.max_tokens !== null) request.max_completion_tokens = settings.max_tokens;
   if (settings.seed !== null) request.seed = settings.seed;

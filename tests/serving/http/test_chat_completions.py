@@ -112,6 +112,29 @@ def test_a_picture_is_drawn_and_comes_back_to_be_changed(client, generator):
     assert changed.usage.prompt_tokens > ask(client, [user("make it blue")]).usage.prompt_tokens + 16
 
 
+def test_a_stream_shows_a_picture_while_it_is_drawn(client):
+    config = {"draw": "always", "image_config": {"count": 2, "steps": 8}}
+
+    def deltas(**more):
+        stream = ask(client, [user("draw a red mug")], extra_body=config | more, stream=True)
+        return [chunk.choices[0].delta.model_extra or {} for chunk in stream]
+
+    pieces = [
+        one
+        for delta in deltas(partial_images=3)
+        for kind in ("partial_images", "images")
+        for one in delta.get(kind, [])
+    ]
+    assert [(one["index"], one.get("partial_image_index")) for one in pieces] == [
+        (index, part) for index in (0, 1) for part in (0, 1, 2, None)
+    ]
+    *partial, last = (np.asarray(Image.open(io.BytesIO(data_of(one))), dtype=int) for one in pieces[:4])
+    distances = [np.abs(one - last).mean() for one in partial]
+    assert distances == sorted(distances, reverse=True)
+    assert 0 < distances[2] < distances[0] / 2
+    assert not any("partial_images" in delta for delta in deltas())
+
+
 def test_no_picture_where_none_is_wanted(client):
     for way in ({"modalities": ["text"]}, {"extra_body": {"draw": "never"}}):
         assert ask(client, [user("draw a red mug")], **way).choices[0].message.images == []
@@ -147,6 +170,9 @@ def test_words_that_steer_the_model_are_plain_text(client, questions):
         ({"max_completion_tokens": 0}, "max_completion_tokens"),
         ({"max_tokens": 3, "max_completion_tokens": 3}, "max_tokens"),
         ({"extra_body": {"no_such": 1}}, "no_such"),
+        ({"extra_body": {"progress": True}}, "progress"),
+        ({"extra_body": {"partial_images": 1}}, "partial_images"),
+        ({"extra_body": {"partial_images": 4}, "stream": True}, "partial_images"),
         ({"extra_body": {"image_config": {"size": "9000x9000"}}}, "size"),
         ({"modalities": ["text"], "extra_body": {"draw": "always"}}, "draw"),
         ({"messages": []}, "messages"),

@@ -148,11 +148,14 @@ def test_a_prompt_is_changed_by_hand(page):
 
 
 def test_an_answer_is_stopped(page, served, generator):
-    drawn_with, served.generator = served.generator, generator.with_settings(steps=60)
+    drawn_with, served.generator = served.generator, generator.with_settings(steps=200)
     try:
         page.fill("#words", "draw a large red circle at the top left")
         page.keyboard.press("Enter")
-        page.wait_for_selector("progress[value]")
+        preview = page.locator(".underway img")
+        preview.wait_for()
+        assert preview.get_attribute("alt") == "Not finished: a large red circle at the top left"
+        assert page.locator("progress[value]").count() == 1
         keep_screenshot(page, "underway")
         page.keyboard.press("Escape")
         page.get_by_text("Stopped.").wait_for()
