@@ -8,6 +8,8 @@
 ``feed``              from the threads that answer to the loop that serves
 ``answer``            a conversation without a session -> the events of its answer
 ``chat_completions``  /v1/chat/completions, its messages in ``messages``
+``responses``         /v1/responses: what is asked in ``response_input``, what is answered in ``response_output``
+``stored_responses``  ... and answers to go on from
 ``images``            /v1/images/generations
 ``models``            /v1/models, /health, /metrics
 ``metrics``           what is counted, and how a request ended

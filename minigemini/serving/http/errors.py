@@ -16,7 +16,10 @@ from minigemini.engine.many import Busy, Closed
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 """By status; other faults of the client are ``invalid_request_error``, and the server's are ``server_error``."""
 
-KINDS = ("system", "developer", "user", "assistant", "text", "image_url")
+KINDS = (
+    *("system", "developer", "user", "assistant", "text", "image_url"),
+    *("input_text", "input_image", "output_text", "image_generation_call"),
+)
 
 log = logging.getLogger(__name__)
 

@@ -38,6 +38,13 @@ class Pictures:
         kind, *rest = head.removeprefix("data:").split(";")
         if not kind.startswith("image/") or rest[-1:] != ["base64"]:
             raise ApiError(400, f"{param}: expected data:image/...;base64,..., got {head[:60]!r}", param=param)
+        return self.in_base64(text, param)
+
+    def in_base64(self, text: str, param: str) -> bytes:
+        """
+        Raises:
+            ApiError: it is not base64, and as of :meth:`checked`.
+        """
         try:
             data = base64.b64decode(text, validate=True)
         except ValueError as error:

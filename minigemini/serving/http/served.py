@@ -12,6 +12,7 @@ from fastapi import Request
 from minigemini.engine.many import EngineForMany
 from minigemini.serving.http.errors import ApiError
 from minigemini.serving.http.feed import Feed
+from minigemini.serving.http.stored_responses import StoredResponses
 
 if TYPE_CHECKING:
     from minigemini.generation.image_generator import ImageGenerator
@@ -25,6 +26,7 @@ class Served:
         generator: None: this server draws nothing.
         drawing: the one thread in which pictures are drawn.
         feed: the requests that are being answered.
+        responses: answers of ``/v1/responses``, to go on from.
         created: when it began, in seconds since 1970.
     """
 
@@ -33,6 +35,7 @@ class Served:
     generator: ImageGenerator | None
     feed: Feed
     drawing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="drawing"))
+    responses: StoredResponses = field(default_factory=StoredResponses)
     created: int = field(default_factory=lambda: int(time.time()))
 
     @property

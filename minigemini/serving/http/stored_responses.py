@@ -1,0 +1,92 @@
+"""Answers of ``/v1/responses`` that a later request goes on from, in memory."""
+
+from __future__ import annotations
+
+import hmac
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minigemini.conversation import Image, Part, Text
+from minigemini.serving.assets import Asset
+from minigemini.serving.conversation import Drawing, Turn
+from minigemini.serving.http.errors import ApiError
+
+MOST = 1000
+MOST_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Stored:
+    """
+    Attributes:
+        owner: the key that asked for it.
+        response: as it was sent.
+        turns: the conversation up to it, without instructions.
+        size: in bytes, of texts and pictures.
+    """
+
+    owner: str
+    response: dict[str, Any]
+    turns: Sequence[Turn]
+    size: int
+
+
+class StoredResponses:
+    """The newest and those that were last asked for; the others are forgotten.
+
+    Args:
+        most: responses.
+        most_bytes: of all of them. A picture is counted for each response in whose conversation it is.
+    """
+
+    def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
+        self.most = most
+        self.most_bytes = most_bytes
+        self.size = 0
+        self._stored: OrderedDict[str, Stored] = OrderedDict()
+
+    def keep(self, owner: str, response: dict[str, Any], turns: Sequence[Turn]) -> bool:
+        """Whether it is kept: it may be larger than all may be together."""
+        results = sum(len(item.get("result") or "") for item in response["output"])
+        size = results + sum(_size(part) for turn in turns for part in turn.message.parts)
+        if size > self.most_bytes:
+            return False
+        self._stored[response["id"]] = Stored(owner, response, turns, size)
+        self.size += size
+        while len(self._stored) > self.most or self.size > self.most_bytes:
+            self._forget(next(iter(self._stored)))
+        return True
+
+    def get(self, owner: str, name: str, param: str) -> Stored:
+        """
+        Raises:
+            ApiError: there is none of this owner; whether there is one of another's is not told.
+        """
+        found = self._stored.get(name)
+        if found is None or not hmac.compare_digest(found.owner.encode(), owner.encode()):
+            raise ApiError(404, f"{param}: there is no response {name!r}", param=param, code="response_not_found")
+        self._stored.move_to_end(name)
+        return found
+
+    def delete(self, owner: str, name: str, param: str) -> None:
+        """Errors as of :meth:`get`."""
+        self.get(owner, name, param)
+        self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        self.size -= self._stored.pop(name).size
+
+
+def _size(part: Part) -> int:
+    if isinstance(part, Text):
+        return len(part.text.encode())
+    assert isinstance(part, Image)
+    source = part.source.image if isinstance(part.source, Drawing) else part.source
+    if source is None:
+        return 0
+    if isinstance(source, Asset):
+        return len(source.png)
+    assert isinstance(source, bytes), "as a request brings it"
+    return len(source)
