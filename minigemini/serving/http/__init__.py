@@ -9,6 +9,7 @@
 ``answer``            a conversation without a session -> the events of its answer
 ``chat_completions``  /v1/chat/completions, its messages in ``messages``
 ``images``            /v1/images/generations
+``attention``         /v1/attention
 ``models``            /v1/models, /health, /metrics
 ``metrics``           what is counted, and how a request ended
 ``page``              the web page at /

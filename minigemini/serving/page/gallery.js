@@ -1,7 +1,7 @@
 // All drawings, each after the one it was made from: the branches of a conversation as a tree of pictures.
 
 import { byId, element } from "./element.js";
-import { pictureUrl } from "./pictures.js";
+import { isTiny, pictureUrl } from "./pictures.js";
 
 /**
  * @param conversations those to show
@@ -41,7 +41,7 @@ function trees(conversation) {
 function branchView({ drawing, message, after }, conversation, current, go) {
   const picture = element("img", { alt: drawing.prompt });
   pictureUrl(drawing.picture).then((url) => (picture.src = url), () => {});
-  picture.addEventListener("load", () => picture.classList.toggle("tiny", Math.max(picture.naturalWidth, picture.naturalHeight) <= 128));
+  picture.addEventListener("load", () => picture.classList.toggle("tiny", isTiny(picture)));
   const chosen = current.has(message.id) ? "true" : null;
   const button = element("button", { type: "button", "aria-current": chosen, title: drawing.prompt, onclick: () => go(conversation.id, message.id) }, picture, element("span", {}, drawing.prompt));
   const rest = after.length ? element("ul", {}, ...after.map((one) => branchView(one, conversation, current, go))) : null;

@@ -2,7 +2,7 @@
 
 import { dataUrl } from "./pictures.js";
 
-/** @param branch messages, the user's last */
+/** @param branch messages, the user's last, or an answer for {@link attentionRequest} */
 export async function answerRequest(model, branch, settings) {
   const messages = settings.system ? [{ role: "system", content: settings.system }] : [];
   for (const message of branch) messages.push(await (message.role === "user" ? question(message) : answer(message)));
@@ -11,6 +11,12 @@ export async function answerRequest(model, branch, settings) {
   if (settings.max_tokens !== null) request.max_completion_tokens = settings.max_tokens;
   if (settings.seed !== null) request.seed = settings.seed;
   return request;
+}
+
+/** Where an answer looked. @param branch messages, that answer last */
+export async function attentionRequest(model, branch, settings) {
+  const { messages } = await answerRequest(model, branch, settings);
+  return { model, messages };
 }
 
 /** A drawing anew with other words; what `record` says of the old one stays, so that only what the words change is changed. */

@@ -100,6 +100,30 @@ def test_a_picture_is_asked_about(page):
     assert page.locator("article.user img").get_attribute("alt") == f"your picture {PICTURE.name}"
 
 
+def test_where_an_answer_looked_is_shown_over_its_picture(page):
+    page.set_input_files("#files", PICTURE)
+    page.wait_for_selector("#attached img[src]")
+    say(page, "what is the tag of the yellow circle?", 1)
+    eye = page.get_by_role("button", name="Where it looked")
+    eye.focus()
+    page.keyboard.press("Enter")
+    overlay = page.get_by_alt_text(f"Where the answer looked in your picture {PICTURE.name}: most at the top left")
+    overlay.wait_for()
+    assert page.evaluate("document.activeElement.ariaPressed") == "true"  # the focus is where it was
+    assert page.evaluate("one => one.naturalWidth / one.naturalHeight", overlay.element_handle()) == 1
+    assert "of its attention, most at the top left" in page.inner_text(".looked .made")
+    keep_screenshot(page, "looked")
+    switch = page.get_by_role("switch", name="Overlay", checked=True)
+    switch.click()
+    assert page.locator(".overlay").get_attribute("alt") == f"your picture {PICTURE.name}"
+    page.wait_for_function("() => getComputedStyle(document.querySelector('.overlay')).opacity === '0'")
+    eye.click()
+    assert page.locator(".looked").count() == 0
+    page.click("#new")
+    say(page, "how are you?", 1)
+    assert eye.count() == 0
+
+
 def test_draw_edit_twice_undo_branch_and_reload(page):
     say(page, "draw a large red circle at the top left", 1)
     say(page, "make it blue", 2)
