@@ -20,18 +20,18 @@ export function showGallery(conversations, go) {
   if (!shown.length) byId("drawings").append(element("p", { class: "notice" }, "Nothing is drawn yet."));
 }
 
-/** {drawing, message, after: [...]}; the same picture in several branches stands once after the same one. */
+/** {drawing, message, after: [...]}; those of one answer stand beside one another, and the same picture in several branches stands once after the same one. */
 function trees(conversation) {
   const roots = [];
   const walk = (parent, place) => {
     for (const message of conversation.childrenOf(parent)) {
-      let here = place;
+      let next = place;
       for (const drawing of message.drawings ?? []) {
-        let node = here.find((one) => one.drawing.picture === drawing.picture);
-        if (!node) here.push((node = { drawing, message, after: [] }));
-        here = node.after;
+        let node = place.find((one) => one.drawing.picture === drawing.picture);
+        if (!node) place.push((node = { drawing, message, after: [] }));
+        next = node.after; // an edit is of the last of equals
       }
-      walk(message.id, here);
+      walk(message.id, next);
     }
   };
   walk("", roots);

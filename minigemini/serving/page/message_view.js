@@ -32,21 +32,25 @@ function answerParts(message, does) {
   const parts = [];
   let begin = 0;
   const words = (end) => parts.push(...blocks(message.text.slice(begin, end)));
+  const place = (figure) => {
+    if (parts.at(-1)?.className !== "figures") parts.push(element("div", { class: "figures" }));
+    parts.at(-1).append(figure);
+  };
   message.drawings.forEach((drawing, index) => {
     words(drawing.offset);
     begin = drawing.offset;
     const anew = message.underway?.instead === index;
-    parts.push(anew ? drawingUnderway(message.underway) : drawingView(message, drawing, index, does));
+    place(anew ? drawingUnderway(message.underway) : drawingView(message, drawing, index, does));
   });
   words(message.text.length);
-  if (message.underway && message.underway.instead === undefined) parts.push(drawingUnderway(message.underway));
+  if (message.underway && message.underway.instead === undefined) place(drawingUnderway(message.underway));
   if (message.state === "answering" && !message.underway && !message.text) parts.push(waiting());
   for (const notice of message.notices) parts.push(element("p", { class: "notice" }, notice));
   if (message.state === "failed") {
     const retry = element("button", { type: "button", class: "quiet", onclick: () => does.again(message) }, iconOf("again"), "Try again");
     parts.push(element("div", { class: "failed", role: "alert" }, element("p", {}, message.error), retry));
   }
-  if (message.looked?.state === "shown") parts.push(element("div", { class: "looked" }, ...message.looked.pictures.map(overlayView)));
+  if (message.looked?.state === "shown") parts.push(element("div", { class: "figures looked" }, ...message.looked.pictures.map(overlayView)));
   if (message.state === "stopped") parts.push(element("p", { class: "notice" }, "Stopped."));
   if (message.state === "done" && !saysSomething(message)) parts.push(element("p", { class: "notice" }, "The model said nothing."));
   return parts;

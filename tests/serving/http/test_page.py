@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import KEYS, running  # the one beside
 
+from minigemini.generation.generation_record import read_record
 from minigemini.generation.image_generator import ImageGenerator
 from minigemini.serving.http.app import new_app
 from minigemini.serving.http.door import LOOPBACK
@@ -190,19 +191,80 @@ def test_an_answer_is_stopped(page, served, generator):
     assert page.locator("article.user .branch").inner_text() == "2/2"
 
 
+def set_all(page, **settings):
+    page.click("#show-settings")
+    for name, value in settings.items():
+        field = page.locator(f"#settings [name={name}]")
+        field.select_option(value) if name == "action" else field.fill(value)
+    page.click("#show-settings")
+
+
+def drawn(page):
+    """The records of the drawings on the page, in the files that one may save."""
+    page.wait_for_function("() => [...document.querySelectorAll('a[download]')].every(one => one.href)")
+    records = []
+    for link in page.locator("a[download]").all():
+        with page.expect_download() as saved:
+            link.click()
+        records.append(read_record(saved.value.path()))
+    return records
+
+
+def test_settings_of_drawings_are_honoured_and_kept(page):
+    asked = {"count": "2", "size": "64x48", "steps": "3", "guidance": "2.5", "seed": "7", "negative_prompt": "a square"}
+    set_all(page, **asked)
+    say(page, "draw a large red circle at the top left", 1)
+    records = drawn(page)
+    assert [(one.width, one.height, one.steps, one.guidance, one.negative_prompt) for one in records] == [
+        (64, 48, 3, 2.5, "a square")
+    ] * 2
+    assert [one.seed for one in records] == [7, 8]
+    first, second = (figure.bounding_box() for figure in page.locator("figure").all())
+    assert first["y"] == second["y"]
+    page.click("#show-settings")
+    keep_screenshot(page, "settings")
+    page.reload()
+    page.wait_for_selector("article.assistant")
+    assert {name: page.input_value(f"#settings [name={name}]") for name in asked} == asked
+    set_all(page, count="", size="", seed="", action="generate")
+    say(page, "make it blue", 2)
+    assert (drawn(page)[2].edit, drawn(page)[2].parents) == (None, [])
+    page.click("#show-gallery")
+    assert page.locator("#drawings .tree > li").count() == 2  # of one prompt, side by side
+
+
+def test_settings_of_words_are_honoured(page):
+    bodies = []
+    page.on("request", lambda request: bodies.append(request.post_data_json) if request.method == "POST" else None)
+    page.set_input_files("#files", PICTURE)
+    page.wait_for_selector("#attached img[src]")
+    words = {"stop": "7", "temperature": "0.01", "top_p": "0.9", "seed": "3", "max_tokens": "20"}
+    set_all(page, **words)
+    page.select_option("#draw", "never")
+    say(page, "what is the tag of the yellow circle?", 1)
+    assert page.locator("article.assistant p").inner_text() == "K"
+    numbers = {"temperature": 0.01, "top_p": 0.9, "seed": 3, "max_completion_tokens": 20, "draw": "never", "stop": "7"}
+    assert {name: bodies[0][name] for name in numbers} == numbers
+    set_all(page, stop="", max_tokens="1")
+    say(page, "and of the red square?", 2)
+    page.locator(".notice", has_text="the answer was cut at 1 tokens").wait_for()
+
+
 def test_what_the_server_refuses_is_said_in_words_and_can_be_tried_again(browser, address):
     with visit(browser, address, refused=400) as page:
-        page.click("#show-settings")
-        page.fill("[name=size]", "4000x4000")
+        set_all(page, system="Be brief.")
         say(page, "draw a large red circle at the top left", 1)
+        page.get_by_role("alert").filter(has_text="system").wait_for()  # the nano's template knows no such role
+        set_all(page, system="", size="4000x4000")
+        page.get_by_role("button", name="Try again").click()
         assert "2048" in page.get_by_role("alert").filter(has_text="size").inner_text()
-        page.fill("[name=size]", "48 by 48")
+        set_all(page, size="48 by 48")
         page.get_by_role("button", name="Try again").click()
         assert page.inner_text("#problem").startswith("Size of drawings")
         page.get_by_role("button", name="All as it was").click()
         page.get_by_role("button", name="Try again").click()
         page.wait_for_selector("figure img[src]")
-        assert page.locator("article.assistant .branch").inner_text() == "2/2"
+        assert page.locator("article.assistant .branch").inner_text() == "3/3"
 
 
 def test_the_key_is_asked_for_once(browser, served):
