@@ -1,6 +1,7 @@
 """The web page in a real Chromium, on a real server with the nano."""
 
 import base64
+import io
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import KEYS, running  # the one beside
+from PIL import Image
 
 from minigemini.generation.generation_record import read_record
 from minigemini.generation.image_generator import ImageGenerator
@@ -18,9 +20,8 @@ from minigemini.serving.http.door import LOOPBACK
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
-SCREENSHOTS = os.environ.get(
-    "SCREENSHOTS"
-)  # a folder to keep pictures of the page in; drawings take all their steps then
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+"""A folder to keep the README's pictures of the page in (``make screenshots``); drawings take all their steps then."""
 PICTURE = Path(__file__).parents[3] / "minigemini" / "serving" / "page" / "examples" / "tags.png"
 
 
@@ -53,7 +54,8 @@ def visit(browser, address, refused=0, **options):
     Args:
         refused: the status that it refuses something with.
     """
-    context = browser.new_context(viewport={"width": 1100, "height": 800}, **options)
+    dots = 2 if SCREENSHOTS else 1
+    context = browser.new_context(viewport={"width": 1100, "height": 880}, device_scale_factor=dots, **options)
     page = context.new_page()
     page.set_default_timeout(30_000)
     asked, complaints = [], []
@@ -88,12 +90,14 @@ def prompts(page):
 
 def keep_screenshot(page, name):
     if SCREENSHOTS:
+        page.mouse.move(0, 0)
+        page.evaluate("() => document.activeElement.blur()")
         page.wait_for_timeout(500)
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        picture.save(Path(SCREENSHOTS) / f"{name}.png", optimize=True)
 
 
 def test_a_picture_is_asked_about(page):
-    keep_screenshot(page, "welcome")
     page.set_input_files("#files", PICTURE)
     page.wait_for_selector("#attached img[src]")
     say(page, "what is the tag of the yellow circle?", 1)
@@ -113,7 +117,7 @@ def test_where_an_answer_looked_is_shown_over_its_picture(page):
     assert page.evaluate("document.activeElement.ariaPressed") == "true"  # the focus is where it was
     assert page.evaluate("one => one.naturalWidth / one.naturalHeight", overlay.element_handle()) == 1
     assert "of its attention, most at the top left" in page.inner_text(".looked .made")
-    keep_screenshot(page, "looked")
+    keep_screenshot(page, "page")
     switch = page.get_by_role("switch", name="Overlay", checked=True)
     switch.click()
     assert page.locator(".overlay").get_attribute("alt") == f"your picture {PICTURE.name}"
@@ -137,7 +141,6 @@ def test_draw_edit_twice_undo_branch_and_reload(page):
     assert prompts(page) == drawn
     assert [picture.get_attribute("alt") for picture in page.locator("figure img").all()] == drawn
     assert "seed" in page.locator("figure .made").first.inner_text()
-    keep_screenshot(page, "drawing")
 
     page.click("#undo")
     assert prompts(page) == drawn[:2]
@@ -157,7 +160,8 @@ def test_draw_edit_twice_undo_branch_and_reload(page):
     page.wait_for_function("() => [...document.querySelectorAll('figure img')].every(one => one.naturalWidth > 0)")
     page.click("#show-gallery")
     assert page.locator("#drawings img").count() == 4  # of both branches
-    keep_screenshot(page, "gallery")
+    page.emulate_media(color_scheme="dark")
+    keep_screenshot(page, "page_branches")
 
 
 def test_a_prompt_is_changed_by_hand(page):
@@ -181,7 +185,6 @@ def test_an_answer_is_stopped(page, served, generator):
         preview.wait_for()
         assert preview.get_attribute("alt") == "Not finished: a large red circle at the top left"
         assert page.locator("progress[value]").count() == 1
-        keep_screenshot(page, "underway")
         page.keyboard.press("Escape")
         page.get_by_text("Stopped.").wait_for()
     finally:
@@ -222,7 +225,6 @@ def test_settings_of_drawings_are_honoured_and_kept(page):
     first, second = (figure.bounding_box() for figure in page.locator("figure").all())
     assert first["y"] == second["y"]
     page.click("#show-settings")
-    keep_screenshot(page, "settings")
     page.reload()
     page.wait_for_selector("article.assistant")
     assert {name: page.input_value(f"#settings [name={name}]") for name in asked} == asked
@@ -348,7 +350,8 @@ def test_a_phone(browser, address, colours):
         page.click("#menu")
         assert page.locator("#new").is_visible()
         page.keyboard.press("Escape")
-        keep_screenshot(page, f"phone-{colours}")
+        if colours == "light":
+            keep_screenshot(page, "page_phone")
         light = page.evaluate("Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]) > 128")
         assert light == (colours == "light")
 
