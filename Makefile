@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
-.PHONY: install quickstart test test-slow test-newest test-matrix test-lmms-eval lock check nano-base nano smollm2
+.PHONY: install quickstart test test-slow test-newest test-matrix test-lmms-eval lock check nano-base nano smollm2 screenshots
 
 install: $(INSTALLED)
 
@@ -73,6 +73,10 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The README's pictures of the web page, out of its tests.
+screenshots: install
+	SCREENSHOTS=eval/pictures $(BIN)/pytest tests/serving/http/test_page.py
 
 # Make the shipped weights anew, from nothing (see train/nano_base/README.md).
 nano-base: install

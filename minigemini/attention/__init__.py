@@ -1,1 +1,1 @@
-"""Where an answer looked: `maps` as numbers, `picture` for people."""
+"""Where an answer looked: ``maps`` as numbers, ``picture`` for people, ``overlay`` for programs that show the pictures themselves."""

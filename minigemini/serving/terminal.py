@@ -123,7 +123,7 @@ class TerminalChat:
                 self.tell(f"There is no command {word}; /help lists them.")
             elif line:
                 self.answer(line, True if self.draw_next else self.draw)
-        except ValueError as error:
+        except (ValueError, OSError) as error:  # OSError: nothing can be written there, or the disk is full
             self.console.print(f"! {printable(str(error))}", style="red")
 
     def tell(self, text: str) -> None:
@@ -151,9 +151,17 @@ class TerminalChat:
         self.tell(f"saved: {save_conversation(self.session, path) / 'conversation.html'}")
 
     def answer(self, text: str, draw: Draw) -> None:
-        """Say something and print the reply as it comes; Ctrl-C stops it."""
-        events = self.session.reply(text, self.shown, draw)
-        self.shown, self.draw_next = [], False
+        """Say something and print the reply as it comes; Ctrl-C stops it.
+
+        Pictures go with one message, refused or not: if it was they that made it too long, the next one would fail too.
+        """
+        pictures, self.shown, self.draw_next = self.shown, [], False
+        try:
+            events = self.session.reply(text, pictures, draw)
+        except ValueError as error:
+            if pictures:
+                raise ValueError(f"{error}. Its pictures are put away; show them again") from error
+            raise
         self.print_reply(events)
 
     def print_reply(self, events: Iterator[Event]) -> None:

@@ -50,6 +50,22 @@ def test_undo_branch_and_going_back(chat):
     assert said(chat) == first  # the likeliest words
 
 
+def test_what_fails_leaves_a_chat_that_goes_on(chat, tmp_path):
+    """The next message does not fail for what was wrong with this one."""
+    chat.take("hello")
+    before = said(chat)
+    chat.shown = [Image.new("RGB", (96, 96), "beige")] * 150  # 9 tokens each; the nano reads 1024
+    chat.take("how many objects are there?")
+    printed = chat.console.file.getvalue()
+    assert "start anew. Its pictures are put away; show them again" in printed
+    (tmp_path / "file").write_text("")
+    chat.take(f"/save {tmp_path / 'file' / 'folder'}")
+    assert "! [Errno" in chat.console.file.getvalue()
+    assert said(chat) == before
+    chat.take("hello again")
+    assert len(said(chat)) == 4
+
+
 def test_retry_draws_with_the_next_seed_and_a_stopped_one_leaves_the_old_answer(chat):
     chat.take("/draw a red circle")
     chat.take("/retry")

@@ -11,6 +11,7 @@
 ``responses``         /v1/responses: what is asked in ``response_input``, what is answered in ``response_output``
 ``stored_responses``  ... and answers to go on from
 ``images``            /v1/images/generations
+``attention``         /v1/attention
 ``models``            /v1/models, /health, /metrics
 ``metrics``           what is counted, and how a request ended
 ``page``              the web page at /

@@ -91,15 +91,17 @@ class AssistantMessage(Spoken):
 ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage, Field(discriminator="role")]
 
 
-def turns_of(messages: Sequence[SystemMessage | UserMessage | AssistantMessage]) -> list[Turn]:
-    """A conversation, the user's message last. Pictures are the files' bytes, or a :class:`Drawing` in an answer. Markers in texts are as
-    they were typed.
+def turns_of(
+    messages: Sequence[SystemMessage | UserMessage | AssistantMessage], last: Literal["user", "assistant"] = "user"
+) -> list[Turn]:
+    """A conversation, the message of ``last`` at its end. Pictures are the files' bytes, or a :class:`Drawing` in an answer. Markers in
+    texts are as they were typed.
 
     Raises:
         ApiError: it ends otherwise, or a picture is none; it names which.
     """
-    if not messages or messages[-1].role != "user":
-        raise ApiError(400, "messages: the last one must be the user's", param="messages")
+    if not messages or messages[-1].role != last:
+        raise ApiError(400, f"messages: the last one must be the {last}'s", param="messages")
     turns: list[Turn] = []
     pictures = Pictures()
     for number, one in enumerate(messages):

@@ -12,10 +12,7 @@ import { answerChunks, drawing } from "./server.js";
 export async function fillAnswer(message, request, signal, onChange) {
   await ended(message, signal, onChange, async () => {
     for await (const chunk of answerChunks(await request, signal)) {
-      const choice = chunk.choices[0];
-      if (!choice) continue;
-      await apply(message, choice.delta);
-      if (choice.finish_reason === "length") message.notices.push("The answer was cut at its longest length.");
+      await apply(message, chunk.choices[0].delta);
       onChange();
     }
   });

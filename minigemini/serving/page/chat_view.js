@@ -1,5 +1,6 @@
 // The branch that is shown.
 
+import { picturesIn } from "./conversation.js";
 import { byId, element } from "./element.js";
 import { EXAMPLES } from "./examples.js";
 import { messageView } from "./message_view.js";
@@ -8,13 +9,18 @@ import { messageView } from "./message_view.js";
 export function showBranch(conversation, does) {
   const branch = conversation.branch();
   const [place, kept] = focused();
-  byId("messages").replaceChildren(...branch.map((message) => messageView(message, conversation.siblingsOf(message), does)));
+  byId("messages").replaceChildren(...branch.map((message) => view(conversation, message, does)));
   byId("welcome").hidden = branch.length > 0;
   if (kept) {
     const article = byId("messages").children[place];
     const button = article?.querySelector(`[data-focus="${kept}"]`);
     (button && !button.disabled ? button : article?.querySelector("[data-focus]:not(:disabled)"))?.focus();
   }
+}
+
+function view(conversation, message, does) {
+  const before = conversation.upTo(message).slice(0, -1);
+  return messageView(message, conversation.siblingsOf(message), picturesIn(before).length > 0, does);
 }
 
 function focused() {
@@ -27,7 +33,7 @@ export function showMessage(conversation, message, does) {
   const old = byId(`m-${message.id}`);
   if (!old) return;
   const follows = atEnd();
-  old.replaceWith(messageView(message, conversation.siblingsOf(message), does));
+  old.replaceWith(view(conversation, message, does));
   if (follows) toEnd();
 }
 
@@ -39,6 +45,14 @@ export function toEnd() {
   for (const picture of byId("messages").querySelectorAll("img")) {
     if (!picture.complete || !picture.src) picture.addEventListener("load", () => (byId("scroll").scrollTop = byId("scroll").scrollHeight), { once: true });
   }
+}
+
+/** As much of a message's last part as there is room for, once its pictures have their height. */
+export function bringIntoView(message) {
+  const last = byId(`m-${message.id}`).querySelector(".message-tools");
+  const bring = () => last.scrollIntoView({ block: "nearest" });
+  bring();
+  for (const picture of last.parentElement.querySelectorAll("img")) picture.addEventListener("load", bring, { once: true });
 }
 
 /** For those who do not see: what has just happened. */

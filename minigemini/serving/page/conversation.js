@@ -7,6 +7,8 @@
 //   state: "answering", "done", "stopped" by the user, or "failed" for the reason in `error`
 //   offset: how much of the text stands before the drawing, in units of JavaScript's strings
 //   underway: what is being drawn now, {prompt, offset, step, steps, preview: data URL}; is not kept
+//   looked: where it looked in each picture before it, {state: "asked" or "shown", pictures: [{picture, alternative, url, share, brightest}]};
+//     is not kept
 
 /** Not crypto.randomUUID, which a page has only over https or on this machine. */
 export function newId() {
@@ -99,6 +101,15 @@ export class Conversation {
   get takenBack() {
     return this.childrenOf(this.branch().at(-1)?.id ?? ROOT).at(-1);
   }
+}
+
+/** Each picture in some messages, in its order: {picture, alternative}. */
+export function picturesIn(messages) {
+  return messages.flatMap((one) =>
+    one.role === "user"
+      ? one.pictures.map(({ id, name }) => ({ picture: id, alternative: `your picture ${name}` }))
+      : one.drawings.map(({ picture, prompt }) => ({ picture, alternative: prompt })),
+  );
 }
 
 export const saysSomething = (answer) => answer.text.trim() !== "" || answer.drawings.length > 0;

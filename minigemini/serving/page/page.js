@@ -1,15 +1,15 @@
 // The page: what happens when. The state is one conversation that is shown, and the answers that are being written, in it or others.
 
 import { fillAnswer, fillDrawing } from "./answering.js";
-import { announce, showBranch, showExamples, showMessage, toEnd } from "./chat_view.js";
+import { announce, bringIntoView, showBranch, showExamples, showMessage, toEnd } from "./chat_view.js";
 import { addPictures, draft, setDraft, showBusy, showProblem, startComposer } from "./composer.js";
-import { Conversation } from "./conversation.js";
+import { Conversation, picturesIn } from "./conversation.js";
 import { ask, confirmed, startDialogs } from "./dialogs.js";
 import { byId, drawIcons } from "./element.js";
 import { exampleFile } from "./examples.js";
 import { showGallery } from "./gallery.js";
-import { answerRequest, drawingRequest } from "./requests.js";
-import { askForKeyBy, model } from "./server.js";
+import { answerRequest, attentionRequest, drawingRequest } from "./requests.js";
+import { askForKeyBy, attention, model } from "./server.js";
 import { settingsNow, startSettings } from "./settings.js";
 import { showConversations, startSidebar } from "./sidebar.js";
 import { dropMessage, forget, keepConversation, keepMessage, keptConversations, messagesOf } from "./store.js";
@@ -33,6 +33,29 @@ const does = {
   again(message) {
     const question = shown.messages.get(message.parent);
     answer(question);
+  },
+  async look(message) {
+    if (message.looked?.state === "asked") return;
+    const conversation = shown;
+    const showIt = () => shown === conversation && showBranch(conversation, does);
+    showProblem(null);
+    try {
+      if (message.looked) message.looked = null;
+      else {
+        message.looked = { state: "asked" };
+        showIt();
+        const branch = conversation.upTo(message);
+        const found = await attention(await attentionRequest(await modelName(), branch, settingsNow()));
+        const pictures = picturesIn(branch.slice(0, -1)).map((one, index) => ({ ...one, ...found[index], url: found[index].image_url.url }));
+        message.looked = { state: "shown", pictures };
+        announce(`${pictures.length === 1 ? "A picture shows" : "Pictures show"} where the answer looked.`);
+      }
+    } catch (error) {
+      message.looked = null;
+      showProblem(error.message);
+    }
+    showIt();
+    if (message.looked && shown === conversation) bringIntoView(message);
   },
   redraw(message, index, prompt) {
     run(async (settings) => {

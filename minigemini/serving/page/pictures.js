@@ -27,6 +27,9 @@ export async function keep(file) {
   return id;
 }
 
+/** Whether a picture is so small that it is enlarged pixel by pixel. */
+export const isTiny = (picture) => Math.max(picture.naturalWidth, picture.naturalHeight) <= 128;
+
 /** For `<img src>`. */
 export async function pictureUrl(id) {
   if (!urls.has(id)) {

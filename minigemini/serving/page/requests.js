@@ -2,30 +2,32 @@
 
 import { dataUrl } from "./pictures.js";
 
-/** @param branch messages, the user's last */
+/** @param branch messages, the user's last, or an answer for {@link attentionRequest} */
 export async function answerRequest(model, branch, settings) {
   const messages = settings.system ? [{ role: "system", content: settings.system }] : [];
   for (const message of branch) messages.push(await (message.role === "user" ? question(message) : answer(message)));
-  const request = { model, messages, draw: settings.draw, image_config: imageConfig(settings), progress: true, partial_images: 3 };
-  if (settings.temperature !== null) request.temperature = settings.temperature;
-  if (settings.max_tokens !== null) request.max_completion_tokens = settings.max_tokens;
-  if (settings.seed !== null) request.seed = settings.seed;
-  return request;
+  const request = { model, messages, draw: settings.draw, image_config: given(imageConfig(settings)), progress: true, partial_images: 3 };
+  const decoding = { temperature: settings.temperature, top_p: settings.top_p, seed: settings.seed, stop: settings.stop, max_completion_tokens: settings.max_tokens };
+  return { ...request, ...given(decoding) };
+}
+
+/** Where an answer looked. @param branch messages, that answer last */
+export async function attentionRequest(model, branch, settings) {
+  const { messages } = await answerRequest(model, branch, settings);
+  return { model, messages };
 }
 
 /** A drawing anew with other words; what `record` says of the old one stays, so that only what the words change is changed. */
 export function drawingRequest(model, prompt, record, settings) {
   const kept = record ? { size: `${record.width}x${record.height}`, seed: record.seed, steps: record.steps, guidance: record.guidance } : {};
-  const request = { model, prompt };
-  for (const [name, value] of Object.entries({ ...kept, ...imageConfig(settings) })) if (value !== null) request[name] = value;
-  return request;
+  return { model, prompt, ...given(kept), ...given(oneDrawing(settings)) };
 }
 
-function imageConfig(settings) {
-  const config = {};
-  for (const name of ["size", "seed", "steps", "guidance", "negative_prompt"]) if (settings[name] !== null) config[name] = settings[name];
-  return config;
-}
+const oneDrawing = ({ size, seed, steps, guidance, negative_prompt }) => ({ size, seed, steps, guidance, negative_prompt });
+const imageConfig = (settings) => ({ ...oneDrawing(settings), count: settings.count, action: settings.action });
+
+/** Without what is null. */
+const given = (settings) => Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
 
 async function question({ text, pictures }) {
   const content = [];

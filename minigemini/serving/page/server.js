@@ -32,6 +32,12 @@ export async function drawing(request, signal) {
   return (await response.json()).data[0].b64_json;
 }
 
+/** Where an answer looked: [{image_url, share, brightest: [x, y]}], one for each picture of the conversation before it. */
+export async function attention(request) {
+  const response = await fetched("v1/attention", request);
+  return (await response.json()).data;
+}
+
 async function fetched(path, body, signal) {
   const headers = body ? { "Content-Type": "application/json" } : {};
   const key = sessionStorage.getItem("key");

@@ -2,8 +2,8 @@
 
 import { byId } from "./element.js";
 
-const NUMBERS = ["steps", "guidance", "seed", "temperature", "max_tokens"];
-const TEXTS = ["system", "size", "negative_prompt"];
+const NUMBERS = ["count", "steps", "guidance", "seed", "temperature", "top_p", "max_tokens"];
+const TEXTS = ["system", "action", "size", "negative_prompt", "stop"];
 
 const field = (name) => byId("settings").elements[name];
 

@@ -32,7 +32,7 @@ export const keepConversation = (kept) => inside(["conversations"], "readwrite",
 
 export const allMessages = () => inside(["messages"], "readonly", (store) => store.getAll());
 export const messagesOf = (id) => inside(["messages"], "readonly", (store) => store.index("conversation").getAll(id));
-export function keepMessage({ underway, ...message }) {
+export function keepMessage({ underway, looked, ...message }) {
   return inside(["messages"], "readwrite", (store) => store.put(message));
 }
 

@@ -1,6 +1,7 @@
 """The web page in a real Chromium, on a real server with the nano."""
 
 import base64
+import io
 import os
 import re
 import shutil
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from conftest import KEYS, running  # the one beside
+from PIL import Image
 
+from minigemini.generation.generation_record import read_record
 from minigemini.generation.image_generator import ImageGenerator
 from minigemini.serving.http.app import new_app
 from minigemini.serving.http.door import LOOPBACK
@@ -17,9 +20,8 @@ from minigemini.serving.http.door import LOOPBACK
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
-SCREENSHOTS = os.environ.get(
-    "SCREENSHOTS"
-)  # a folder to keep pictures of the page in; drawings take all their steps then
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+"""A folder to keep the README's pictures of the page in (``make screenshots``); drawings take all their steps then."""
 PICTURE = Path(__file__).parents[3] / "minigemini" / "serving" / "page" / "examples" / "tags.png"
 
 
@@ -52,7 +54,8 @@ def visit(browser, address, refused=0, **options):
     Args:
         refused: the status that it refuses something with.
     """
-    context = browser.new_context(viewport={"width": 1100, "height": 800}, **options)
+    dots = 2 if SCREENSHOTS else 1
+    context = browser.new_context(viewport={"width": 1100, "height": 880}, device_scale_factor=dots, **options)
     page = context.new_page()
     page.set_default_timeout(30_000)
     asked, complaints = [], []
@@ -87,17 +90,43 @@ def prompts(page):
 
 def keep_screenshot(page, name):
     if SCREENSHOTS:
+        page.mouse.move(0, 0)
+        page.evaluate("() => document.activeElement.blur()")
         page.wait_for_timeout(500)
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        picture.save(Path(SCREENSHOTS) / f"{name}.png", optimize=True)
 
 
 def test_a_picture_is_asked_about(page):
-    keep_screenshot(page, "welcome")
     page.set_input_files("#files", PICTURE)
     page.wait_for_selector("#attached img[src]")
     say(page, "what is the tag of the yellow circle?", 1)
     assert page.locator("article.assistant").inner_text().split() == ["Answer", "K7"]
     assert page.locator("article.user img").get_attribute("alt") == f"your picture {PICTURE.name}"
+
+
+def test_where_an_answer_looked_is_shown_over_its_picture(page):
+    page.set_input_files("#files", PICTURE)
+    page.wait_for_selector("#attached img[src]")
+    say(page, "what is the tag of the yellow circle?", 1)
+    eye = page.get_by_role("button", name="Where it looked")
+    eye.focus()
+    page.keyboard.press("Enter")
+    overlay = page.get_by_alt_text(f"Where the answer looked in your picture {PICTURE.name}: most at the top left")
+    overlay.wait_for()
+    assert page.evaluate("document.activeElement.ariaPressed") == "true"  # the focus is where it was
+    assert page.evaluate("one => one.naturalWidth / one.naturalHeight", overlay.element_handle()) == 1
+    assert "of its attention, most at the top left" in page.inner_text(".looked .made")
+    keep_screenshot(page, "page")
+    switch = page.get_by_role("switch", name="Overlay", checked=True)
+    switch.click()
+    assert page.locator(".overlay").get_attribute("alt") == f"your picture {PICTURE.name}"
+    page.wait_for_function("() => getComputedStyle(document.querySelector('.overlay')).opacity === '0'")
+    eye.click()
+    assert page.locator(".looked").count() == 0
+    page.click("#new")
+    say(page, "how are you?", 1)
+    assert eye.count() == 0
 
 
 def test_draw_edit_twice_undo_branch_and_reload(page):
@@ -112,7 +141,6 @@ def test_draw_edit_twice_undo_branch_and_reload(page):
     assert prompts(page) == drawn
     assert [picture.get_attribute("alt") for picture in page.locator("figure img").all()] == drawn
     assert "seed" in page.locator("figure .made").first.inner_text()
-    keep_screenshot(page, "drawing")
 
     page.click("#undo")
     assert prompts(page) == drawn[:2]
@@ -132,7 +160,8 @@ def test_draw_edit_twice_undo_branch_and_reload(page):
     page.wait_for_function("() => [...document.querySelectorAll('figure img')].every(one => one.naturalWidth > 0)")
     page.click("#show-gallery")
     assert page.locator("#drawings img").count() == 4  # of both branches
-    keep_screenshot(page, "gallery")
+    page.emulate_media(color_scheme="dark")
+    keep_screenshot(page, "page_branches")
 
 
 def test_a_prompt_is_changed_by_hand(page):
@@ -156,7 +185,6 @@ def test_an_answer_is_stopped(page, served, generator):
         preview.wait_for()
         assert preview.get_attribute("alt") == "Not finished: a large red circle at the top left"
         assert page.locator("progress[value]").count() == 1
-        keep_screenshot(page, "underway")
         page.keyboard.press("Escape")
         page.get_by_text("Stopped.").wait_for()
     finally:
@@ -166,19 +194,79 @@ def test_an_answer_is_stopped(page, served, generator):
     assert page.locator("article.user .branch").inner_text() == "2/2"
 
 
+def set_all(page, **settings):
+    page.click("#show-settings")
+    for name, value in settings.items():
+        field = page.locator(f"#settings [name={name}]")
+        field.select_option(value) if name == "action" else field.fill(value)
+    page.click("#show-settings")
+
+
+def drawn(page):
+    """The records of the drawings on the page, in the files that one may save."""
+    page.wait_for_function("() => [...document.querySelectorAll('a[download]')].every(one => one.href)")
+    records = []
+    for link in page.locator("a[download]").all():
+        with page.expect_download() as saved:
+            link.click()
+        records.append(read_record(saved.value.path()))
+    return records
+
+
+def test_settings_of_drawings_are_honoured_and_kept(page):
+    asked = {"count": "2", "size": "64x48", "steps": "3", "guidance": "2.5", "seed": "7", "negative_prompt": "a square"}
+    set_all(page, **asked)
+    say(page, "draw a large red circle at the top left", 1)
+    records = drawn(page)
+    assert [(one.width, one.height, one.steps, one.guidance, one.negative_prompt) for one in records] == [
+        (64, 48, 3, 2.5, "a square")
+    ] * 2
+    assert [one.seed for one in records] == [7, 8]
+    first, second = (figure.bounding_box() for figure in page.locator("figure").all())
+    assert first["y"] == second["y"]
+    page.click("#show-settings")
+    page.reload()
+    page.wait_for_selector("article.assistant")
+    assert {name: page.input_value(f"#settings [name={name}]") for name in asked} == asked
+    set_all(page, count="", size="", seed="", action="generate")
+    say(page, "make it blue", 2)
+    assert (drawn(page)[2].edit, drawn(page)[2].parents) == (None, [])
+    page.click("#show-gallery")
+    assert page.locator("#drawings .tree > li").count() == 2  # of one prompt, side by side
+
+
+def test_settings_of_words_are_honoured(page):
+    bodies = []
+    page.on("request", lambda request: bodies.append(request.post_data_json) if request.method == "POST" else None)
+    page.set_input_files("#files", PICTURE)
+    page.wait_for_selector("#attached img[src]")
+    words = {"stop": "7", "temperature": "0.01", "top_p": "0.9", "seed": "3", "max_tokens": "20"}
+    set_all(page, **words)
+    page.select_option("#draw", "never")
+    say(page, "what is the tag of the yellow circle?", 1)
+    assert page.locator("article.assistant p").inner_text() == "K"
+    numbers = {"temperature": 0.01, "top_p": 0.9, "seed": 3, "max_completion_tokens": 20, "draw": "never", "stop": "7"}
+    assert {name: bodies[0][name] for name in numbers} == numbers
+    set_all(page, stop="", max_tokens="1")
+    say(page, "and of the red square?", 2)
+    page.locator(".notice", has_text="the answer was cut at 1 tokens").wait_for()
+
+
 def test_what_the_server_refuses_is_said_in_words_and_can_be_tried_again(browser, address):
     with visit(browser, address, refused=400) as page:
-        page.click("#show-settings")
-        page.fill("[name=size]", "4000x4000")
+        set_all(page, system="Be brief.")
         say(page, "draw a large red circle at the top left", 1)
+        page.get_by_role("alert").filter(has_text="system").wait_for()  # the nano's template knows no such role
+        set_all(page, system="", size="4000x4000")
+        page.get_by_role("button", name="Try again").click()
         assert "2048" in page.get_by_role("alert").filter(has_text="size").inner_text()
-        page.fill("[name=size]", "48 by 48")
+        set_all(page, size="48 by 48")
         page.get_by_role("button", name="Try again").click()
         assert page.inner_text("#problem").startswith("Size of drawings")
         page.get_by_role("button", name="All as it was").click()
         page.get_by_role("button", name="Try again").click()
         page.wait_for_selector("figure img[src]")
-        assert page.locator("article.assistant .branch").inner_text() == "2/2"
+        assert page.locator("article.assistant .branch").inner_text() == "3/3"
 
 
 def test_the_key_is_asked_for_once(browser, served):
@@ -262,7 +350,8 @@ def test_a_phone(browser, address, colours):
         page.click("#menu")
         assert page.locator("#new").is_visible()
         page.keyboard.press("Escape")
-        keep_screenshot(page, f"phone-{colours}")
+        if colours == "light":
+            keep_screenshot(page, "page_phone")
         light = page.evaluate("Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]) > 128")
         assert light == (colours == "light")
 
