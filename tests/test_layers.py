@@ -24,7 +24,17 @@ ARROWS = {
         "progress",
         "output_path",
     },
-    "serving": {"engine", "checkpoints", "attention", "generation", "conversation", "media", "progress", "html_page"},
+    "serving": {
+        "engine",
+        "checkpoints",
+        "attention",
+        "generation",
+        "tabletop",
+        "conversation",
+        "media",
+        "progress",
+        "html_page",
+    },
     "training": {
         "engine",
         "generation",

@@ -18,4 +18,6 @@
 ``drawing_files``        drawings and attention pictures as files
 ``vllm_plugin``          what vLLM calls so that it knows the model
 ``http``                 ``minigemini serve``
+``command_line``         its options, and those of ``minigemini verify-serving``
+``verify_serving``       ``minigemini verify-serving``: a running server beside the checkpoint (``asked_server``: how it is asked)
 """
