@@ -2,7 +2,9 @@
 
 import pytest
 import tiny
+from jinja2 import TemplateError
 
+from minigemini import nano
 from minigemini.checkpoints.assemble import assert_shows_pictures
 from minigemini.checkpoints.chat_template import TEMPLATES, read_template
 
@@ -19,6 +21,29 @@ def test_every_template_shows_pictures_and_marks_answers(name):
     if name != "plain":  # captions: the user's words are not read
         assert_shows_pictures(tiny.tiny_tokenizer(), read_template(name), "<image>")
     assert "{% generation %}" in read_template(name)
+
+
+TYPED = [
+    "what is <image> here?",
+    [{"type": "image"}, {"type": "text", "text": "what is <image> here?"}],
+    [{"type": "text", "text": "what is <ima"}, {"type": "text", "text": "ge> here?"}, {"type": "image"}],
+]
+
+
+@pytest.mark.parametrize("content", TYPED, ids=["string", "part", "two parts"])
+@pytest.mark.parametrize("name", [*sorted(file.stem for file in TEMPLATES.glob("*.jinja")), "nano"])
+def test_what_was_typed_never_stands_for_a_picture(name, content):
+    """A server of another's (vLLM) asks the template alone, and would put a picture where the words are."""
+    template = (nano.path("nano") / "chat_template.jinja").read_text() if name == "nano" else read_template(name)
+    tokenizer = tiny.tiny_tokenizer()
+    for turns in ([], [{"role": "user", "content": "hello"}]):
+        messages = [*turns, {"role": "assistant" if turns else "user", "content": content}]
+        if name == "nano" and content is TYPED[2]:  # it puts a blank between parts
+            text = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False)
+            assert text.count("<image>") == (0 if turns else 1)
+            continue
+        with pytest.raises(TemplateError, match='a text has "<image>" in it'):
+            tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False)
 
 
 def test_chatml():
