@@ -28,6 +28,7 @@ ARROWS = {
         "engine",
         "checkpoints",
         "attention",
+        "model",
         "generation",
         "tabletop",
         "conversation",

@@ -41,8 +41,9 @@ class Compared:
 
     @property
     def same_text(self) -> bool:
-        """But for blanks around it: some servers take off the one that a model writes before its first word."""
-        return isinstance(self.served, Reply) and self.served.text.strip() == self.own.text.strip()
+        """But for blanks around it, as some servers take off the one that a model writes before its first word, and for what the limit of
+        tokens left of a last character: others keep it back."""
+        return isinstance(self.served, Reply) and whole_characters(self.served.text) == whole_characters(self.own.text)
 
     @property
     def same_length(self) -> bool:
@@ -118,6 +119,10 @@ def name_at(server: AskedServer, model: str) -> str:
         f"{server.url}: has {', '.join(map(repr, names)) or 'no model'}, not {model!r}; if one of them is that checkpoint "
         "under another name, say --served-as NAME"
     )
+
+
+def whole_characters(text: str) -> str:
+    return text.strip().rstrip("\N{REPLACEMENT CHARACTER}").rstrip()
 
 
 def show(compared: Sequence[Compared]) -> None:

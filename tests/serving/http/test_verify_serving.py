@@ -4,13 +4,16 @@ import shutil
 import socket
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from serving_process import serving
 
 from minigemini import nano
 from minigemini.cli import main
 from minigemini.conversation import message
-from minigemini.serving.verify_serving import verify_serving
+from minigemini.engine.local import Answer
+from minigemini.serving.asked_server import Reply
+from minigemini.serving.verify_serving import Compared, verify_serving
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +84,12 @@ def test_no_server_is_said_before_the_model_is_loaded(capsys):
     assert "is no URL of a server" in capsys.readouterr().err
     assert main(["verify-serving", "http://localhost:8000", "--model", "nano-xl"]) == 1
     assert "nano-xl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("own", "served", "same"),
+    [(" red \ufffd", "red", True), (" red", "red", True), ("red", "re", False), ("a \ufffd b", "a b", False)],
+)
+def test_only_blanks_around_and_half_a_character_at_the_end_make_no_difference(own, served, same):
+    answer = Answer(own, "stop", torch.tensor([1]), prompt_tokens=3)
+    assert Compared("kind", [message("user", "q")], answer, Reply(served, 3)).same_text is same
