@@ -8,8 +8,8 @@ from minigemini.model.modeling_minigemini import MiniGeminiModel
 
 
 class ServedModel(MiniGeminiModel):
-    """vLLM looks every id up in the language model's embeddings before it puts pictures over the image tokens. One behind the vocabulary has
-    no row, and the lookup would end the engine; here it reads that of word 0, which the picture then covers."""
+    """vLLM looks every id up in the language model's embeddings before it puts pictures over the image tokens. One behind the vocabulary
+    has no row, and the lookup would end the engine; here it reads that of word 0, which the picture then covers."""
 
     def __init__(self, config: MiniGeminiConfig):
         super().__init__(config)
