@@ -9,6 +9,14 @@ from transformers import PreTrainedTokenizerBase
 TEMPLATES = Path(__file__).parent / "chat_templates"
 WORDS: dict[str, Any] = {"type": "text", "text": "Why?"}
 SAID: list[list[dict[str, Any]]] = [[WORDS], [{"type": "image"}, WORDS]]
+REFUSE_TYPED = """{%- for message in messages -%}
+{%- set said = message.content or "" -%}
+{%- set text = said if said is string else said | selectattr("type", "equalto", "text") | map(attribute="text") | join -%}
+{%- if "IMAGE_TOKEN" in message.role ~ text -%}
+{{- raise_exception('a text has "IMAGE_TOKEN" in it, which stands for a picture: give pictures as image parts, or change the text') -}}
+{%- endif -%}
+{%- endfor -%}
+"""
 
 
 def read_template(name: str) -> str:
@@ -28,6 +36,13 @@ def read_template(name: str) -> str:
             f"chat_template: {name} is no file, and no template of that name comes with the package ({known})"
         )
     return file.read_text(encoding="utf-8")
+
+
+def standalone(template: str, tokenizer: PreTrainedTokenizerBase, image_token: str) -> str:
+    """The template as a checkpoint has it, for servers that ask it and the tokenizer but not our processor (vLLM): it refuses texts with
+    ``image_token`` in them, which would be taken for pictures, and writes the beginning itself."""
+    refusing = REFUSE_TYPED.replace("IMAGE_TOKEN", image_token)
+    return refusing + with_beginning(template.removeprefix(refusing), tokenizer)
 
 
 def with_beginning(template: str, tokenizer: PreTrainedTokenizerBase) -> str:

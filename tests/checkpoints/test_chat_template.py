@@ -6,7 +6,7 @@ from jinja2 import TemplateError
 
 from minigemini import nano
 from minigemini.checkpoints.assemble import assert_shows_pictures
-from minigemini.checkpoints.chat_template import TEMPLATES, read_template
+from minigemini.checkpoints.chat_template import TEMPLATES, read_template, standalone
 
 SHOWN = [
     {"role": "system", "content": "Be brief."},
@@ -31,19 +31,27 @@ TYPED = [
 
 
 @pytest.mark.parametrize("content", TYPED, ids=["string", "part", "two parts"])
-@pytest.mark.parametrize("name", [*sorted(file.stem for file in TEMPLATES.glob("*.jinja")), "nano"])
+@pytest.mark.parametrize("name", [*sorted(file.stem for file in TEMPLATES.glob("*.jinja")), "tiny", "nano"])
 def test_what_was_typed_never_stands_for_a_picture(name, content):
-    """A server of another's (vLLM) asks the template alone, and would put a picture where the words are."""
-    template = (nano.path("nano") / "chat_template.jinja").read_text() if name == "nano" else read_template(name)
+    """A server that asks the template of a checkpoint alone (vLLM) would put a picture where the words are."""
     tokenizer = tiny.tiny_tokenizer()
-    for turns in ([], [{"role": "user", "content": "hello"}]):
+    given = {"tiny": tiny.CHAT_TEMPLATE, "nano": (nano.path("nano") / "chat_template.jinja").read_text()}
+    template = standalone(given.get(name) or read_template(name), tokenizer, "<image>")
+    assert template == standalone(template, tokenizer, "<image>")
+    assert (template == given["nano"]) == (name == "nano")
+    for turns in ([], [{"role": "user", "content": [{"type": "text", "text": "hello"}]}]):
         messages = [*turns, {"role": "assistant" if turns else "user", "content": content}]
-        if name == "nano" and content is TYPED[2]:  # it puts a blank between parts
-            text = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False)
-            assert text.count("<image>") == (0 if turns else 1)
-            continue
         with pytest.raises(TemplateError, match='a text has "<image>" in it'):
             tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False)
+
+
+def test_refusing_changes_nothing_else():
+    tokenizer = tiny.tiny_tokenizer()
+    messages = [*SHOWN[1:2], {"role": "assistant", "content": None}]
+    template = "{% for message in messages %}{{ message.role }} {% endfor %}"
+    refusing = standalone(template, tokenizer, "<image>")
+    assert tokenizer.apply_chat_template(messages, chat_template=refusing, tokenize=False) == "user assistant "
+    assert refusing.endswith(template)
 
 
 def test_chatml():

@@ -12,8 +12,8 @@ from transformers import AutoTokenizer, MixtralConfig, MixtralForCausalLM
 from widened import write_widened
 
 from minigemini import nano
-from minigemini.checkpoints.assemble import NewModel, Parts, assemble_model, assemble_processor
-from minigemini.checkpoints.chat_template import read_template, with_beginning
+from minigemini.checkpoints.assemble import IMAGE_TOKEN, NewModel, Parts, assemble_model, assemble_processor
+from minigemini.checkpoints.chat_template import read_template, standalone
 from minigemini.checkpoints.load import load_model, load_processor
 from minigemini.checkpoints.resolution import Resolution
 
@@ -35,7 +35,7 @@ def write_hd(source: Path, folder: Path, template: str) -> Path:
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single=f"{tokenizer.bos_token} $A", special_tokens=[(tokenizer.bos_token, tokenizer.bos_token_id)]
     )
-    processor.chat_template = with_beginning(read_template(template), tokenizer)
+    processor.chat_template = standalone(read_template(template), tokenizer, IMAGE_TOKEN)
     processor.save_pretrained(folder)
     return folder
 

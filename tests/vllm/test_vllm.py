@@ -14,8 +14,8 @@ from serving_process import serving as served_by_us
 from vllm.renderers.hf import _detect_content_format
 from vllm_process import serving
 
-from minigemini import nano
-from minigemini.checkpoints.chat_template import TEMPLATES, read_template
+from minigemini.checkpoints.chat_template import TEMPLATES, read_template, standalone
+from minigemini.checkpoints.load import load_processor
 from minigemini.cli import main
 from minigemini.serving.asked_server import AskedServer, in_openai_form
 from minigemini.tabletop.benchmark import QUESTION_KINDS
@@ -112,7 +112,10 @@ def typed_words_are_refused(address):
 @pytest.mark.parametrize("name", [*sorted(file.stem for file in TEMPLATES.glob("*.jinja")), "nano"])
 def test_vllm_sees_that_the_templates_take_parts(name):
     """Else it would write the pictures into the text itself, without the numbers of several."""
-    template = (nano.path("nano") / "chat_template.jinja").read_text() if name == "nano" else read_template(name)
+    processor = load_processor("nano")
+    template = processor.chat_template
+    if name != "nano":
+        template = standalone(read_template(name), processor.tokenizer, "<image>")
     assert _detect_content_format(template, default="string") == "openai"
 
 
