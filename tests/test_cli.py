@@ -35,6 +35,7 @@ COMMANDS = [
     ["data", "card"],
     ["convert"],
     ["draw-again"],
+    ["verify-serving"],
 ]
 
 

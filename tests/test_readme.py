@@ -11,6 +11,7 @@ import pytest
 from minigemini import MiniGeminiForConditionalGeneration, MiniGeminiProcessor, cli
 from minigemini.evaluation import command_line
 from minigemini.evaluation.drawing import command_line as pictures
+from minigemini.serving import command_line as serving
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,7 +60,7 @@ def commands_of_evaluation() -> list[str]:
 def test_every_command_is_understood(command, monkeypatch):
     """Parsed by the real parser; what it would run is replaced, as runs are tested elsewhere."""
     ran = []
-    for module in (cli, command_line, pictures):
+    for module in (cli, command_line, pictures, serving):
         for name in [name for name in vars(module) if name.startswith("run_")]:
             monkeypatch.setattr(module, name, lambda parsed, name=name: (ran.append(name), 0)[1])
     assert cli.main(shlex.split(command)[1:]) == 0

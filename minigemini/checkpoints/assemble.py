@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from minigemini import nano
-from minigemini.checkpoints.chat_template import read_template
+from minigemini.checkpoints.chat_template import read_template, standalone
 from minigemini.checkpoints.convnext import describe, load_high_res_vision_tower, normalisation
 from minigemini.model.configuration_minigemini import MiniGeminiConfig, MiniGeminiHighResVisionConfig
 from minigemini.model.image_processing_minigemini import MiniGeminiImageProcessor
@@ -186,6 +186,7 @@ def assemble_processor(parts: Parts, new: NewModel, *, image_token: str = IMAGE_
     if template is None:
         raise ValueError(f"{parts.language_model}: its tokenizer has no chat template; give chat_template=")
     assert_shows_pictures(tokenizer, template, image_token)
+    template = standalone(template, tokenizer, image_token)
     tokenizer.chat_template = None  # it is the processor's now, in one place
 
     tower = vision_config(parts.vision_tower)

@@ -16,6 +16,8 @@
 ``one_shot``             ``minigemini chat --prompt``, for scripts
 ``load_session``         a model and its generator -> a session
 ``drawing_files``        drawings and attention pictures as files
-``vllm_plugin``          what vLLM calls so that it knows the model
+``vllm_plugin``          what vLLM calls so that it knows the model (``vllm_model``: as it builds it)
 ``http``                 ``minigemini serve``
+``command_line``         its options, and those of ``minigemini verify-serving``
+``verify_serving``       ``minigemini verify-serving``: a running server beside the checkpoint (``asked_server``: how it is asked)
 """

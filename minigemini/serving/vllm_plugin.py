@@ -8,7 +8,10 @@ def register() -> None:
     mixture of experts, by the configuration; a wrapper named here would be the wrong one for half of the checkpoints.
     """
     import transformers
-    from transformers import AutoModelForImageTextToText  # with the Auto classes come ours, see `auto_registration`
+    from transformers import AutoModel, AutoModelForImageTextToText  # with the Auto classes come ours
+
+    from minigemini.serving.vllm_model import ServedModel
 
     config = transformers.CONFIG_MAPPING["minigemini"]
     transformers.MiniGeminiForConditionalGeneration = AutoModelForImageTextToText._model_mapping[config]  # type: ignore[attr-defined]
+    AutoModel.register(config, ServedModel, exist_ok=True)  # what vLLM builds and puts its own layers into

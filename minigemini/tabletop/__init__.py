@@ -13,4 +13,5 @@ relations (binding), tags that only the high-resolution tower can read, and draw
     conversations   all of it mixed into conversations to train on
     training_data   conversations -> LLaVA-format JSON and PNG files
     benchmark  held-out examples to evaluate on
+    mixed_questions  conversations of every form, to compare two ways of answering by
 """

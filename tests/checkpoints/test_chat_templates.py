@@ -9,7 +9,7 @@ from released import copied
 from shared import RECORDED, needs_recorded
 from transformers import AutoTokenizer
 
-from minigemini.checkpoints.chat_template import read_template
+from minigemini.checkpoints.chat_template import read_template, with_beginning
 from minigemini.checkpoints.convert_mgm.text import IMAGE_TOKEN, converted_tokenizer, template_name
 
 pytestmark = needs_recorded
@@ -185,6 +185,24 @@ def test_prompts_to_be_answered(tokenizers, pair, copies):
         ids = tokenizer(prompt.replace(IMAGE_TOKEN, IMAGE_TOKEN * copies))["input_ids"]
         expected = [token for id_ in case["input_ids"] for token in ([image] * copies if id_ == -200 else [id_])]
         assert ids == expected, name
+
+
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if not pair.startswith("plain")])
+def test_a_server_that_adds_nothing_to_the_words_reads_the_same(tokenizers, pair):
+    """vLLM tokenises what the template of a converted checkpoint renders, and nothing else."""
+    tokenizer, template = tokenizers[recording(pair)["tokenizer"]], pair.split("__")[0]
+    image = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    begun = with_beginning(read_template(template), tokenizer)
+    assert (begun == read_template(template)) == (template == "chatml_direct")  # Yi's begins with nothing
+    for name, case in recording(pair)["generate"].items():
+        if "error" in case:
+            continue
+        prompt = tokenizer.apply_chat_template(
+            messages(PROMPTS[name]), chat_template=begun, tokenize=False, add_generation_prompt=True
+        )
+        ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        assert ids == [image if id_ == -200 else id_ for id_ in case["input_ids"]], name
+    assert with_beginning(begun, tokenizer) == begun
 
 
 @pytest.mark.parametrize("name", ["v1", "gemma", "llama_3", "mistral_instruct", "chatml_direct", "plain"])

@@ -132,4 +132,4 @@ def test_fine_tuning(tmp_path):
     model, info = MiniGeminiForConditionalGeneration.from_pretrained(trained, output_loading_info=True)
     assert not any(info.values())
     assert model.config.image_token_id == model.config.text_config.vocab_size
-    assert MiniGeminiProcessor.from_pretrained(trained).chat_template == read_template("v1")
+    assert MiniGeminiProcessor.from_pretrained(trained).chat_template.endswith(read_template("v1"))

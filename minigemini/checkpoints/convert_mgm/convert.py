@@ -23,7 +23,7 @@ from minigemini.checkpoints.assemble import load_vision_tower
 from minigemini.checkpoints.convnext import load_high_res_vision_tower
 from minigemini.model.processing_minigemini import MiniGeminiProcessor
 
-from ..chat_template import read_template
+from ..chat_template import read_template, standalone
 from .architecture import (
     TIED,
     Tower,
@@ -123,7 +123,7 @@ def convert(
         image_processor(stated, config, low_res),
         tokenizer,
         patch_size=config.vision_config.patch_size,
-        chat_template=read_template(template),
+        chat_template=standalone(read_template(template), tokenizer, IMAGE_TOKEN),
         image_token=IMAGE_TOKEN,
     ).save_pretrained(partial)
 
