@@ -184,7 +184,7 @@ def neutralise(text: str, markers: Iterable[str] = CONTROL_MARKERS) -> tuple[str
     """
     found = []
     # Longest first: a marker inside a longer one must not be broken in a way that leaves the longer one standing.
-    for marker in sorted({m.strip() for m in markers if len(m.strip()) > 1}, key=len, reverse=True):
+    for marker in sorted({m.strip() for m in markers if len(m.strip()) > 1}, key=lambda m: (-len(m), m)):
         if marker in text:
             found.append(marker)
         while marker in text:  # again, should the end of one be the beginning of the next

@@ -11,6 +11,8 @@ from PIL.Image import Image as Picture
 from minigemini.conversation import (
     CONTROL_MARKERS,
     IMAGE_MARKER,
+    PROMPT_END,
+    PROMPT_START,
     ROLES,
     Image,
     Message,
@@ -109,7 +111,8 @@ def as_read(turns: Iterable[Turn]) -> list[Message]:
 
 
 def as_typed(turn: Turn, special_tokens: Sequence[str]) -> Turn:
-    """With the markers and special tokens in its words broken up, and a notice if there were any."""
+    """With the markers and special tokens in its words broken up, those of drawing prompts included, which a client may have written
+    itself; and a notice if there were any."""
     parts: list[Part] = []
     for part in turn.message.parts:  # joined, so that no marker is made of two
         if isinstance(part, Text) and parts and isinstance(parts[-1], Text):
@@ -120,6 +123,11 @@ def as_typed(turn: Turn, special_tokens: Sequence[str]) -> Turn:
         if isinstance(part, Text):
             text, here = neutralise(part.text, markers)
             parts[place] = Text(text)
+            found += here
+        elif isinstance(part.source, Drawing):
+            prompt, here = neutralise(part.source.written.removeprefix(PROMPT_START).removesuffix(PROMPT_END), markers)
+            if here:
+                parts[place] = Image(replace(part.source, written=f"{PROMPT_START}{prompt}{PROMPT_END}"))
             found += here
     notices = [*turn.notices, broken_up(list(dict.fromkeys(found)))] if found else turn.notices
     return replace(turn, message=Message(turn.message.role, tuple(parts)), notices=notices)

@@ -40,7 +40,7 @@ class Door:
             await _read_away(receive)
             await response(refused)(scope, receive, send)
             return
-        scope["key"] = headers.get("authorization", "") if self.keys else ""
+        scope["key"] = _key_in(headers.get("authorization", "")) if self.keys else ""
 
         read = 0
 
@@ -71,11 +71,10 @@ class Door:
         return _too_large() if not length.isdecimal() or int(length) > MAX_BODY else None
 
     def _opens(self, authorization: str) -> bool:
-        scheme, _, key = authorization.partition(" ")
-        given = key.strip().encode("utf-8", "surrogateescape")
+        given = _key_in(authorization).encode("utf-8", "surrogateescape")
         # All are compared, each in a time that does not tell how much of it was right.
         right = [hmac.compare_digest(given, key) for key in self.keys]
-        return scheme.lower() == "bearer" and any(right)
+        return authorization.partition(" ")[0].lower() == "bearer" and any(right)
 
 
 def read_keys(file: str | Path) -> list[str]:
@@ -103,6 +102,10 @@ async def _read_away(receive: Receive) -> None:
         message = await receive()
         read += len(message.get("body", b""))
         more = message.get("more_body", False)
+
+
+def _key_in(authorization: str) -> str:
+    return authorization.partition(" ")[2].strip()
 
 
 def _without_port(host: str) -> str:

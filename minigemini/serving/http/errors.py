@@ -122,4 +122,4 @@ def _written(location: Sequence[int | str]) -> str:
             text += f"[{part}]"
         elif not (isinstance(before, int) and part in KINDS):
             text += f".{part}"
-    return text.removeprefix(".")
+    return text.removeprefix(".").encode("utf-8", "backslashreplace").decode()

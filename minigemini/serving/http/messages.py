@@ -6,10 +6,12 @@ A picture that comes back with the conversation has its prompt in the record ins
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from minigemini.conversation import PROMPT_END, PROMPT_START, Image, Message, Part, Text
 from minigemini.generation.generation_record import read_record
@@ -17,6 +19,8 @@ from minigemini.media import open_image
 from minigemini.serving.conversation import Drawing, Turn
 from minigemini.serving.http.errors import ApiError
 from minigemini.serving.http.pictures import Pictures
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Given(BaseModel):
@@ -29,6 +33,15 @@ class Given(BaseModel):
     def _without_null(cls, given: Any) -> Any:
         if isinstance(given, dict):
             return {key: value for key, value in given.items() if value is not None}
+        return given
+
+    @field_validator("*")
+    @classmethod
+    def _as_characters(cls, given: Any) -> Any:
+        """JSON can name half of a surrogate pair, which no tokenizer, and no answer that tells of it, can hold."""
+        texts = [*given, *given.values()] if isinstance(given, dict) else given if isinstance(given, list) else [given]
+        if any(isinstance(text, str) and not text.isascii() and SURROGATE.search(text) for text in texts):
+            raise PydanticCustomError("surrogate", "half of a surrogate pair is no character")
         return given
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -70,10 +70,10 @@ class AssistantItem(_Item):
 
 
 class DrawnItem(Given):
-    """A picture of an answer, as it was sent.
+    """A picture of an answer, as it was sent, or by its id alone.
 
     Attributes:
-        result: the PNG as base64; null: it was not drawn.
+        result: the PNG as base64. Without one it was not drawn if ``status`` is failed, else it is that of a kept answer.
     """
 
     type: Literal["image_generation_call"]
@@ -108,23 +108,32 @@ Item = Annotated[
 ]
 
 
-def turns_of_items(items: Sequence[Any]) -> list[Turn]:
+def turns_of_items(items: Sequence[Any], kept: Callable[[str, str], str]) -> list[Turn]:
     """The user's message last. What of an answer comes one after another is one turn. Pictures are the files' bytes, or a
     :class:`Drawing`; markers in texts are as they were typed.
 
+    Args:
+        kept: the base64 of a kept answer's picture by its id, and what names it in the request if there is none.
+
     Raises:
-        ApiError: it ends otherwise, or a picture is none; it names which.
+        ApiError: it ends otherwise, or a picture is none; it names which. Or as of ``kept``.
     """
-    if not items or not isinstance(items[-1], UserItem):
-        raise ApiError(400, "input: the last item must be the user's message", param="input")
+    numbered = list(enumerate(items))
+    end = len(numbered)
+    while end and isinstance(items[end - 1], DrawnItem):
+        end -= 1
+    if not end or not isinstance(items[end - 1], UserItem):
+        raise ApiError(400, "input: the last message must be the user's", param="input")
+    # OpenAI's guide names the pictures that the user speaks of behind the message; they were drawn before it.
+    numbered = [*numbered[: end - 1], *numbered[end:], numbered[end - 1]]
     pictures = Pictures()
     turns: list[Turn] = []
-    for number, item in enumerate(items):
+    for number, item in numbered:
         where = f"input[{number}]"
         role: Literal["system", "user", "assistant"]
         parts: list[Part]
         if isinstance(item, DrawnItem):
-            role, parts = "assistant", [Image(_drawing(item, pictures, where))]
+            role, parts = "assistant", [Image(_drawing(item, kept, pictures, where))]
         else:
             role = "system" if item.role == "developer" else item.role
             parts = [
@@ -139,9 +148,10 @@ def turns_of_items(items: Sequence[Any]) -> list[Turn]:
     return turns
 
 
-def _drawing(item: DrawnItem, pictures: Pictures, where: str) -> Drawing:
-    if item.result is None:
+def _drawing(item: DrawnItem, kept: Callable[[str, str], str], pictures: Pictures, where: str) -> Drawing:
+    if item.result is None and item.status == "failed":
         return Drawing(f"{PROMPT_START}{item.revised_prompt}{PROMPT_END}" if item.revised_prompt else "")
-    file = pictures.in_base64(item.result, f"{where}.result")
+    result = kept(item.id, f"{where}.id") if item.result is None else item.result
+    file = pictures.in_base64(result, f"{where}.result")
     drawing = drawing_in(file, f"{where}.result")
     return Drawing(drawing.written, Assets().put_png(file), drawing.record)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 import uuid
+from base64 import b64decode
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from threading import Event as Flag
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from minigemini.conversation import Image, Message, Text
+from minigemini.conversation import Image, Message, Part, Text
 from minigemini.engine.request import Decoding, Draw
 from minigemini.serving.assets import Assets
 from minigemini.serving.conversation import Drawing, Turn
-from minigemini.serving.events import Done, Drawn, Event
+from minigemini.serving.events import Done, Event
 from minigemini.serving.http.answer import answer_events
 from minigemini.serving.http.chat_completions import ImageConfig, PlainText, finish_reason
 from minigemini.serving.http.errors import ApiError, as_api_error
@@ -53,6 +56,22 @@ class ImageChoice(Given):
     type: Literal["image_generation"]
 
 
+def _choice(given: Any) -> str | None:
+    if given in ("auto", "none", "required"):
+        return "word"
+    return "tool" if isinstance(given, ImageChoice) or given == {"type": "image_generation"} else None
+
+
+ToolChoice = Annotated[
+    Annotated[Literal["auto", "none", "required"], Tag("word")] | Annotated[ImageChoice, Tag("tool")],
+    Discriminator(
+        _choice,
+        custom_error_type="tool_choice",
+        custom_error_message='expected "auto", "none", "required" or {"type": "image_generation"}',
+    ),
+]
+
+
 class TextSettings(Given):
     format: PlainText = PlainText(type="text")
 
@@ -80,9 +99,11 @@ class ResponseRequest(Given):
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     tools: Annotated[list[ImageTool], Field(max_length=1)] = []
-    tool_choice: Literal["auto", "none", "required"] | ImageChoice = "auto"
+    tool_choice: ToolChoice = "auto"
     metadata: dict[str, str] = {}
     # those that every client may send, at the value that they have here
+    background: Literal[False] = False
+    include: Annotated[list[Any], Field(max_length=0)] = []
     parallel_tool_calls: Literal[True] = True
     text: TextSettings = TextSettings()
     truncation: Literal["disabled"] = "disabled"
@@ -92,6 +113,14 @@ class ResponseRequest(Given):
     def _as_items(cls, given: Any) -> Any:
         if isinstance(given, dict) and isinstance(given.get("input"), str):
             return given | {"input": [{"role": "user", "content": given["input"]}]}
+        return given
+
+    @field_validator("metadata")
+    @classmethod
+    def _as_notes(cls, given: dict[str, str]) -> dict[str, str]:
+        """OpenAI's limits."""
+        if len(given) > 16 or any(len(key) > 64 or len(value) > 512 for key, value in given.items()):
+            raise PydanticCustomError("metadata", "at most 16 pairs, keys of 64 and values of 512 characters")
         return given
 
     @property
@@ -111,7 +140,8 @@ async def respond(asked: ResponseRequest, request: Request) -> Response | dict[s
     served = served_by(request)
     served.check_model(asked.model)
     options = _options(asked, served)
-    turns, owner = turns_of_items(asked.input), request.scope["key"]
+    owner = request.scope["key"]
+    turns = turns_of_items(asked.input, partial(served.responses.picture, owner))
     if asked.previous_response_id is not None:
         before = served.responses.get(owner, asked.previous_response_id, "previous_response_id")
         turns = [*before.turns, *turns]
@@ -126,6 +156,9 @@ async def respond(asked: ResponseRequest, request: Request) -> Response | dict[s
 
 @router.get("/v1/responses/{name}", response_model=None)
 async def retrieve(name: str, request: Request) -> dict[str, Any]:
+    for option in request.query_params:
+        message = f"{option}: this server has no such option of a kept response"
+        raise ApiError(400, message, param=option, code="unsupported_parameter")
     return served_by(request).responses.get(request.scope["key"], name, "response_id").response
 
 
@@ -217,10 +250,23 @@ class Answering:
             response["incomplete_details"] = {"reason": "max_output_tokens"}
         else:
             response["completed_at"] = int(time.time())
-        if self.asked.store and not self.served.responses.keep(self.owner, response, [*self.turns, turn_of(done)]):
+        if self.asked.store and not self.served.responses.keep(self.owner, response, [*self.turns, self._turn(done)]):
             response["store"] = False
             response["notices"] = [*response["notices"], "this conversation is too large to be kept"]
         return response
+
+    def _turn(self, done: Done) -> Turn:
+        """The answer as it is read again; pictures as the PNGs that were sent."""
+        calls = (item for item in self.output.items if item["type"] == "image_generation_call")
+        parts: list[Part] = []
+        for one in done.parts:
+            if isinstance(one, str):
+                parts.append(Text(one))
+            else:
+                result = next(calls)["result"]
+                png = None if result is None else Assets().put_png(b64decode(result))
+                parts.append(Image(Drawing(one.written, png, one.record)))
+        return Turn(Message("assistant", tuple(parts)))
 
     def _response(self, status: str) -> dict[str, Any]:
         return {
@@ -236,16 +282,6 @@ class Answering:
             "usage": None,
             "notices": [*self.output.notices],
         }
-
-
-def turn_of(done: Done) -> Turn:
-    """An answer as it is read again; pictures as PNGs."""
-
-    def kept(drawn: Drawn) -> Drawing:
-        return Drawing(drawn.written, drawn.image and Assets().put(drawn.image, drawn.record), drawn.record)
-
-    parts = tuple(Text(one) if isinstance(one, str) else Image(kept(one)) for one in done.parts)
-    return Turn(Message("assistant", parts))
 
 
 def usage(done: Done) -> dict[str, Any]:
