@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from minigemini.evaluation.command_line import EVAL_COMMANDS, OVERRIDES, add_eval
 from minigemini.output_path import output_file, output_folder
-from minigemini.serving.command_line import add_serve, add_verify_serving
+from minigemini.serving.command_line import SAFETY, add_serve, add_verify_serving
 from minigemini.tabletop.questions import TRAINED
 
 if TYPE_CHECKING:
@@ -451,6 +451,7 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
         "--bits", type=int, choices=(4, 8), help="load the language model's layers in 4 or 8 bits (needs bitsandbytes)"
     )
     parser.add_argument("--show-attention", type=Path, metavar="OUT.png", help="draw where the answer looked")
+    parser.add_argument("--safety", metavar="MODULE:NAME", help=SAFETY)
     parser.set_defaults(run=run_chat)
 
 
@@ -473,6 +474,7 @@ def run_chat(parsed: argparse.Namespace) -> int:
             seed=parsed.seed,
             out=parsed.out,
             show_attention=parsed.show_attention,
+            safety=parsed.safety,
             bits=parsed.bits,
             offload=parsed.offload,
             generator_bits=parsed.generator_bits,

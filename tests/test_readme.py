@@ -24,7 +24,7 @@ def blocks(language: str) -> list[str]:
 
 def test_the_python_runs_and_reads_the_tag(monkeypatch):
     monkeypatch.chdir(ROOT)
-    answer, auto_classes, pipeline = blocks("python")
+    answer, auto_classes, pipeline = [block for block in blocks("python") if "OpenAI(" not in block]
     assert len(answer.strip().splitlines()) <= 9  # eight lines and an empty one
     assert len(auto_classes.splitlines()) == len(pipeline.splitlines()) == 3
     shared: dict = {}

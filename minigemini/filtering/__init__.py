@@ -11,7 +11,7 @@ duplicates      near-duplicates, of the data and of evaluation sets (similar: ho
 similar         which known record is most like a new one
 clip_similarity    a text that fits its picture in the eyes of a CLIP
 caption_agreement  ... and in those of a captioner of ours
-safety          a callable that refuses
+safety          a callable that refuses (minigemini.safety)
 measure         first pass: each record by itself, on all cores
 measured_files  what has been measured is kept
 judge           second pass: rules in their order

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +11,8 @@ from PIL import Image
 
 from minigemini.filtering.rule import BatchRule, Measured
 from minigemini.filtering.sample import Sample
+from minigemini.safety import refusal
 
-Refuses = Callable[[str | Image.Image], str | None]
 SAFE, UNSAFE = 0.0, 1.0
 
 
@@ -34,7 +31,13 @@ class Safety(BatchRule):
     on_error: Literal["drop", "stop"] = "drop"
 
     def __post_init__(self) -> None:
-        resolve(self.function)
+        self._resolved()
+
+    def _resolved(self) -> refusal.Safety:
+        try:
+            return refusal.resolve(self.function)
+        except ValueError as error:
+            raise ValueError(f"function: {error}") from error
 
     def depends_on(self) -> list[str]:
         file = getattr(sys.modules[self.function.partition(":")[0]], "__file__", None)
@@ -44,20 +47,18 @@ class Safety(BatchRule):
         return "must be safe" if measured.value == UNSAFE else super().threshold(measured)
 
     def load(self) -> Callable[[Sequence[Sample]], list[Measured]]:
-        refuses = resolve(self.function)
+        refuses = self._resolved()
 
         def measure(samples: Sequence[Sample]) -> list[Measured]:
             return [self._measure(sample, refuses) for sample in samples]
 
         return measure
 
-    def _measure(self, sample: Sample, refuses: Refuses) -> Measured:
+    def _measure(self, sample: Sample, refuses: refusal.Safety) -> Measured:
         try:
             contents: list[str | Image.Image] = [sample.text, *sample.pictures]
             for content in contents:
-                reason = refuses(content)
-                if not (reason is None or isinstance(reason, str)):
-                    raise TypeError(f"it returned {reason!r}, and not a reason or None")
+                reason = refusal.ask(refuses, content)
                 if reason is not None:
                     return Measured(UNSAFE, reason)
         except Exception as error:
@@ -65,22 +66,3 @@ class Safety(BatchRule):
                 raise ValueError(f"{sample.record.name}: {self.function} failed: {error!r}") from error
             return Measured(None, f"{self.function} failed: {error!r}", failed=True)
         return Measured(SAFE)
-
-
-def resolve(function: str) -> Refuses:
-    """
-    Raises:
-        ValueError: there is none of the name.
-    """
-    if ":" not in function:
-        raise ValueError(f"function: {function!r} is not of the form module:name")
-    if os.getcwd() not in sys.path:  # where a command that was installed does not look by itself
-        sys.path.append(os.getcwd())
-    importlib.invalidate_caches()
-    try:
-        found = pkgutil.resolve_name(function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"function: {function}: {error}") from error
-    if not callable(found):
-        raise ValueError(f"function: {function} cannot be called")
-    return found

@@ -3,7 +3,6 @@
 ``events``               what every surface shows of a reply, in the order in which it happens
 ``reply_events``         the one place that mixes modalities: messages -> the events of a reply; keeps nothing
 ``picture_events``       the pictures of one drawing prompt; when one is an edit
-``safety``               a callable that refuses prompts and pictures
 ``chat_session``         one conversation: what was said, and what can be done with it
 ``conversation``         what was said and shown: as people read it, as the model does, as JSON
 ``assets``               its pictures, by hash

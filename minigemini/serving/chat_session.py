@@ -17,6 +17,7 @@ from minigemini.conversation import Image as Shown
 from minigemini.conversation import Message, Text, images_of, message
 from minigemini.engine.local import Answer, LocalEngine, opened
 from minigemini.engine.request import Decoding, Draw
+from minigemini.safety.refusal import Safety
 from minigemini.serving.assets import Asset, Assets
 from minigemini.serving.conversation import (
     Conversation,
@@ -31,7 +32,6 @@ from minigemini.serving.conversation import (
 from minigemini.serving.events import Done, Drawn, Event, Notice
 from minigemini.serving.picture_events import DrawingOptions, Parent
 from minigemini.serving.reply_events import ReplyOptions, reply_events
-from minigemini.serving.safety import Safety
 
 if TYPE_CHECKING:  # diffusers takes seconds to import
     from minigemini.generation.image_generator import ImageGenerator

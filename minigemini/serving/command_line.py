@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+SAFETY = "a callable that refuses what is said, shown and drawn, such as minigemini.safety.classifiers:refuse (default: nothing is refused)"
+
 
 def add_serve(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
@@ -18,6 +20,14 @@ def add_serve(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="0: a free one (default: %(default)s)")
     parser.add_argument("--api-key-file", type=Path, help="keys that open it, one a line (default: open to all)")
+    parser.add_argument(
+        "--picture-host",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="fetch pictures by URL from this host, if its address is a public one; may be repeated (default: none is fetched)",
+    )
+    parser.add_argument("--safety", metavar="MODULE:NAME", help=SAFETY)
     parser.set_defaults(run=run_serve)
 
 
@@ -28,7 +38,16 @@ def run_serve(parsed: argparse.Namespace) -> int:
         raise ValueError(f"serving needs {error.name}: pip install 'minigemini[serve]'") from None
     from minigemini.serving.http.options import ServeOptions
 
-    return serve(ServeOptions(parsed.model, parsed.generator, parsed.host, parsed.port, parsed.api_key_file))
+    options = ServeOptions(
+        parsed.model,
+        parsed.generator,
+        parsed.host,
+        parsed.port,
+        parsed.api_key_file,
+        parsed.picture_host,
+        parsed.safety,
+    )
+    return serve(options)
 
 
 def add_verify_serving(commands: argparse._SubParsersAction) -> None:

@@ -12,6 +12,7 @@ from transformers.utils import logging
 from minigemini import nano
 from minigemini.checkpoints.load import load
 from minigemini.engine.local import LocalEngine
+from minigemini.safety.refusal import resolve_working
 from minigemini.serving.chat_session import ChatSession
 from minigemini.serving.options import ChatOptions
 
@@ -44,6 +45,7 @@ def load_session(options: ChatOptions) -> ChatSession:
         for option, given in (("--offload", options.offload != "none"), ("--generator-bits", options.generator_bits)):
             if given:
                 raise ValueError(f"{option} needs a GPU, and there is none")
+    safety = None if options.safety is None else resolve_working(options.safety)
     loaded, processor = load(model, bits=options.bits)
     drawing = None if generator is None else _in_the_background(generator, options)
     return ChatSession(
@@ -53,6 +55,7 @@ def load_session(options: ChatOptions) -> ChatSession:
         temperature=options.temperature,
         system=options.system,
         seed=options.seed,
+        safety=safety,
     )
 
 

@@ -29,6 +29,7 @@ class ChatOptions:
         bits: load the language model's layers in 4 or 8 bits.
         offload: what of the generator waits in the CPU's memory while a GPU draws: nothing, whole models, or every layer.
         generator_bits: load the generator's denoiser in 4 or 8 bits.
+        safety: ``module:name`` of a callable that refuses what is said, shown and drawn; None: nothing is refused.
     """
 
     model: str = "nano"
@@ -46,6 +47,7 @@ class ChatOptions:
     bits: Literal[4, 8] | None = None
     offload: Literal["none", "model", "sequential"] = "none"
     generator_bits: Literal[4, 8] | None = None
+    safety: str | None = None
 
     @property
     def generator_name(self) -> str | None:

@@ -25,6 +25,7 @@ from PIL import Image
 
 from minigemini.conversation import PromptSpan
 from minigemini.generation.generation_record import GenerationRecord
+from minigemini.safety.refusal import Safety, refusal
 from minigemini.serving.events import (
     Drawn,
     Event,
@@ -35,7 +36,6 @@ from minigemini.serving.events import (
     ImageStarted,
     Notice,
 )
-from minigemini.serving.safety import Safety, refusal
 
 if TYPE_CHECKING:  # diffusers takes seconds to import
     from minigemini.generation.image_generator import ImageGenerator
@@ -59,6 +59,7 @@ class DrawingOptions:
             :func:`~minigemini.generation.edit.edit` chooses.
         new_seed: of the first new picture where there is no ``seed``.
         steps, guidance, negative_prompt: as of :meth:`ImageGenerator.draw`.
+        strength: of edits by image-to-image, above 0 (the picture as it is) to 1 (nothing of it).
         previews: of each picture while it is drawn, at most; fewer where few steps are taken, none of latents that we cannot show.
     """
 
@@ -70,6 +71,7 @@ class DrawingOptions:
     steps: int | None = None
     guidance: float | None = None
     negative_prompt: str | None = None
+    strength: float | None = None
     previews: int = 0
 
 
@@ -80,11 +82,13 @@ class Parent:
     Attributes:
         prompt: as the model wrote it; empty for what it did not draw.
         record: None: it was not drawn by us.
+        mask: where it may be changed, white on black; None: everywhere.
     """
 
     image: Image.Image
     prompt: str = ""
     record: GenerationRecord | None = None
+    mask: Image.Image | None = None
 
 
 def parent_of(prompt: str, parents: Sequence[Parent], options: DrawingOptions) -> Parent | None:
@@ -195,6 +199,7 @@ class Drawer:
             ("guidance", options.guidance, record.guidance),
             ("negative prompt", options.negative_prompt, record.negative_prompt),
             ("size", options.size, image.size),
+            ("strength", options.strength, record.strength),
         ):
             if asked not in (None, used):
                 notices.append(f"the image generator drew with {setting} {used}, not {asked}")
@@ -205,6 +210,7 @@ class Drawer:
     def _job(self, prompt: str, seed: int | None, new_seed: int) -> Callable[[Reports], Any]:
         """What draws one picture when it is told whom to report to."""
         from minigemini.generation.edit import edit, way_to_edit
+        from minigemini.generation.inpaint import inpaint
 
         options = self.options
         settings: dict[str, Any] = {
@@ -218,18 +224,19 @@ class Drawer:
             return lambda reports: self.generator.draw(
                 prompt, seed=new, size=options.size, **settings, **self._watched(reports, options.steps)
             )
+        settings |= {
+            "made_by": parent.record,
+            "seed": None if seed is None else seed % 2**63,
+            "strength": options.strength,
+        }
+        if parent.mask is not None:
+            mask = parent.mask
+            return lambda reports: inpaint(
+                self.generator, parent.image, mask, prompt, **settings, **self._watched(reports, options.steps)
+            )
         wanted = self.instruction if way_to_edit(self.generator) == "instruction" else prompt
-        seed = None if seed is None else seed % 2**63
         steps = options.steps or (parent.record.steps if parent.record else None)
-        return lambda reports: edit(
-            self.generator,
-            parent.image,
-            wanted,
-            made_by=parent.record,
-            seed=seed,
-            **settings,
-            **self._watched(reports, steps),
-        )
+        return lambda reports: edit(self.generator, parent.image, wanted, **settings, **self._watched(reports, steps))
 
     def _watched(self, reports: Reports, steps: int | None) -> dict[str, Any]:
         """The callbacks of a drawing that takes ``steps``, those that the generator has if None."""

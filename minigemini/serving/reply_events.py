@@ -15,10 +15,10 @@ from PIL.Image import Image
 from minigemini.conversation import GENERATION_MARKER, IMAGE_MARKER, Message, PromptSpan, images_of
 from minigemini.engine.local import Answer, picture
 from minigemini.engine.request import Decoding, Draw, DrawPolicy, Request
+from minigemini.safety.refusal import Safety, refusal
 from minigemini.serving.conversation import broken_up
 from minigemini.serving.events import Done, Drawn, Event, Notice, TextDelta
 from minigemini.serving.picture_events import Drawer, DrawingOptions, Parent, parent_of
-from minigemini.serving.safety import Safety, refusal
 
 if TYPE_CHECKING:  # diffusers takes seconds to import
     from minigemini.generation.image_generator import ImageGenerator

@@ -11,11 +11,13 @@
 ``responses``         /v1/responses: what is asked in ``response_input``, what is answered in ``response_output``
 ``stored_responses``  ... and answers to go on from
 ``images``            /v1/images/generations
+``image_edits``       /v1/images/edits
 ``attention``         /v1/attention
 ``models``            /v1/models, /health, /metrics
 ``metrics``           what is counted, and how a request ended
 ``page``              the web page at /
 ``server_sent``       streams
 ``pictures``          as they travel in JSON; ``picture_size`` says how large one may be
+``fetch_picture``     ... and those that are named by URL
 ``errors``            what goes wrong, in OpenAI's form
 """

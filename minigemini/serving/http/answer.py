@@ -9,7 +9,11 @@ from functools import partial
 from threading import Event as Flag
 
 from jinja2 import TemplateError
+from PIL.Image import Image
 
+from minigemini.conversation import images_of
+from minigemini.engine.local import picture
+from minigemini.safety.refusal import refusal
 from minigemini.serving.conversation import Turn, as_read, as_typed, parents_in
 from minigemini.serving.events import Event, Notice
 from minigemini.serving.http.served import Served
@@ -26,19 +30,27 @@ def answer_events(served: Served, turns: Sequence[Turn], options: ReplyOptions, 
         options: a new picture has a seed of its own where none is given.
 
     Raises:
-        ValueError: as of :func:`reply_events`, or the model's template does not take such a conversation.
+        ValueError: as of :func:`reply_events`, the safety filter refuses a message before the last, or the model's template does not take
+            such a conversation.
         Busy, Closed, TimeoutError: as of :class:`EngineForMany`.
     """
     turns = [as_typed(turn, served.engine.engine.processor.tokenizer.all_special_tokens) for turn in turns]
     if options.draw is True:
         turns[-1] = replace(turns[-1], asks_for_drawing=True)
+    messages = as_read(turns)
+    for message in messages[:-1] if served.safety else []:  # a client may have made them up
+        contents: list[str | Image] = [message.text, *map(picture, images_of([message]))]
+        for content in contents:
+            if reason := refusal(served.safety, content):
+                raise ValueError(reason)
     try:
         events = reply_events(
             partial(served.engine.stream, seconds=served.seconds),
             served.generator,
-            as_read(turns),
+            messages,
             replace(options, drawing=own_seed(options.drawing)),
             parents=parents_in(turns),
+            safety=served.safety,
             cancelled=cancelled,
             thread=served.drawing,
         )

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from minigemini.serving.http import attention, chat_completions, images, models, page, responses
+from minigemini.serving.http import attention, chat_completions, image_edits, images, models, page, responses
 from minigemini.serving.http.door import Door
 from minigemini.serving.http.errors import add_error_handlers
 from minigemini.serving.http.metrics import Counting
@@ -25,7 +25,7 @@ def new_app(served: Served, keys: Sequence[str] = (), hosts: Sequence[str] | Non
     app.add_middleware(Door, keys=keys, hosts=hosts)
     app.add_middleware(Counting, metrics=served.feed.metrics)  # around the door: the last one added is the outermost
     add_error_handlers(app)
-    for endpoints in (chat_completions, responses, images, attention, models, page):
+    for endpoints in (chat_completions, responses, images, image_edits, attention, models, page):
         app.include_router(endpoints.router)
     app.mount("/page", page.PageFiles())
     return app

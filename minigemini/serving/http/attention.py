@@ -10,6 +10,7 @@ import torch
 from fastapi import APIRouter, Request
 from jinja2 import TemplateError
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
 from minigemini.attention.maps import answer_attention, seen_square
 from minigemini.attention.overlay import Overlay, overlays
@@ -45,7 +46,7 @@ async def look(asked: AttentionRequest, request: Request) -> dict[str, Any]:
     """One of ``data`` for each picture, in the order of the messages: ``image_url``, and its overlay's ``share`` and ``brightest``."""
     served = served_by(request)
     served.check_model(asked.model)
-    turns = turns_of(asked.messages, last="assistant")
+    turns = await run_in_threadpool(turns_of, asked.messages, served.pictures(), "assistant")
     special = served.engine.engine.processor.tokenizer.all_special_tokens
     messages = as_read([as_typed(turn, special) for turn in turns])
     if not messages[-1].text.strip():

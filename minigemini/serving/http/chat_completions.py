@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
 from minigemini.engine.many import Closed
 from minigemini.engine.request import Decoding, Draw
@@ -60,6 +61,7 @@ class ImageConfig(Given):
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     guidance: Annotated[float, Field(ge=0, le=100)] | None = None
     negative_prompt: str | None = None
+    strength: Annotated[float, Field(gt=0, le=1)] | None = None
 
     def options(self) -> DrawingOptions:
         return DrawingOptions(
@@ -70,6 +72,7 @@ class ImageConfig(Given):
             steps=self.steps,
             guidance=self.guidance,
             negative_prompt=self.negative_prompt,
+            strength=self.strength,
         )
 
 
@@ -118,7 +121,8 @@ async def complete(asked: ChatRequest, request: Request) -> Response | dict[str,
             raise ApiError(400, f"{param}: comes in a stream; there is none without stream: true", param=param)
     answered = Completion(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), served.name, asked.progress)
     cancelled = Flag()
-    turns, options = turns_of(asked.messages), _options(asked, served)
+    options = _options(asked, served)
+    turns = await run_in_threadpool(turns_of, asked.messages, served.pictures())
     events = served.feed.items(lambda: answer_events(served, turns, options, cancelled), cancelled)
     if asked.stream:
         return await unless_gone(request, server_sent(answered.chunks(events, asked.stream_options.include_usage)))

@@ -105,7 +105,9 @@ ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage, Field(di
 
 
 def turns_of(
-    messages: Sequence[SystemMessage | UserMessage | AssistantMessage], last: Literal["user", "assistant"] = "user"
+    messages: Sequence[SystemMessage | UserMessage | AssistantMessage],
+    pictures: Pictures,
+    last: Literal["user", "assistant"] = "user",
 ) -> list[Turn]:
     """A conversation, the message of ``last`` at its end. Pictures are the files' bytes, or a :class:`Drawing` in an answer. Markers in
     texts are as they were typed.
@@ -116,7 +118,6 @@ def turns_of(
     if not messages or messages[-1].role != last:
         raise ApiError(400, f"messages: the last one must be the {last}'s", param="messages")
     turns: list[Turn] = []
-    pictures = Pictures()
     for number, one in enumerate(messages):
         where = f"messages[{number}]"
         if isinstance(one, AssistantMessage):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ class ServeOptions:
         host: address to listen at; another than a loopback one lets other machines in.
         port: 0: a free one.
         api_key_file: keys that open it, one a line; None: it is open to all who reach it.
+        picture_hosts: from which pictures are fetched that a request gives by URL.
+        safety: ``module:name`` of a callable that refuses what is said, shown and drawn; None: nothing is refused.
     """
 
     model: str = "nano"
@@ -22,3 +25,5 @@ class ServeOptions:
     host: str = "127.0.0.1"
     port: int = 8000
     api_key_file: str | Path | None = None
+    picture_hosts: Sequence[str] = ()
+    safety: str | None = None

@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Collection
 
 from PIL import Image
 
 from minigemini.generation.generation_record import GenerationRecord, save_png
 from minigemini.media import open_header
 from minigemini.serving.http.errors import ApiError
+from minigemini.serving.http.fetch_picture import fetch_picture
 
 MAX_PIXELS = 64_000_000
 """Of all the pictures of one request: a picture of one colour can be small as a file and fill the memory when it is opened."""
 
 
 class Pictures:
-    """The files of the pictures in one request. Their headers are checked here, their pixels when they are opened."""
+    """The files of the pictures in one request. Their headers are checked here, their pixels when they are opened.
 
-    def __init__(self) -> None:
+    Args:
+        hosts: from which they may be fetched.
+    """
+
+    def __init__(self, hosts: Collection[str] = ()) -> None:
+        self.hosts = hosts
         self.pixels = 0
 
     def at(self, url: str, param: str) -> bytes:
-        """The file in a ``data:`` URL.
+        """The file in a ``data:`` URL, or at another one of ``hosts``.
 
         Raises:
-            ApiError: any other URL: this server fetches nothing. Or it is not base64, and as of :meth:`checked`.
+            ApiError: it is not base64, as of :func:`fetch_picture`, and as of :meth:`checked`.
         """
         if not url.startswith("data:"):
-            raise ApiError(
-                400,
-                f"{param}: this server fetches no pictures; send it as data:image/png;base64,...",
-                param=param,
-                code="unsupported_image_url",
-            )
+            if not self.hosts:
+                raise ApiError(
+                    400,
+                    f"{param}: this server fetches no pictures; send it as data:image/png;base64,...",
+                    param=param,
+                    code="unsupported_image_url",
+                )
+            return self.checked(fetch_picture(url, self.hosts, param), param)
         head, _, text = url.partition(",")
         kind, *rest = head.removeprefix("data:").split(";")
         if not kind.startswith("image/") or rest[-1:] != ["base64"]:

@@ -108,7 +108,7 @@ Item = Annotated[
 ]
 
 
-def turns_of_items(items: Sequence[Any], kept: Callable[[str, str], str]) -> list[Turn]:
+def turns_of_items(items: Sequence[Any], pictures: Pictures, kept: Callable[[str, str], str]) -> list[Turn]:
     """The user's message last. What of an answer comes one after another is one turn. Pictures are the files' bytes, or a
     :class:`Drawing`; markers in texts are as they were typed.
 
@@ -126,7 +126,6 @@ def turns_of_items(items: Sequence[Any], kept: Callable[[str, str], str]) -> lis
         raise ApiError(400, "input: the last message must be the user's", param="input")
     # OpenAI's guide names the pictures that the user speaks of behind the message; they were drawn before it.
     numbered = [*numbered[: end - 1], *numbered[end:], numbered[end - 1]]
-    pictures = Pictures()
     turns: list[Turn] = []
     for number, item in numbered:
         where = f"input[{number}]"

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+from starlette.concurrency import run_in_threadpool
 
 from minigemini.conversation import Image, Message, Part, Text
 from minigemini.engine.request import Decoding, Draw
@@ -141,7 +142,8 @@ async def respond(asked: ResponseRequest, request: Request) -> Response | dict[s
     served.check_model(asked.model)
     options = _options(asked, served)
     owner = request.scope["key"]
-    turns = turns_of_items(asked.input, partial(served.responses.picture, owner))
+    kept = partial(served.responses.picture, owner)
+    turns = await run_in_threadpool(turns_of_items, asked.input, served.pictures(), kept)
     if asked.previous_response_id is not None:
         before = served.responses.get(owner, asked.previous_response_id, "previous_response_id")
         turns = [*before.turns, *turns]

@@ -16,6 +16,7 @@ from minigemini import nano
 from minigemini.checkpoints.load import load
 from minigemini.engine.local import LocalEngine
 from minigemini.engine.many import EngineForMany
+from minigemini.safety.refusal import resolve_working
 from minigemini.serving.http.app import new_app
 from minigemini.serving.http.door import LOOPBACK, read_keys
 from minigemini.serving.http.feed import Feed
@@ -37,7 +38,7 @@ def serve(options: ServeOptions) -> int:
     """Load a model and answer requests until SIGINT or SIGTERM; what is being answered then is finished, within a limit.
 
     Raises:
-        ValueError: the model, the generator or the keys cannot be loaded.
+        ValueError: the model, the generator, the safety filter or the keys cannot be loaded.
         OSError: nothing can listen at that address.
     """
     keys = [] if options.api_key_file is None else read_keys(options.api_key_file)
@@ -45,6 +46,7 @@ def serve(options: ServeOptions) -> int:
     nano.resolve(options.model)
     if named is not None:
         check_generator(named)
+    safety = None if options.safety is None else resolve_working(options.safety)
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     with socket.create_server((options.host, options.port), family=family, backlog=1024) as listener:
         logging.disable_progress_bar()
@@ -52,7 +54,9 @@ def serve(options: ServeOptions) -> int:
         generator = None if named is None else load_generator(named)
         local = Path(options.model).is_dir()
         name = Path(options.model).resolve().name if local else options.model
-        served = Served(name, engine, generator, Feed(MOST, TIME_LIMIT))
+        served = Served(
+            name, engine, generator, Feed(MOST, TIME_LIMIT), safety=safety, picture_hosts=options.picture_hosts
+        )
         on_loopback = options.host in LOOPBACK
         app = new_app(served, keys, LOOPBACK if on_loopback else None)
         port = listener.getsockname()[1]

