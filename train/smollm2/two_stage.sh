@@ -14,7 +14,8 @@ if ! python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; the
 fi
 
 [ -e $run/language_model/config.json ] || python train/smollm2/language_model.py $run/language_model
-[ -e $data/finetune.json ] || minigemini data tabletop $data --conversations 2600 --questions colour shape existence
+[ -e $data/finetune.json ] || minigemini data tabletop $data --conversations 6000 --questions colour shape existence
+[ -e $data/own_words.json ] || python train/smollm2/own_words.py $run/language_model $data/own_words.json
 for stage in align finetune; do
   "${launch[@]}" train smollm2/$stage "${device[@]}" trainer.save_strategy=steps trainer.save_steps=50 --resume auto
 done
